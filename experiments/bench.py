@@ -1,0 +1,89 @@
+"""Microseconds an update of each engine, one thread, in turn in one run: python experiments/bench.py.
+
+The data are made up, since no time depends on them. A ratio of medians is what may be quoted; absolute times are those
+of the machine named above them.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before anything starts threads
+
+import statistics
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from paper_lenet.config import Config, DataConfig, EngineConfig, OptimConfig
+from paper_lenet.data import Data, subset
+from paper_lenet.engines import Fit, fused, reference
+from paper_lenet.records import environment
+
+ROUNDS = 7
+UPDATES = {"reference": 500, "fused": 20_000}
+
+
+def made_up(patterns: int) -> Data:
+    """Random strokes in place of digits."""
+    draw = np.random.default_rng(0)
+    images = draw.integers(0, 256, (patterns, 28, 28), dtype=np.uint8) * (draw.random((patterns, 28, 28)) < 0.2)
+    labels = draw.integers(0, 10, patterns)
+    return Data("made-up", "test", images, labels, images[:1], labels[:1])
+
+
+def timed(fit: Fit, data: Data, precision: str) -> Callable[[], float]:
+    """A function that trains one pass and gives its microseconds an update, the curvature included in its share.
+
+    A pass of 60,000 has one estimate of the curvature from 500 patterns; so does each of ours in proportion.
+    """
+    patterns = len(data.train_labels)
+    samples = max(1, round(patterns * 500 / 60_000))
+    config = Config(
+        data=DataConfig(),
+        optim=OptimConfig(passes=1, hessian_samples=samples),
+        engine=EngineConfig(precision=precision),
+    )
+
+    def once() -> float:
+        (record,) = fit(config, data, 0)
+        return 1e6 * record.seconds / patterns
+
+    return once
+
+
+def main() -> int:
+    torch.set_num_threads(1)
+    data = made_up(max(UPDATES.values()))
+    parts = {name: subset(data, updates, 0) for name, updates in UPDATES.items()}
+    engines = {
+        "reference, float32": timed(reference.fit, parts["reference"], "float32"),
+        "fused, float32": timed(fused.fit, parts["fused"], "float32"),
+        "fused, float64": timed(fused.fit, parts["fused"], "float64"),
+    }
+    for once in engines.values():
+        once()  # compiles, and warms the caches
+    times: dict[str, list[float]] = {name: [] for name in engines}
+    for _ in range(ROUNDS):
+        for name, once in engines.items():
+            times[name].append(once())
+
+    here = environment()
+    print(f"{here['cpu']}, one thread; torch {here['torch']}, numba {here['numba']}; {ROUNDS} rounds in turn")
+    base = times["reference, float32"]
+    for name, values in times.items():
+        ratio = statistics.median(b / v for b, v in zip(base, values, strict=True))
+        print(
+            f"{name:20s} {statistics.median(values):8.1f} µs an update "
+            f"({min(values):.1f} to {max(values):.1f}), {ratio:.1f} times as fast as the reference"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

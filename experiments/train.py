@@ -1,0 +1,105 @@
+"""Train: python experiments/train.py experiment=lenet5 seeds=[0,1,2] engine=fused; -m sweeps over anything.
+
+Every wrong key, value or file ends in one line and exit code 1; a sweep checks all its combinations first.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from paper_lenet import job
+from paper_lenet.config import Config, ConfigError
+from paper_lenet.data import DataError
+from paper_lenet.records import RecordError, job_folder
+
+CONF = str(Path(__file__).resolve().parents[1] / "conf")
+FAILURES = (HydraException, OmegaConfBaseException, ConfigError, DataError, RecordError, job.JobError)
+log = logging.getLogger("paper_lenet")
+failed_jobs: list[str] = []
+
+ConfigStore.instance().store(name="schema", node=Config)
+
+
+def to_config(composed: DictConfig) -> Config:
+    """The checked configuration. Raises ConfigError for a value out of range and for a key that was added."""
+    config = OmegaConf.to_object(composed)
+    assert isinstance(config, Config)
+    _refuse_added(config, "")
+    return config
+
+
+def _refuse_added(node: Any, path: str) -> None:
+    known = {f.name for f in dataclasses.fields(node)}
+    for key, value in vars(node).items():
+        if key not in known:
+            raise ConfigError(f"{path}{key}: no such key")
+        if dataclasses.is_dataclass(value):
+            _refuse_added(value, f"{path}{key}.")
+
+
+def check_sweep(overrides: list[str]) -> None:
+    """Compose and check every combination of a sweep. Raises what a single job would, with its overrides."""
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    with hydra.initialize_config_dir(CONF, version_base="1.3"):
+        for batch in BasicSweeper.split_arguments(parsed, max_batch_size=None):
+            for combination in batch:
+                wanted = [o for o in combination if not o.startswith("hydra")]
+                try:
+                    to_config(hydra.compose("config", wanted))
+                except FAILURES as error:
+                    raise ConfigError(f"{one_line(error)} (in {' '.join(wanted)})") from None
+
+
+@hydra.main(config_path=CONF, config_name="config", version_base="1.3")
+def train(composed: DictConfig) -> None:
+    try:
+        config = to_config(composed)
+        log.info(f"{config.name}: seeds {config.seeds}, runs go to {job_folder(config)}")
+        job.run(config)
+    except FAILURES as error:
+        # kept until all jobs are over: raised here it would end the whole sweep
+        job_of = " ".join(HydraConfig.get().overrides.task)
+        failed_jobs.append(f"{one_line(error)} (in {job_of})" if job_of else one_line(error))
+
+
+def one_line(error: BaseException) -> str:
+    """The first line of an error and, where it has another cause, of that."""
+    root = error
+    while root.__cause__ is not None:
+        root = root.__cause__
+    lines = [str(e).strip().splitlines()[0] for e in (error, root) if str(e).strip()]
+    return ": ".join(dict.fromkeys(lines))
+
+
+def main() -> int:
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    arguments = sys.argv[1:]
+    try:
+        if {"-m", "--multirun"} & set(arguments):
+            check_sweep([a for a in arguments if not a.startswith("-")])
+        train()
+    except FAILURES as error:
+        failed_jobs.append(one_line(error))
+    for line in failed_jobs:
+        print(f"error: {line}", file=sys.stderr)
+    return 1 if failed_jobs else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

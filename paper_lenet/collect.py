@@ -1,0 +1,191 @@
+"""Turns the run folders of one job name into the committed files of results/, after checking each of them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import OmegaConf
+
+from paper_lenet.config import Config
+from paper_lenet.records import ERROR_COLUMNS, PASS_COLUMNS, csv_text, json_text, write_atomic
+
+# Those of metrics.json, and their order in results/runs.
+RUN_COLUMNS = (
+    *(
+        "name",
+        "dataset",
+        "split",
+        "fingerprint",
+        "seed",
+        "engine",
+        "precision",
+        "passes",
+        "status",
+        "diverged_at",
+    ),
+    *("train_error_percent", "test_error_percent", "test_errors", "test_size", "train_size"),
+    *("training_set_error_percent", "rate_min_pass1", "rate_max_pass1", "seconds", "microseconds_per_update"),
+    *("commit", "dirty", "cpu", "torch", "numba", "date"),
+)
+# Fields of a configuration that do not change what is computed, so that no fingerprint and no table has them.
+NOT_METHOD = ("name", "seeds", "output", "engine.workers", "data.dir")
+
+Row = dict[str, Any]
+
+
+class CollectError(Exception):
+    """Run folders that cannot become results; the message is one line that names the folder."""
+
+
+class _Run:
+    """One run folder, read and checked on its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.metrics = _read_json(folder / "metrics.json")
+        self.environment = _read_json(folder / "environment.json")
+        self.errors = _read_csv(folder / "errors.csv", ERROR_COLUMNS)
+        # A run may diverge before its first pass is over.
+        none_yet = self.metrics.get("passes") == 0 and not (folder / "passes.csv").exists()
+        self.passes = [] if none_yet else _read_csv(folder / "passes.csv", PASS_COLUMNS)
+        config = _read_config(folder / "config.yaml")
+        self.settings = _flat(config.to_dict())
+        fingerprint = folder.parent.name
+        if config.fingerprint() != fingerprint:
+            raise CollectError(f"{folder}: config.yaml has the fingerprint {config.fingerprint()}, not its folder's")
+        claims = {
+            "name": folder.parents[1].resolve().name,
+            "fingerprint": fingerprint,
+            "seed": config.seeds[0],
+            "dataset": config.data.name,
+            "passes": len(self.passes),
+            "test_errors": len(self.errors) if self.metrics.get("status") == "ok" else self.metrics.get("test_errors"),
+        }
+        for key, expected in claims.items():
+            if self.metrics.get(key) != expected:
+                raise CollectError(f"{folder}: metrics.json says {key}={self.metrics.get(key)}, its folder {expected}")
+        missing = [column for column in RUN_COLUMNS if column not in self.metrics]
+        if missing:
+            raise CollectError(f"{folder}: metrics.json has no {', '.join(missing)}")
+        self.seed = config.seeds[0]
+        self.key = {"fingerprint": fingerprint, "seed": self.seed}
+
+
+def collect(folder: Path, results: Path, *, allow_dirty: bool = False, fingerprint: str | None = None) -> list[Path]:
+    """Write results/{runs,curves,errors}/<name>.csv and results/env/<name>.json from the runs in `folder`.
+
+    folder: <output>/<name>.  allow_dirty: take runs of code that differs from its commit.
+    fingerprint: only the configuration of that fingerprint, where the folder holds several; None for all.
+    Returns the files written; runs on a data set other than MNIST go to <name>-<dataset>. Nothing is written
+    unless every check passes: CollectError for missing, half-written, duplicate, contradictory or dirty runs;
+    RecordError where a file cannot be written.
+    """
+    try:
+        jobs = sorted(path.parent for path in folder.glob("*/seed-*"))
+        jobs = sorted({*jobs, *(path.parent for path in folder.glob("*/job.json"))})
+    except OSError as error:
+        raise CollectError(f"{folder}: cannot be read: {error.strerror}") from error
+    if fingerprint is not None:
+        jobs = [job for job in jobs if job.name == fingerprint]
+    if not jobs:
+        raise CollectError(f"{folder}: no runs here" + (f" of {fingerprint}" if fingerprint else ""))
+    runs = [run for job in jobs for run in _runs_of(job)]
+    dirty = [str(run.folder) for run in runs if run.metrics["dirty"] or run.environment.get("dirty")]
+    if dirty and not allow_dirty:
+        raise CollectError(f"{dirty[0]} and {len(dirty) - 1} more: uncommitted changes in the code (or --allow-dirty)")
+    files: dict[Path, str] = {}
+    for dataset in sorted({run.metrics["dataset"] for run in runs}):
+        name = folder.resolve().name if dataset == "mnist" else f"{folder.resolve().name}-{dataset}"
+        files.update(_results(name, [run for run in runs if run.metrics["dataset"] == dataset], results))
+    for path, text in files.items():
+        write_atomic(path, text)
+    return list(files)
+
+
+def _runs_of(job: Path) -> list[_Run]:
+    """The runs of one configuration by seed, exactly those that its job.json lists."""
+    expected = _read_json(job / "job.json").get("seeds", [])
+    folders = sorted(job.glob("seed-*"))
+    missing = [str(seed) for seed in expected if job / f"seed-{seed}" not in folders]
+    if missing:
+        raise CollectError(f"{job}: seeds expected but missing: {', '.join(missing)}")
+    unfinished = [path.name for path in folders if not (path / "metrics.json").exists()]
+    if unfinished:
+        raise CollectError(f"{job}: half-written, without metrics.json: {', '.join(unfinished)}")
+    runs: dict[int, _Run] = {}
+    for run in map(_Run, folders):
+        seed = run.seed
+        if seed in runs:
+            raise CollectError(f"{run.folder}: a duplicate of seed {seed} in {runs[seed].folder}")
+        if run.folder.name != f"seed-{seed}" or seed not in expected:
+            raise CollectError(f"{run.folder}: holds seed {seed}, which is not its place or not in job.json")
+        runs[seed] = run
+    return [runs[seed] for seed in sorted(runs)]
+
+
+def _results(name: str, runs: list[_Run], results: Path) -> dict[Path, str]:
+    varied = [
+        key
+        for key in runs[0].settings
+        if key not in NOT_METHOD and len({json.dumps(run.settings.get(key)) for run in runs}) > 1
+    ]
+    rows = [{**run.metrics, **{key: run.settings[key] for key in varied}, "name": name} for run in runs]
+    curves = [{"name": name, **run.key, **row} for run in runs for row in run.passes]
+    errors = [{**run.key, **row} for run in runs for row in run.errors]
+    environments: dict[str, Row] = {}
+    for run in runs:
+        entry = environments.setdefault(json.dumps(run.environment, sort_keys=True), {"runs": 0, **run.environment})
+        entry["runs"] += 1
+    return {
+        results / "runs" / f"{name}.csv": csv_text((*RUN_COLUMNS, *varied), rows),
+        results / "curves" / f"{name}.csv": csv_text(("name", "fingerprint", "seed", *PASS_COLUMNS), curves),
+        results / "errors" / f"{name}.csv": csv_text(("fingerprint", "seed", *ERROR_COLUMNS), errors),
+        results / "env" / f"{name}.json": json_text([environments[key] for key in sorted(environments)]),
+    }
+
+
+def _flat(tree: Row, prefix: str = "") -> Row:
+    """A nested dictionary with dotted keys, such as data.name; lists become JSON."""
+    flat: Row = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = json.dumps(value) if isinstance(value, list) else value
+    return flat
+
+
+def _read_json(path: Path) -> Row:
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise CollectError(f"{path}: cannot be read: {_line(error)}") from error
+
+
+def _read_config(path: Path) -> Config:
+    try:
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(path)))
+    except Exception as error:  # YAML's, OmegaConf's or our own: the reader gets one line either way
+        raise CollectError(f"{path}: cannot be read: {_line(error)}") from error
+    return cast(Config, config)
+
+
+def _read_csv(path: Path, columns: tuple[str, ...]) -> list[Row]:
+    try:
+        with path.open(newline="") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+    except (OSError, ValueError, csv.Error) as error:
+        raise CollectError(f"{path}: cannot be read: {_line(error)}") from error
+    if tuple(reader.fieldnames or ()) != columns or any(None in (*row, *row.values()) for row in rows):
+        raise CollectError(f"{path}: not a table with the columns {', '.join(columns)}")
+    return rows
+
+
+def _line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return (str(error).splitlines() or [type(error).__name__])[0]

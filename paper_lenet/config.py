@@ -1,0 +1,219 @@
+"""The schema of every configuration: dataclasses that check their own ranges.
+
+Nothing here knows Hydra. The entry points turn a composed configuration into these objects, and a wrong value raises
+`ConfigError` with the full name of the key. Where the paper is silent or contradicts itself the field's comment has
+the tag of that point's row in DEVIATIONS.md.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from paper_lenet import paper
+
+
+class ConfigError(ValueError):
+    """A configuration value that cannot be used; the message names its key."""
+
+
+def _require(condition: bool, key: str, value: object, wanted: str) -> None:
+    if not condition:
+        raise ConfigError(f"{key}={value}: must be {wanted}")
+
+
+def _one_of(key: str, value: str, choices: tuple[str, ...]) -> None:
+    _require(value in choices, key, value, "one of " + ", ".join(choices))
+
+
+def _positive(key: str, value: float) -> None:
+    _require(math.isfinite(value) and value > 0, key, value, "a positive number")
+
+
+def _optional_count(key: str, value: int | None) -> None:
+    _require(value is None or value >= 1, key, value, "at least 1, or null for all")
+
+
+@dataclass
+class DataConfig:
+    """Which images, and how many of them.
+
+    name: `mnist`, or `digits` (scikit-learn's embedded 8x8 digits enlarged; a stand-in where MNIST cannot be had).
+    dir: folder that holds MNIST/raw; null looks in the usual places and downloads as a last resort.
+    train_size: patterns trained on, a subset drawn by seed, nested in its size; null for all.
+    validation: this many training images (the last ones) are held out, and errors are measured on them instead of the
+        test set; 0 measures on the test set.
+    test_size: only the first images of the test set; null for all. For quick trials.
+    """
+
+    name: str = "mnist"
+    dir: str | None = None
+    train_size: int | None = None
+    validation: int = 0
+    test_size: int | None = None
+
+    def __post_init__(self) -> None:
+        _one_of("data.name", self.name, ("mnist", "digits"))
+        _optional_count("data.train_size", self.train_size)
+        _optional_count("data.test_size", self.test_size)
+        _require(self.validation >= 0, "data.validation", self.validation, "0 or more")
+
+
+@dataclass
+class InitConfig:
+    """Initial weights: uniform in ±gain / F**exponent, F the fan-in of the unit (Appendix A, p. 41).  # D1
+
+    bias: `zero`, or `random`: drawn like the weights of the same unit.  # D2
+    coefficient: `fixed`, all subsampling coefficients start at coefficient_value; `random`, uniform in
+        ±gain / F**exponent with F = 4.  # D3
+    """
+
+    gain: float = 1.1
+    exponent: float = 0.5
+    bias: str = "zero"
+    coefficient: str = "fixed"
+    coefficient_value: float = 0.55
+
+    def __post_init__(self) -> None:
+        _positive("model.init.gain", self.gain)
+        _require(0 <= self.exponent <= 2, "model.init.exponent", self.exponent, "from 0 to 2")
+        _one_of("model.init.bias", self.bias, ("zero", "random"))
+        _one_of("model.init.coefficient", self.coefficient, ("fixed", "random"))
+        _require(
+            math.isfinite(self.coefficient_value),
+            "model.init.coefficient_value",
+            self.coefficient_value,
+            "finite",
+        )
+
+
+@dataclass
+class ModelConfig:
+    """The network.
+
+    pooling: the four inputs of a subsampling unit are added (`sum`, p. 7) or averaged (`average`, p. 6).  # D4
+    rbf_factor: factor in front of the sum of Eq. 7 (printed: none, so 1).  # D5
+    """
+
+    name: str = "lenet5"
+    pooling: str = "sum"
+    rbf_factor: float = 1.0
+    init: InitConfig = field(default_factory=InitConfig)
+
+    def __post_init__(self) -> None:
+        _one_of("model.name", self.name, ("lenet5",))
+        _one_of("model.pooling", self.pooling, ("sum", "average"))
+        _positive("model.rbf_factor", self.rbf_factor)
+
+
+@dataclass
+class LossConfig:
+    """The criterion: `eq8` (MSE, maximum likelihood) or `eq9` (discriminative, with the junk constant j).  # D6
+
+    j: Eq. 9's positive constant, whose value the paper does not give; read only for eq9.  # D7
+    curvature: for eq9, the second derivative at the output: `exact`, or `eq8` (that of Eq. 8).  # D8
+    """
+
+    name: str = "eq8"
+    j: float = 1.0
+    curvature: str = "exact"
+
+    def __post_init__(self) -> None:
+        _one_of("loss.name", self.name, ("eq8", "eq9"))
+        _require(self.j > 0 and not math.isnan(self.j), "loss.j", self.j, "positive")
+        _one_of("loss.curvature", self.curvature, ("exact", "eq8"))
+
+
+@dataclass
+class OptimConfig:
+    """Stochastic diagonal Levenberg-Marquardt, one pattern an update (Appendix C; p. 10).
+
+    passes: times through the training set.
+    eta: the global rate of each pass; the last value holds for all later passes.
+    eta_factor: multiplies every eta.  # D9
+    mu: keeps a step from blowing up where the curvature is small (Eq. 21).
+    hessian_samples: patterns from which the curvature is measured before each pass.
+    order: `constant`, one random order for all passes (p. 10), or `reshuffled` before each.  # D10
+    """
+
+    passes: int = 20
+    eta: list[float] = field(default_factory=lambda: list(paper.ETA))
+    eta_factor: float = 0.25
+    mu: float = paper.MU
+    hessian_samples: int = paper.HESSIAN_SAMPLES
+    order: str = "constant"
+
+    def __post_init__(self) -> None:
+        _require(self.passes >= 1, "optim.passes", self.passes, "at least 1")
+        _require(len(self.eta) >= 1, "optim.eta", self.eta, "a list of at least one rate")
+        for value in self.eta:
+            _positive("optim.eta", value)
+        _positive("optim.eta_factor", self.eta_factor)
+        _positive("optim.mu", self.mu)
+        _require(self.hessian_samples >= 1, "optim.hessian_samples", self.hessian_samples, "at least 1")
+        _one_of("optim.order", self.order, ("constant", "reshuffled"))
+
+    def eta_of(self, pass_: int) -> float:
+        """The global rate of pass 1, 2, ...: the schedule's value times `eta_factor`."""
+        return self.eta_factor * self.eta[min(pass_, len(self.eta)) - 1]
+
+
+@dataclass
+class EngineConfig:
+    """How the arithmetic is carried out; never what is computed.
+
+    name: `reference` (autograd, the specification) or `fused` (compiled for one core).
+    precision: `float32` or `float64`.
+    workers: processes that train seeds side by side, one thread each; 0 for as many as there are cores.
+    """
+
+    name: str = "fused"
+    precision: str = "float32"
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        _one_of("engine.name", self.name, ("reference", "fused"))
+        _one_of("engine.precision", self.precision, ("float32", "float64"))
+        _require(self.workers >= 0, "engine.workers", self.workers, "0 or more")
+
+
+@dataclass
+class Config:
+    """One job: one configuration, trained once for each seed.
+
+    name: what the job is called; its runs go to `output`/`name`/.
+    """
+
+    name: str = "lenet5"
+    seeds: list[int] = field(default_factory=lambda: [0, 1, 2, 3, 4])
+    output: str = "outputs"
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+
+    def __post_init__(self) -> None:
+        allowed = self.name.replace("-", "").replace("_", "").replace(".", "")
+        _require(bool(allowed) and allowed.isalnum() and self.name[0].isalnum(), "name", self.name,
+                 "letters, digits, '-', '_' and '.'")  # fmt: skip
+        _require(len(self.seeds) >= 1, "seeds", self.seeds, "a list of at least one seed")
+        _require(len(set(self.seeds)) == len(self.seeds), "seeds", self.seeds, "different from each other")
+        _require(all(0 <= s < 2**31 for s in self.seeds), "seeds", self.seeds, "from 0 to 2**31 - 1")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries and lists, as written to a run's config.yaml."""
+        return dataclasses.asdict(self)
+
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits that stand for what is computed: not for the seeds, the place or the workers."""
+        method = self.to_dict()
+        for key in ("name", "seeds", "output"):
+            del method[key]
+        del method["engine"]["workers"]
+        del method["data"]["dir"]
+        return hashlib.sha256(json.dumps(method, sort_keys=True).encode()).hexdigest()[:12]

@@ -1,0 +1,63 @@
+"""Engines: the same training, carried out in different ways.
+
+Every engine module has `fit(config, data, seed) -> Iterator[PassRecord]`: it trains one network and yields after each
+pass over the training set. The caller records; an engine neither prints nor writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paper_lenet.config import Config
+from paper_lenet.data import Data
+
+
+class NonFiniteError(ArithmeticError):
+    """A penalty that is not a finite number: training cannot go on.
+
+    pass_: the pass it happened in, from 1.  update: the update of that pass, from 1.
+    """
+
+    def __init__(self, seed: int, pass_: int, update: int) -> None:
+        super().__init__(f"seed {seed}: a penalty is not finite in pass {pass_}, update {update}")
+        self.seed, self.pass_, self.update = seed, pass_, update
+
+    def __reduce__(self) -> tuple[type, tuple[int, int, int]]:
+        return type(self), (self.seed, self.pass_, self.update)  # to come out of a worker process whole
+
+
+@dataclass
+class PassRecord:
+    """What is known after one pass of one network.
+
+    pass_: from 1.  eta: global rate used (after eta_factor).
+    rate_min, rate_max: smallest and largest effective learning rate eps_k of the pass (Eq. 21).
+    train_loss: mean loss on the fly.  train_errors: patterns misclassified on the fly, each just before its update.
+    train_size: patterns of the pass.
+    predictions: (test_size,) the labels given to the held-out images after the pass.
+    test_errors: how many of them are wrong.
+    seconds: wall time of the pass's training, without the evaluation.
+    state: parameters by name after the pass, as in the model's state_dict.
+    training_set_errors: training patterns misclassified by the final weights; None but for the last pass.
+    """
+
+    seed: int
+    pass_: int
+    eta: float
+    rate_min: float
+    rate_max: float
+    train_loss: float
+    train_errors: int
+    train_size: int
+    predictions: NDArray[np.int64]
+    test_errors: int
+    seconds: float
+    state: dict[str, NDArray[np.floating]]
+    training_set_errors: int | None = None
+
+
+Fit = Callable[[Config, Data, int], Iterator[PassRecord]]

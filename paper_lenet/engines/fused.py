@@ -1,0 +1,353 @@
+"""The reference's arithmetic, compiled for one core: forward, backward and step of the whole network in one call.
+
+Parameters, step sizes and states live in flat arrays whose layout suits vectors (kernels.py); `Layout` says where each
+parameter of the state_dict is. In float64 it agrees with the reference to rounding; in float32 tanh is replaced by a
+rational function good to 5e-7 (vectors.py).
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import itertools
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from paper_lenet.config import Config
+from paper_lenet.data import Data, levels
+from paper_lenet.engines import NonFiniteError, PassRecord
+from paper_lenet.engines import kernels as k
+from paper_lenet.engines.plan import passes, training_set
+from paper_lenet.engines.vectors import LANES
+from paper_lenet.models.family import PaperNet
+from paper_lenet.models.lenet5 import build
+
+CHUNK = 1000  # images made grey at once
+Array = NDArray[Any]
+
+
+def _padded(n: int) -> int:
+    return -(-n // LANES) * LANES
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of a network of the family, all a compiled program depends on.
+
+    side: of the input.  maps, maps3: of C1 and C3.  units: of C5 and, if there is one, of F6.  classes.
+    average: whether S2 and S4 average.
+    """
+
+    side: int
+    maps: int
+    maps3: int
+    units: tuple[int, ...]
+    classes: int
+    average: bool
+
+    @classmethod
+    def of(cls, model: PaperNet) -> Shape:
+        """Raises ValueError for a network whose rows do not fit the kernels' vectors."""
+        maps, maps3 = model.c3.table.shape
+        shape = cls(model.side, maps, maps3, model.units, len(model.output.centres), model.s2.scale != 1)
+        if not LANES < shape.rows1 <= 2 * LANES or shape.rows3 % 2:
+            raise ValueError(f"an input of {model.side}x{model.side}: the fused engine takes sides of 24, 28 and 32")
+        return shape
+
+    @property
+    def stride(self) -> int:
+        return _padded(self.side)
+
+    @property
+    def rows1(self) -> int:
+        return self.side - 4
+
+    @property
+    def rows3(self) -> int:
+        return self.rows1 // 2 - 4
+
+    @property
+    def lanes3(self) -> int:
+        return _padded(self.maps3)
+
+    @property
+    def below(self) -> list[int]:
+        """Padded numbers of inputs of C5, of F6 if there is one, and of the output."""
+        return [(self.rows3 // 2) ** 2 * self.lanes3, *(_padded(n) for n in self.units)]
+
+
+class Layout:
+    """Where each parameter of a network lies in the flat array of the kernels.
+
+    at: first position of each parameter's area.  size: length of the flat array.
+    places: for each name in the state_dict an int64 array of the parameter's shape, its positions.
+    """
+
+    def __init__(self, model: PaperNet) -> None:
+        s = Shape.of(model)
+        areas = {"c1.weight": s.maps * 25, "c1.bias": s.maps, "s2.coefficient": s.maps, "s2.bias": s.maps,
+                 "c3.weight": s.maps * 25 * s.lanes3, "c3.bias": s.lanes3, "s4.coefficient": s.lanes3,
+                 "s4.bias": s.lanes3}  # fmt: skip
+        for name, units, below in zip(("c5", "f6"), s.units, s.below, strict=False):
+            areas |= {f"{name}.weight": units * below, f"{name}.bias": _padded(units)}
+        self.at: dict[str, int] = {}
+        end = 0
+        for name, length in areas.items():
+            self.at[name] = end
+            end += _padded(length)
+        self.size = end
+        taps = np.arange(25).reshape(5, 5)
+        inner: dict[str, Array] = {name: np.arange(p.numel()).reshape(p.shape) for name, p in model.named_parameters()}
+        o, i = model.c3.out_of.numpy(), model.c3.in_of.numpy()
+        inner["c3.weight"] = (i[:, None, None] * 25 + taps) * s.lanes3 + o[:, None, None]
+        side4 = s.rows3 // 2
+        unit, m, r, c = np.ogrid[: s.units[0], : s.maps3, :side4, :side4]
+        inner["c5.weight"] = unit * s.below[0] + (r * side4 + c) * s.lanes3 + m
+        if len(s.units) == 2:
+            inner["f6.weight"] = np.arange(s.units[1])[:, None] * s.below[1] + np.arange(s.units[0])
+        self.places = {n: self.at[n] + np.broadcast_to(inner[n], p.shape) for n, p in model.named_parameters()}
+
+    def pack(self, values: dict[str, Array], dtype: Any) -> Array:
+        """A flat array with the named values in their places and 0 elsewhere."""
+        flat = _aligned(self.size, dtype)
+        for name, where in self.places.items():
+            flat[where] = values[name]
+        return flat
+
+    def unpack(self, flat: Array) -> dict[str, Array]:
+        """The named values of a flat array, in the state_dict's shapes."""
+        return {name: flat[where] for name, where in self.places.items()}
+
+
+def _aligned(size: int, dtype: Any) -> Array:
+    """Zeros that begin on a cache line, with a vector to spare at the end."""
+    raw = np.zeros(size + 64 + LANES, dtype)
+    start = -raw.ctypes.data % 64 // raw.itemsize
+    return raw[start : start + size + LANES]
+
+
+@functools.cache
+def _sources() -> str:
+    """A digest of the files that a compiled program is made of; Numba's cache on disk looks only at this one."""
+    here = Path(__file__).parent
+    files = [here / "fused.py", here / "kernels.py", here / "vectors.py", here.parent / "paper.py"]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+PREDICT, TRAIN, CURVATURE = 0, 1, 2
+
+
+@functools.cache
+def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...]) -> tuple[Any, int]:
+    """The compiled program of one purpose for a network's shape and layout, and the length of its workspace.
+
+    It reads nothing but whole numbers from outside, so that Numba can keep it on disk.
+    """
+    at = dict(at_items)
+    sources = _sources()
+    backwards, second = int(purpose != PREDICT), int(purpose == CURVATURE)
+    stride, maps, lanes3, classes = shape.stride, shape.maps, shape.lanes3, shape.classes
+    rows1, rows2, rows3 = shape.rows1, shape.rows1 // 2, shape.rows3
+    rows4, average, has_f6 = rows3 // 2, int(shape.average), len(shape.units) == 2
+    image = shape.side * stride
+    units5, units_last = shape.units[0], shape.units[-1]
+    below5, below6, below_output = shape.below[0], shape.below[1], shape.below[-1]
+
+    c1w, c1b, s2c, s2b = at["c1.weight"], at["c1.bias"], at["s2.coefficient"], at["s2.bias"]
+    c3w, c3b, s4c, s4b = at["c3.weight"], at["c3.bias"], at["s4.coefficient"], at["s4.bias"]
+    c5w, c5b, f6w, f6b = at["c5.weight"], at["c5.bias"], at.get("f6.weight", 0), at.get("f6.bias", 0)
+
+    areas = [maps * rows1 * stride, maps * rows2 * LANES, maps * rows2 * LANES, rows3**2 * lanes3, below5, below5,
+             _padded(units5), _padded(units5), below_output, below_output, _padded(classes), _padded(classes),
+             lanes3 * rows3 * k.PLANE_STRIDE]  # fmt: skip
+    x1, x2, dx2, x3, x4, dx4, x5, d5, x6, d6, y, g, planes, end = itertools.accumulate(areas, initial=0)
+    x_last, d_last = (x6, d6) if has_f6 else (x5, d5)
+
+    @njit(cache=True, error_model="numpy")
+    def run(p, e, ws, images, labels, out, centres, first, fed, factor, eq9, j):  # type: ignore[no-untyped-def]
+        """Predictions of all images to out, and by purpose an update a pattern or h_kk added to e.
+
+        Gives the sum of the losses and the number of patterns, up to one whose loss is not finite.
+        """
+        _ = sources  # belongs to the key of Numba's cache
+        losses = 0.0
+        for n in range(len(out)):
+            k.c1_forward(images, n * image, p, c1w, c1b, ws, x1, rows1, stride, maps)
+            k.s2_forward(p, s2c, s2b, ws, x1, x2, rows2, maps, average)
+            k.c3_forward(p, c3w, c3b, ws, x2, x3, rows3, maps, lanes3)
+            k.s4_forward(p, s4c, s4b, ws, x3, x4, rows4, lanes3, average)
+            k.full_forward(p, c5w, c5b, ws, x4, x5, below5, units5)
+            if has_f6:
+                k.full_forward(p, f6w, f6b, ws, x5, x6, below6, units_last)
+            k.rbf_forward(centres, ws, x_last, y, below_output, classes)
+
+            least = 0
+            for i in range(classes):
+                ws[y + i] *= factor
+                ws[g + i] = 0.0
+                if ws[y + i] < ws[y + least]:
+                    least = i
+            out[n] = least
+            if backwards == 0:
+                continue
+
+            # The share of each penalty in Eq. 9's sum, exp(-y_i) / (exp(-j) + sum exp(-y_i)), stays in g.
+            label = labels[n]
+            loss = ws[y + label]
+            if eq9:
+                smallest = min(j, ws[y + least])
+                total = math.exp(smallest - j)
+                for i in range(classes):
+                    ws[g + i] = math.exp(smallest - ws[y + i])
+                    total += ws[g + i]
+                for i in range(classes):
+                    ws[g + i] /= total
+                loss += math.log(total) - smallest
+            if not math.isfinite(loss):
+                return losses, n
+            losses += loss
+
+            if second:
+                # As sdlm.output_curvature, by the derivatives of Eq. 9: (i = D) - share, diag(share) - share share^T
+                for unit in range(units_last):
+                    shares, mean, square = 0.0, 0.0, 0.0
+                    for i in range(classes):
+                        u = 2.0 * factor * (ws[x_last + unit] - centres[i * below_output + unit])
+                        shares += ws[g + i]
+                        mean += ws[g + i] * u
+                        square += ws[g + i] * u * u
+                    ws[d_last + unit] = 2.0 * factor * (1.0 - shares) + square - mean * mean
+            else:
+                for i in range(classes):
+                    ws[g + i] = 2.0 * factor * ((1.0 if i == label else 0.0) - ws[g + i])
+                k.rbf_backward(centres, ws, x_last, g, d_last, below_output, classes)
+
+            k.through_squash(ws, x_last, d_last, units_last, second)
+            if has_f6:
+                k.full_backward(p, e, f6w, f6b, ws, x5, d6, d5, below6, units_last, second)
+                k.through_squash(ws, x5, d5, units5, second)
+            k.full_backward(p, e, c5w, c5b, ws, x4, d5, dx4, below5, units5, second)
+            k.s4_backward(p, e, s4c, s4b, ws, x3, x4, dx4, rows4, lanes3, average, second)
+            k.c3_planes(ws, x3, planes, rows3, lanes3)
+            k.c3_input_backward(p, c3w, ws, planes, dx2, first, fed, rows3, maps, lanes3, second)
+            k.c3_weight_step(p, e, c3w, c3b, ws, x2, x3, rows3, maps, lanes3, second)
+            k.s2_backward(p, e, s2c, s2b, c1b, ws, x1, x2, dx2, rows2, maps, average, second)
+            k.c1_weight_step(images, n * image, p, e, c1w, ws, x1, rows1, stride, maps, second)
+        return losses, len(out)
+
+    return run, end
+
+
+class FusedNet:
+    """A network of the family in the kernels' layout. Images are bytes (N, 28, 28), as in `Data`.
+
+    model: gives shape, tables, centres and the parameters to start from.  dtype: numpy's float32 or float64.
+    config: for the loss.
+    """
+
+    def __init__(self, model: PaperNet, config: Config) -> None:
+        self.dtype = np.dtype(config.engine.precision)
+        self.layout, self.shape = Layout(model), Shape.of(model)
+        shape = self.shape
+        self.p = self.layout.pack({n: w.detach().numpy() for n, w in model.named_parameters()}, self.dtype)
+        self.e = _aligned(self.layout.size, self.dtype)
+        self.ws = _aligned(self._program(PREDICT)[1], self.dtype)
+        self.centres = _aligned(shape.classes * shape.below[-1], self.dtype)
+        self.centres[: shape.classes * shape.below[-1]].reshape(shape.classes, -1)[:, : shape.units[-1]] = (
+            model.output.centres.numpy()
+        )
+        table = model.c3.table.numpy()
+        self.first = np.concatenate([[0], np.cumsum(table.sum(1))]).astype(np.int64)
+        self.fed = np.nonzero(table)[1].astype(np.int64)
+        self.factor, self.loss = model.output.factor, config.loss
+        self.levels, self.side, self.stride = levels(self.dtype), shape.side, shape.stride
+        self.chunk = _aligned(CHUNK * self.side * self.stride, self.dtype)
+
+    def _grey(self, images: NDArray[np.uint8]) -> Array:
+        """Up to CHUNK images padded and mapped to grey values in the kernels' layout; overwritten by the next call."""
+        used = self.chunk[: len(images) * self.side * self.stride].reshape(len(images), self.side, self.stride)
+        edge = (self.side - images.shape[1]) // 2
+        used[:, :, : self.side] = self.levels[0]
+        inner = slice(edge, edge + images.shape[1])
+        used[:, inner, inner] = self.levels[images]
+        return self.chunk
+
+    def _program(self, purpose: int) -> tuple[Any, int]:
+        return program(purpose, self.shape, tuple(self.layout.at.items()))
+
+    def _run(
+        self, purpose: int, e: Array, images: NDArray[np.uint8], labels: NDArray[np.int64], eq9: bool
+    ) -> tuple[float, int, NDArray[np.int64]]:
+        """The program of a purpose on any number of images: sum of the losses, patterns done, predictions."""
+        run, _ = self._program(purpose)
+        losses, out = 0.0, np.empty(len(images), np.int64)
+        for start in range(0, len(images), CHUNK):
+            part = slice(start, start + CHUNK)
+            more, done = run(
+                self.p, e, self.ws, self._grey(images[part]), labels[part], out[part], self.centres, self.first,
+                self.fed, self.factor, eq9, float(self.loss.j),
+            )  # fmt: skip
+            losses += more
+            if done < len(out[part]):
+                return losses, start + done, out
+        return losses, len(out), out
+
+    def train(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> tuple[float, int, NDArray[np.int64]]:
+        """One update a pattern, in order, by the step sizes `e`.
+
+        Returns the sum of the losses; how many updates were done, fewer than the patterns when the loss of the next one
+        is not finite; and the labels given to the patterns, each just before its update.
+        """
+        return self._run(TRAIN, self.e, images, labels, self.loss.name == "eq9")
+
+    def diagonal_hessian(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> dict[str, Array]:
+        """h_kk by parameter, averaged over the images, as `sdlm.diagonal_hessian`."""
+        h = _aligned(self.layout.size, self.dtype)
+        self._run(CURVATURE, h, images, labels, self.loss.name == "eq9" and self.loss.curvature == "exact")
+        return {name: value / len(labels) for name, value in self.layout.unpack(h).items()}
+
+    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """The class of the smallest penalty for each image."""
+        return self._run(PREDICT, self.e, images, np.zeros(len(images), np.int64), False)[2]
+
+
+def fit(config: Config, data: Data, seed: int) -> Iterator[PassRecord]:
+    """Train one network; a record after each pass. Raises NonFiniteError."""
+    data = training_set(config, data, seed)
+    net = FusedNet(build(config.model, seed), config)
+    for this in passes(config, seed, len(data.train_labels)):
+        started = time.perf_counter()
+        h = net.diagonal_hessian(data.train_images[this.hessian_sample], data.train_labels[this.hessian_sample])
+        eps = {name: this.eta / (config.optim.mu + value) for name, value in h.items()}  # Eq. 21, p. 41
+        net.e = net.layout.pack(eps, net.dtype)
+        labels = data.train_labels[this.order]
+        loss, done, on_the_fly = net.train(data.train_images[this.order], labels)
+        if done < len(labels):
+            raise NonFiniteError(seed, this.pass_, done + 1)
+        seconds = time.perf_counter() - started
+
+        predictions = net.predict(data.test_images)
+        last = this.pass_ == config.optim.passes
+        yield PassRecord(
+            seed=seed,
+            pass_=this.pass_,
+            eta=this.eta,
+            rate_min=min(float(e.min()) for e in eps.values()),
+            rate_max=max(float(e.max()) for e in eps.values()),
+            train_loss=loss / len(this.order),
+            train_errors=int(np.sum(on_the_fly != labels)),
+            train_size=len(this.order),
+            predictions=predictions,
+            test_errors=int(np.sum(predictions != data.test_labels)),
+            seconds=seconds,
+            state=net.layout.unpack(net.p),
+            training_set_errors=int(np.sum(net.predict(data.train_images) != data.train_labels)) if last else None,
+        )

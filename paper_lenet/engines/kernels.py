@@ -1,0 +1,410 @@
+"""The loop nests of the fused engine, each one layer's forward pass, backward pass or parameter gradient.
+
+Legend: x states, d = dE/da (or, with `second`, d2E/da2), p parameters, e step sizes eps_k (or, with `second`, the sums
+of h_kk), s the sums of 2x2 inputs, r row, c column, m map, i map below, o unit or map above, ky and kx tap.
+
+Layouts, all in flat arrays, rows of one vector multiple: the image and C1 as (map, row, column), S2 the same with rows
+of one vector; C3 and S4 as (row, column, map), so that a vector is all maps of one position; C5 and F6 as units. What
+pads a vector is 0 or meets a 0 wherever it would be added.
+
+With `second` a kernel does Eq. 25 and 27 in place of back-propagation: the same sums with weights, states and slopes
+squared, added up in e instead of taken off p.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+
+from paper_lenet import paper
+from paper_lenet.engines.vectors import LANES, Writer, kernel
+
+TAPS = 5
+# accumulators a kernel keeps in registers at once
+REGISTERS = 25
+
+
+def _squash(w: Writer, a: ir.Value) -> ir.Value:
+    # Eq. 6, p. 8
+    return w.squash(a, paper.A, paper.S)
+
+
+def _slope(w: Writer, x: ir.Value, second: bool) -> ir.Value:
+    """f'(a) from the state x, squared for the curvature (Eq. 27)."""
+    slope = w.fma(w.mul(x, w.number(-paper.S / paper.A)), x, w.number(paper.S * paper.A))
+    return w.square(slope) if second else slope
+
+
+def _scale(w: Writer, average: bool, second: bool) -> ir.Value:
+    return w.number((0.0625 if second else 0.25) if average else 1.0)
+
+
+def _learn(w: Writer, p: Any, e: Any, at: tuple[Any, ...], gradient: ir.Value, second: bool) -> None:
+    """One vector of parameters: p -= e * gradient (Eq. 18), or e += gradient."""
+    if second:
+        w.store(w.add(w.load(e, *at), gradient), e, *at)
+    else:
+        w.store(w.sub(w.load(p, *at), w.mul(w.load(e, *at), gradient)), p, *at)
+
+
+def _learn_one(w: Writer, p: Any, e: Any, at: tuple[Any, ...], gradient: ir.Value, second: bool) -> None:
+    """The same for one parameter."""
+    eps, target = w.scalar(e, *at), e if second else p
+    moved = w.b.fadd(eps, gradient) if second else w.b.fsub(w.scalar(p, *at), w.b.fmul(eps, gradient))
+    w.b.store(moved, w.at(target, *at))
+
+
+@kernel
+def c1_forward(
+    w: Writer,
+    x: Any,
+    x_at: Any,
+    p: Any,
+    weight: int,
+    bias: int,
+    ws: Any,
+    y: int,
+    rows: int,
+    stride: int,
+    maps: int,
+) -> None:
+    vectors = range(stride // LANES)
+    with w.loop(rows) as r:
+        a = {(m, v): w.broadcast(p, bias + m) for m in range(maps) for v in vectors}
+        for ky in range(TAPS):
+            for kx in range(TAPS):
+                inputs = [w.load(x, x_at, (r, stride), ky * stride + kx + v * LANES) for v in vectors]
+                for m in range(maps):
+                    u = w.broadcast(p, weight + (m * TAPS + ky) * TAPS + kx)
+                    for v in vectors:
+                        a[m, v] = w.fma(u, inputs[v], a[m, v])
+        for m in range(maps):
+            for v in vectors:
+                w.store(_squash(w, a[m, v]), ws, y + m * rows * stride + v * LANES, (r, stride))
+
+
+def _pairs(w: Writer, low: ir.Value, high: ir.Value) -> ir.Value:
+    """Sums of neighbouring columns of a row of two vectors."""
+    even, odd = list(range(0, 2 * LANES, 2)), list(range(1, 2 * LANES, 2))
+    return w.add(w.shuffle(low, high, even), w.shuffle(low, high, odd))
+
+
+@kernel
+def s2_forward(
+    w: Writer,
+    p: Any,
+    coefficient: int,
+    bias: int,
+    ws: Any,
+    x: int,
+    y: int,
+    rows: int,
+    maps: int,
+    average: int,
+) -> None:
+    with w.loop(maps) as m:
+        u = w.mul(w.broadcast(p, coefficient, m), _scale(w, bool(average), False))
+        b = w.broadcast(p, bias, m)
+        with w.loop(rows) as r:
+            upper, lower = ([w.load(ws, x, (m, 4 * LANES * rows), (r, 4 * LANES), row * 2 * LANES + v * LANES)
+                             for v in (0, 1)] for row in (0, 1))  # fmt: skip
+            s = _pairs(w, *(w.add(up, low) for up, low in zip(upper, lower, strict=True)))
+            w.store(_squash(w, w.fma(u, s, b)), ws, y, (m, LANES * rows), (r, LANES))
+
+
+@kernel
+def c3_forward(
+    w: Writer, p: Any, weight: int, bias: int, ws: Any, x: int, y: int, rows: int, maps_in: int, lanes: int
+) -> None:
+    rows_in = rows + TAPS - 1
+    for v in range(0, lanes, LANES):
+        with w.loop(rows) as r:
+            a = [w.variable(w.load(p, bias + v)) for _ in range(rows)]
+            with w.loop(maps_in) as i:
+                for ky in range(TAPS):
+                    inputs = [
+                        w.broadcast(ws, x + ky * LANES + c, (i, rows_in * LANES), (r, LANES)) for c in range(rows_in)
+                    ]
+                    for kx in range(TAPS):
+                        u = w.load(p, weight + (ky * TAPS + kx) * lanes + v, (i, TAPS * TAPS * lanes))
+                        for c in range(rows):
+                            w.add_product(a[c], inputs[c + kx], u)
+            for c in range(rows):
+                w.store(_squash(w, w.get(a[c])), ws, y + c * lanes + v, (r, rows * lanes))
+
+
+def _four(w: Writer, ws: Any, x: int, r: Any, c: Any, v: int, rows: int, lanes: int) -> list[tuple[Any, ...]]:
+    """The places of the four inputs of unit (r, c) of S4 in a layer of (2 rows, 2 rows, lanes)."""
+    return [
+        (x + v + (dr * 2 * rows + dc) * lanes, (r, 4 * rows * lanes), (c, 2 * lanes)) for dr in (0, 1) for dc in (0, 1)
+    ]
+
+
+def _sum(w: Writer, values: list[ir.Value]) -> ir.Value:
+    return w.add(w.add(values[0], values[1]), w.add(values[2], values[3]))
+
+
+@kernel
+def s4_forward(
+    w: Writer,
+    p: Any,
+    coefficient: int,
+    bias: int,
+    ws: Any,
+    x: int,
+    y: int,
+    rows: int,
+    lanes: int,
+    average: int,
+) -> None:
+    for v in range(0, lanes, LANES):
+        u = w.mul(w.load(p, coefficient + v), _scale(w, bool(average), False))
+        b = w.load(p, bias + v)
+        with w.loop(rows) as r, w.loop(rows) as c:
+            s = _sum(w, [w.load(ws, *place) for place in _four(w, ws, x, r, c, v, rows, lanes)])
+            w.store(_squash(w, w.fma(u, s, b)), ws, y + v, (r, rows * lanes), (c, lanes))
+
+
+@kernel
+def full_forward(w: Writer, p: Any, weight: int, bias: int, ws: Any, x: int, y: int, below: int, units: int) -> None:
+    with w.loop(units) as o:
+        sums = [w.number(0.0)] * 4
+        for k, v in enumerate(range(0, below, LANES)):
+            sums[k % 4] = w.fma(w.load(p, weight + v, (o, below)), w.load(ws, x + v), sums[k % 4])
+        w.b.store(w.b.fadd(w.total(_sum(w, sums)), w.scalar(p, bias, o)), w.at(ws, y, o))
+    with w.loop(-(-units // LANES)) as k:
+        w.store(_squash(w, w.load(ws, y, (k, LANES))), ws, y, (k, LANES))
+
+
+@kernel
+def rbf_forward(w: Writer, centres: Any, ws: Any, x: int, y: int, below: int, classes: int) -> None:
+    """Eq. 7 without its factor."""
+    with w.loop(classes) as i:
+        total = w.number(0.0)
+        for v in range(0, below, LANES):
+            difference = w.sub(w.load(ws, x + v), w.load(centres, v, (i, below)))
+            total = w.fma(difference, difference, total)
+        w.b.store(w.total(total), w.at(ws, y, i))
+
+
+@kernel
+def rbf_backward(w: Writer, centres: Any, ws: Any, x: int, g: int, d: int, below: int, classes: int) -> None:
+    """dE/dx_j = sum_i g_i (x_j - w_ij), g the derivative by the penalty times 2 factor."""
+    for v in range(0, below, LANES):
+        here = w.load(ws, x + v)
+        total = w.number(0.0)
+        for i in range(classes):
+            difference = w.sub(here, w.load(centres, i * below + v))
+            total = w.fma(w.broadcast(ws, g + i), difference, total)
+        w.store(total, ws, d + v)
+
+
+@kernel
+def through_squash(w: Writer, ws: Any, x: int, d: int, units: int, second: int) -> None:
+    """d/da from d/dx, in place."""
+    with w.loop(-(-units // LANES)) as k:
+        slope = _slope(w, w.load(ws, x, (k, LANES)), bool(second))
+        w.store(w.mul(w.load(ws, d, (k, LANES)), slope), ws, d, (k, LANES))
+
+
+@kernel
+def full_backward(
+    w: Writer,
+    p: Any,
+    e: Any,
+    weight: int,
+    bias: int,
+    ws: Any,
+    x: int,
+    d: int,
+    dx: int,
+    below: int,
+    units: int,
+    second: int,
+) -> None:
+    """The gradient to the inputs, by the weights as they were, and the step of the weights, in one sweep."""
+    for first in range(0, below, REGISTERS * LANES):
+        block = range(first, min(below, first + REGISTERS * LANES), LANES)
+        sums = {v: w.variable() for v in block}
+        with w.loop(units) as o:
+            above = w.broadcast(ws, d, o)
+            for v in block:
+                place = (weight + v, (o, below))
+                u, state = w.load(p, *place), w.load(ws, x + v)
+                w.add_product(sums[v], w.square(u) if second else u, above)
+                _learn(w, p, e, place, w.mul(above, w.square(state) if second else state), bool(second))
+        for v in block:
+            w.store(w.get(sums[v]), ws, dx + v)
+    with w.loop(-(-units // LANES)) as k:
+        _learn(w, p, e, (bias, (k, LANES)), w.load(ws, d, (k, LANES)), bool(second))
+
+
+@kernel
+def s4_backward(
+    w: Writer, p: Any, e: Any, coefficient: int, bias: int, ws: Any, x: int, y: int, dy: int, rows: int, lanes: int,
+    average: int, second: int,
+) -> None:  # fmt: skip
+    """From dE/dx of S4 at dy to d of C3, which takes the place of C3's states x."""
+    for v in range(0, lanes, LANES):
+        scale = _scale(w, bool(average), bool(second))
+        u = w.load(p, coefficient + v)
+        u = w.mul(w.square(u) if second else u, scale)
+        of_coefficient, of_bias = w.variable(), w.variable()
+        with w.loop(rows) as r, w.loop(rows) as c:
+            unit = (v, (r, rows * lanes), (c, lanes))
+            d = w.mul(w.load(ws, dy, *unit), _slope(w, w.load(ws, y, *unit), bool(second)))
+            places = _four(w, ws, x, r, c, v, rows, lanes)
+            states = [w.load(ws, *place) for place in places]
+            s = _sum(w, [w.square(state) if second else state for state in states])
+            w.add_product(of_coefficient, w.mul(d, scale), s)
+            w.b.store(w.add(w.get(of_bias), d), of_bias)
+            below = w.mul(u, d)
+            for place, state in zip(places, states, strict=True):
+                w.store(w.mul(below, _slope(w, state, bool(second))), ws, *place)
+        _learn(w, p, e, (coefficient + v,), w.get(of_coefficient), bool(second))
+        _learn(w, p, e, (bias + v,), w.get(of_bias), bool(second))
+
+
+# A row of C3's d as a plane has TAPS-1 zeros before and at least as many after it.
+PLANE_STRIDE = 2 * LANES
+
+
+@kernel
+def c3_planes(w: Writer, ws: Any, d: int, planes: int, rows: int, lanes: int) -> None:
+    """C3's d once more, as (map, row, column) with zeros around each row."""
+    for v in range(0, lanes, LANES):
+        with w.loop(rows) as r:
+            block = [w.load(ws, d + c * lanes + v, (r, rows * lanes)) for c in range(rows)]
+            block += [w.number(0.0)] * (LANES - rows)
+            # a transposition by halves: exchange the blocks off the diagonal, of 8, 4, 2, 1
+            size = LANES // 2
+            while size:
+                low = [k if not k & size else k - size + LANES for k in range(LANES)]
+                high = [k + size if not k & size else k + LANES for k in range(LANES)]
+                for k in range(LANES):
+                    if not k & size:
+                        a, b = block[k], block[k + size]
+                        block[k], block[k + size] = w.shuffle(a, b, low), w.shuffle(a, b, high)
+                size //= 2
+            for o in range(LANES):
+                w.store(block[o], ws, planes + (v + o) * rows * PLANE_STRIDE + TAPS - 1, (r, PLANE_STRIDE))
+
+
+@kernel
+def c3_input_backward(
+    w: Writer, p: Any, weight: int, ws: Any, planes: int, dx: int, first: Any, fed: Any, rows: int, maps_in: int,
+    lanes: int, second: int,
+) -> None:  # fmt: skip
+    """dE/dx of S2. first, fed: the maps of C3 that map i feeds are fed[first[i]] ... fed[first[i + 1] - 1]."""
+    rows_in = rows + TAPS - 1
+    with w.loop(maps_in) as i:
+        sums = [w.variable() for _ in range(rows_in)]
+        start = w.integer(first, i)
+        with w.loop(w.b.sub(w.integer(first, w.index(i, 1)), start)) as n:
+            o = w.integer(fed, w.index(start, n))
+            for kx in range(TAPS):
+                u = [
+                    w.broadcast(p, weight + (ky * TAPS + kx) * lanes, (i, TAPS * TAPS * lanes), o) for ky in range(TAPS)
+                ]
+                if second:
+                    u = [w.square(value) for value in u]
+                for r in range(rows):
+                    d = w.load(ws, planes + r * PLANE_STRIDE + TAPS - 1 - kx, (o, rows * PLANE_STRIDE))
+                    for ky in range(TAPS):
+                        w.add_product(sums[r + ky], u[ky], d)
+        for r in range(rows_in):
+            w.store(w.get(sums[r]), ws, dx + r * LANES, (i, rows_in * LANES))
+
+
+@kernel
+def c3_weight_step(
+    w: Writer, p: Any, e: Any, weight: int, bias: int, ws: Any, x: int, d: int, rows: int, maps_in: int, lanes: int,
+    second: int,
+) -> None:  # fmt: skip
+    rows_in = rows + TAPS - 1
+    for v in range(0, lanes, LANES):
+        with w.loop(maps_in) as i, w.loop(TAPS) as ky:
+            sums = [w.variable() for _ in range(TAPS)]
+            with w.loop(rows) as r:
+                states = [w.broadcast(ws, x + c, (i, rows_in * LANES), (ky, LANES), (r, LANES)) for c in range(rows_in)]
+                if second:
+                    states = [w.square(state) for state in states]
+                for c in range(rows):
+                    above = w.load(ws, d + c * lanes + v, (r, rows * lanes))
+                    for kx in range(TAPS):
+                        w.add_product(sums[kx], states[c + kx], above)
+            for kx in range(TAPS):
+                place = (weight + kx * lanes + v, (i, TAPS * TAPS * lanes), (ky, TAPS * lanes))
+                _learn(w, p, e, place, w.get(sums[kx]), bool(second))
+        total = w.variable()
+        with w.loop(rows * rows) as k:
+            w.b.store(w.add(w.get(total), w.load(ws, d + v, (k, lanes))), total)
+        _learn(w, p, e, (bias + v,), w.get(total), bool(second))
+
+
+@kernel
+def s2_backward(
+    w: Writer, p: Any, e: Any, coefficient: int, bias: int, c1_bias: int, ws: Any, x: int, y: int, dy: int, rows: int,
+    maps: int, average: int, second: int,
+) -> None:  # fmt: skip
+    """From dE/dx of S2 at dy to d of C1, which takes the place of C1's states x; steps C1's biases too."""
+    low, high = [k // 2 for k in range(LANES)], [LANES // 2 + k // 2 for k in range(LANES)]
+    with w.loop(maps) as m:
+        scale = _scale(w, bool(average), bool(second))
+        u = w.broadcast(p, coefficient, m)
+        u = w.mul(w.square(u) if second else u, scale)
+        of_coefficient, of_bias, of_c1_bias = w.variable(), w.variable(), w.variable()
+        with w.loop(rows) as r:
+            unit = ((m, rows * LANES), (r, LANES))
+            # dE/dx is 0 in the columns that only pad
+            d = w.mul(w.load(ws, dy, *unit), _slope(w, w.load(ws, y, *unit), bool(second)))
+            below = w.mul(u, d)
+            places = [
+                [(x + (2 * row + v) * LANES, (m, 4 * LANES * rows), (r, 4 * LANES)) for v in (0, 1)] for row in (0, 1)
+            ]
+            states = [[w.load(ws, *place) for place in row] for row in places]
+            inputs = [[w.square(state) for state in row] for row in states] if second else states
+            s = _pairs(w, *(w.add(inputs[0][v], inputs[1][v]) for v in (0, 1)))
+            w.add_product(of_coefficient, w.mul(d, scale), s)
+            w.b.store(w.add(w.get(of_bias), d), of_bias)
+            for v, lanes in enumerate((low, high)):
+                spread = w.shuffle(below, below, lanes)
+                for row in (0, 1):
+                    d1 = w.mul(spread, _slope(w, states[row][v], bool(second)))
+                    w.store(d1, ws, *places[row][v])
+                    w.b.store(w.add(w.get(of_c1_bias), d1), of_c1_bias)
+        for at, total in ((coefficient, of_coefficient), (bias, of_bias), (c1_bias, of_c1_bias)):
+            _learn_one(w, p, e, (at, m), w.total(w.get(total)), bool(second))
+
+
+@kernel
+def c1_weight_step(
+    w: Writer,
+    x: Any,
+    x_at: Any,
+    p: Any,
+    e: Any,
+    weight: int,
+    ws: Any,
+    d: int,
+    rows: int,
+    stride: int,
+    maps: int,
+    second: int,
+) -> None:
+    together = max(k for k in (1, 2, 3, 4) if maps % k == 0)
+    for start in range(0, maps, together):
+        group = range(start, start + together)
+        with w.loop(TAPS) as ky:
+            sums = {(m, kx): w.variable() for m in group for kx in range(TAPS)}
+            with w.loop(rows) as r:
+                for v in range(0, stride, LANES):
+                    above = {m: w.load(ws, d + m * rows * stride + v, (r, stride)) for m in group}
+                    for kx in range(TAPS):
+                        state = w.load(x, x_at, (ky, stride), (r, stride), kx + v)
+                        for m in group:
+                            w.add_product(sums[m, kx], w.square(state) if second else state, above[m])
+            for (m, kx), total in sums.items():
+                place = (weight + m * TAPS * TAPS + kx, (ky, TAPS))
+                _learn_one(w, p, e, place, w.total(w.get(total)), bool(second))

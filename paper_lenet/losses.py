@@ -1,0 +1,42 @@
+"""The two criteria of Section II-C, p. 9. Legend: y_i penalty of class i, D the desired class, j Eq. 9's constant."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from paper_lenet.config import LossConfig
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def eq8(penalties: Tensor, labels: Tensor) -> Tensor:
+    """Mean over the patterns of y_D (maximum likelihood, here the same as mean squared error).
+
+    penalties: (N, classes).  labels: int64 (N,).
+    """
+    # Eq. 8, p. 9
+    return penalties.gather(1, labels[:, None]).mean()
+
+
+def eq9(penalties: Tensor, labels: Tensor, j: float) -> Tensor:
+    """Mean over the patterns of y_D + log(exp(-j) + sum_i exp(-y_i)) (discriminative, maximum a posteriori).
+
+    penalties: (N, classes).  labels: int64 (N,).  j: positive, infinity included.
+    """
+    # Eq. 9, p. 9, with y_D taken into the logarithm, so that large penalties lose no digits
+    desired = penalties.gather(1, labels[:, None])
+    return torch.logsumexp(torch.cat([desired - j, desired - penalties], dim=1), dim=1).mean()
+
+
+def criterion(config: LossConfig) -> Loss:
+    """The function (penalties, labels) -> mean loss that a configuration asks for."""
+    return eq8 if config.name == "eq8" else functools.partial(eq9, j=config.j)
+
+
+def curvature_criterion(config: LossConfig) -> Loss:
+    """The function whose second derivatives make the step sizes: the criterion, or Eq. 8 in its place.  # D8"""
+    return eq8 if config.curvature == "eq8" else criterion(config)

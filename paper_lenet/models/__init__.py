@@ -1,0 +1,5 @@
+"""Networks, one file each."""
+
+from paper_lenet.models.lenet5 import LeNet5
+
+__all__ = ["LeNet5"]

@@ -1,0 +1,135 @@
+"""The family of the paper's convolutional networks: c1 s2 c3 s4 c5 [f6] output (Fig. 2, p. 7).
+
+LeNet-5 and its smaller relatives differ in size, maps, tables and units only. A relative without RBF bitmaps has its
+targets as centres: with +1 for the class and -1 elsewhere, Eq. 7 is the squared distance to the target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from paper_lenet.config import InitConfig
+from paper_lenet.layers import EuclideanRBF, Subsampling, TableConv2d, squash
+
+KERNEL = 5
+
+
+class PaperNet(nn.Module):
+    """A convolutional network of the paper.
+
+    side: pixels of the square input.  maps: feature maps of C1.  table: bool (maps, maps of C3).
+    units: of C5 and, when there are two numbers, of F6; the last one is the centres' length.
+    centres: (classes, units[-1]), the RBF codes.  pooling, rbf_factor, init: as in ModelConfig.
+    generator: draws the initial weights; None for torch's own.
+
+    Called on (N, 1, side, side) it gives penalties (N, classes), the smallest wins. A larger input gives the penalties
+    of every position of C5, (N, classes, h, w).
+    """
+
+    def __init__(
+        self,
+        side: int,
+        maps: int,
+        table: Tensor,
+        units: tuple[int, ...],
+        centres: Tensor,
+        pooling: str = "sum",
+        rbf_factor: float = 1.0,
+        init: InitConfig | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        after_s4 = ((side - 4) // 2 - 4) // 2
+        self.side, self.units = side, units
+        self.c1 = nn.Conv2d(1, maps, KERNEL)
+        self.s2 = Subsampling(maps, pooling)
+        self.c3 = TableConv2d(table)
+        self.s4 = Subsampling(table.shape[1], pooling)
+        self.c5 = nn.Conv2d(table.shape[1], units[0], after_s4)
+        self.f6 = nn.Linear(units[0], units[1]) if len(units) == 2 else None
+        self.output = EuclideanRBF(centres, rbf_factor)
+        self.reset(init or InitConfig(), generator)
+
+    @torch.no_grad()
+    def reset(self, init: InitConfig, generator: torch.Generator | None) -> None:
+        """Draw the initial parameters, layer by layer, weights before biases (Appendix A, p. 41)."""
+
+        def uniform(parameter: Tensor, fan_in: Tensor) -> None:
+            bound = init.gain / fan_in**init.exponent  # D1
+            parameter.copy_((2 * torch.rand(parameter.shape, generator=generator) - 1) * bound)
+
+        for name, layer in self.named_children():
+            if name == "output":
+                continue
+            bias, weight = layer.bias, layer.coefficient if isinstance(layer, Subsampling) else layer.weight
+            assert isinstance(bias, Tensor) and isinstance(weight, Tensor)
+            if isinstance(layer, Subsampling):
+                fan_in = torch.tensor(4.0)
+                if init.coefficient == "random":  # D3
+                    uniform(weight, fan_in)
+                else:
+                    weight.fill_(init.coefficient_value)
+            elif isinstance(layer, TableConv2d):
+                fan_in = KERNEL**2 * layer.table.sum(0).float()  # of each map of C3
+                uniform(weight, fan_in[layer.out_of][:, None, None])
+            else:
+                fan_in = torch.tensor(float(weight[0].numel()))
+                uniform(weight, fan_in)
+            if init.bias == "random":  # D2
+                uniform(bias, fan_in)
+            else:
+                bias.zero_()
+
+    def features(self, images: Tensor) -> dict[str, Tensor]:
+        """The state of every layer by name: input, c1, s2, c3, s4, c5, f6 (where there is one) and output.
+
+        Maps are (N, maps, H, W); f6 and output are (N, units) for an input of the network's own size and
+        (N, units, h, w) for a larger one. Raises ValueError for an input that is not (N, 1, H, W) of a fitting size.
+        """
+        if images.dim() != 4 or images.shape[1] != 1 or min(images.shape[2:]) < self.side:
+            raise ValueError(f"images of shape {tuple(images.shape)}: must be (N, 1, {self.side}, {self.side})")
+        if any((extent - self.side) % 4 for extent in images.shape[2:]):
+            raise ValueError(f"images of shape {tuple(images.shape)}: sides must be {self.side} plus a multiple of 4")
+        states = {"input": images}
+        x = images
+        for name in ("c1", "s2", "c3", "s4", "c5"):
+            x = states[name] = squash(getattr(self, name)(x))
+        if self.f6 is not None:
+            x = squash(self.f6(x.movedim(1, -1))).movedim(-1, 1)
+            states["f6"] = x
+        states["output"] = self.output(x.movedim(1, -1)).movedim(-1, 1)
+        for name in ("f6", "output"):
+            if name in states and states[name].shape[2:] == (1, 1):
+                states[name] = states[name].flatten(1)
+        return states
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.features(images)["output"]
+
+    def parameters_by_layer(self) -> dict[str, int]:
+        """Number of trainable parameters of each layer, in the paper's way of counting (p. 7-8)."""
+        return {name: sum(p.numel() for p in layer.parameters()) for name, layer in self.named_children()}
+
+    def connections(self) -> dict[str, int]:
+        """Number of connections of each layer, biases included, for an input of the network's own size (p. 7-8)."""
+        after = self.features(torch.zeros(1, 1, self.side, self.side, dtype=self.c1.weight.dtype))
+        positions = {name: state[0, 0].numel() for name, state in after.items() if state.dim() == 4}
+        counts = {}
+        for name in ("c1", "c3", "c5"):
+            counts[name] = positions[name] * self.parameters_by_layer()[name]
+        for name in ("s2", "s4"):
+            counts[name] = after[name][0].numel() * (4 + 1)
+        if self.f6 is not None:
+            counts["f6"] = self.parameters_by_layer()["f6"]
+        counts["output"] = self.output.centres.numel()
+        return {name: counts[name] for name in after if name in counts}
+
+    def set_state(self, state: Mapping[str, object]) -> None:
+        """Copy parameters by name (arrays or tensors of the state_dict's shapes) into the network."""
+        named = dict(self.named_parameters())
+        with torch.no_grad():
+            for name, value in state.items():
+                named[name].copy_(torch.as_tensor(value))

@@ -1,0 +1,80 @@
+"""Stochastic diagonal Levenberg-Marquardt (Appendix C, p. 41-42): diagonal second derivatives and step sizes.
+
+Legend: E loss, a weighted sum, x state, u_ij the weight of one connection, w_k a parameter (shared by connections),
+h_kk second derivative of the loss by w_k, eta global rate, mu damping, eps_k step size.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from paper_lenet.layers import EuclideanRBF, Subsampling, squash_slope, subsample
+from paper_lenet.losses import Loss
+from paper_lenet.models.family import PaperNet
+
+
+def output_curvature(output: EuclideanRBF, x: Tensor, labels: Tensor, loss: Loss) -> Tensor:
+    """Second derivative of each pattern's loss by each state of the layer below the output: (N, units), exact.  # D8
+
+    x: (N, units).  labels: (N,).  loss: (penalties, labels) -> mean.
+    With g and H the first and second derivatives of the loss by the penalties y, and y_k = factor |x - w_k|^2:
+    d2E/dx_j2 = sum_k g_k 2 factor + sum_kl H_kl u_kj u_lj, u_kj = 2 factor (x_j - w_kj).
+    """
+
+    def of_one(y: Tensor, label: Tensor) -> Tensor:
+        return loss(y[None], label[None])
+
+    penalties = output(x)
+    g = torch.vmap(torch.func.grad(of_one))(penalties, labels)
+    hessian = torch.vmap(torch.func.jacrev(torch.func.jacrev(of_one)))(penalties, labels)
+    u = 2 * output.factor * (x[:, None, :] - output.centres)
+    curvature: Tensor = 2 * output.factor * g.sum(1, keepdim=True) + torch.einsum("nkl,nkj,nlj->nj", hessian, u, u)
+    return curvature
+
+
+def _weighted_sums(layer: nn.Module, parameters: dict[str, Tensor], x: Tensor) -> Tensor:
+    if isinstance(layer, Subsampling):
+        return subsample(x, parameters["coefficient"], parameters["bias"])
+    sums: Tensor = functional_call(layer, parameters, (x,))
+    return sums
+
+
+def diagonal_hessian(model: PaperNet, images: Tensor, labels: Tensor, loss: Loss) -> dict[str, Tensor]:
+    """h_kk of every trainable parameter by its name in the state_dict, averaged over the images.
+
+    images: (N, 1, side, side).  labels: int64 (N,).  loss: (penalties, labels) -> mean, e.g. `losses.eq8`.
+
+    Eq. 25 and 27 are the gradients of the layer's own weighted sums, taken with every weight and every state squared:
+    d2E/du_ij2 = d2E/da_i2 x_j2, and d2E/dx_k2 = sum_i u_ik2 d2E/da_i2. Sharing adds them up as autograd adds gradients
+    (Eq. 23, without the cross terms of Eq. 22). Each of the four inputs of a subsampling unit is a connection.  # D11
+    """
+    count = len(images)
+    with torch.no_grad():
+        states = model.features(images)
+        below = ["input", "c1", "s2", "c3", "s4", "c5"] + (["f6"] if model.f6 is not None else [])
+        curvature = output_curvature(model.output, states[below[-1]].flatten(1), labels, loss)  # d2E/dx2
+    h: dict[str, Tensor] = {}
+    for name, name_below in zip(reversed(below[1:]), reversed(below[:-1]), strict=True):
+        layer, x = getattr(model, name), states[name_below]
+        if name == "f6":
+            x = x.flatten(1)
+        if isinstance(layer, Subsampling):
+            x = x * layer.scale
+        squared = {k: p.detach().square().requires_grad_() for k, p in layer.named_parameters()}
+        x_squared = x.square().requires_grad_()
+        # Eq. 27, p. 42: d2E/da2 = f'(a)^2 d2E/dx2
+        above = squash_slope(states[name]).square() * curvature.reshape(states[name].shape)
+        sums = _weighted_sums(layer, squared, x_squared)
+        *of_parameters, curvature = torch.autograd.grad(sums, [*squared.values(), x_squared], above)
+        if isinstance(layer, Subsampling):
+            curvature = curvature * layer.scale**2
+        for k, value in zip(squared, of_parameters, strict=True):
+            h[f"{name}.{k}"] = value / count  # Eq. 23-24
+    return {name: h[name] for name, _ in model.named_parameters()}
+
+
+def step_sizes(h: dict[str, Tensor], eta: float, mu: float) -> dict[str, Tensor]:
+    """eps_k = eta / (mu + h_kk) for every parameter (Eq. 21, p. 41)."""
+    return {name: eta / (mu + value) for name, value in h.items()}

@@ -1,0 +1,263 @@
+"""Tables of results/runs/*.csv as Markdown, LaTeX (booktabs) and CSV; nothing here trains or types a number.
+
+One configuration: the paper's numbers beside ours; several: a row a configuration. Runs that diverged are
+counted and stated, never averaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from paper_lenet import evaluate, paper
+from paper_lenet.collect import RUN_COLUMNS
+from paper_lenet.records import csv_text, write_atomic
+
+HEADLINE = "lenet5"
+
+
+class TableError(Exception):
+    """Results that cannot become a table, or a file that cannot take one; the message is one line."""
+
+
+@dataclass
+class Table:
+    """Text cells with a caption above and notes below: one object, three formats."""
+
+    name: str
+    caption: str
+    header: list[str]
+    rows: list[list[str]]
+    notes: list[str]
+
+    def markdown(self) -> str:
+        """A pipe table between caption and notes."""
+        lines = [self.header, ["---"] * len(self.header), *self.rows]
+        grid = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        return "\n\n".join([f"**{self.caption}**", grid, *self.notes]) + "\n"
+
+    def latex(self) -> str:
+        """A table environment for booktabs."""
+        body = [" & ".join(map(_tex, row)) + r" \\" for row in self.rows]
+        return "\n".join(
+            [
+                r"\begin{table}",
+                r"\centering",
+                rf"\caption{{{_tex(' '.join([self.caption, *self.notes]))}}}",
+                rf"\label{{tab:{self.name}}}",
+                rf"\begin{{tabular}}{{l{'r' * (len(self.header) - 1)}}}",
+                r"\toprule",
+                " & ".join(map(_tex, self.header)) + r" \\",
+                r"\midrule",
+                *body,
+                r"\bottomrule",
+                r"\end{tabular}",
+                r"\end{table}",
+                "",
+            ]
+        )
+
+    def csv(self) -> str:
+        """Header and cells alone."""
+        return csv_text(self.header, (dict(zip(self.header, row, strict=True)) for row in self.rows))
+
+
+def read_results(path: Path) -> pd.DataFrame:
+    """A file of results/runs or results/curves. Raises TableError if it cannot be read or has no rows."""
+    # Hexadecimal digits may look like a number, even like 12e456789012.
+    text = {"fingerprint": str, "commit": str, "diverged_at": str}
+    try:
+        frame = pd.read_csv(path, dtype=text)
+    except (OSError, ValueError) as error:
+        raise TableError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
+    if frame.empty or "fingerprint" not in frame:
+        raise TableError(f"{path}: no results in it")
+    return frame
+
+
+def build(results: Path, names: Sequence[str], readme: Path | None) -> dict[Path, str]:
+    """The text of every file that the named results give: tables/<name>.{md,tex,csv} and README.md.
+
+    readme: the file that gets the headline table, if `lenet5` is among the names; None for none. Nothing is
+    written. Raises TableError.
+    """
+    files: dict[Path, str] = {}
+    for name in names:
+        runs = read_results(results / "runs" / f"{name}.csv")
+        missing = [column for column in RUN_COLUMNS if column not in runs]
+        if missing:
+            raise TableError(f"{results / 'runs' / name}.csv: no column {', '.join(missing)}")
+        one_configuration = runs["fingerprint"].nunique() == 1
+        table = headline(name, runs) if one_configuration else sweep(name, runs)
+        for suffix, text in (("md", table.markdown()), ("tex", table.latex()), ("csv", table.csv())):
+            files[results / "tables" / f"{name}.{suffix}"] = text
+        if name == HEADLINE and readme is not None:
+            if not one_configuration:
+                raise TableError(f"{results / 'runs' / name}.csv: several configurations; the headline needs one")
+            files[readme] = spliced(_read(readme), "headline", table.markdown(), readme)
+    return files
+
+
+def write(files: dict[Path, str]) -> None:
+    """Write what `build` gave. Raises RecordError."""
+    for path, text in files.items():
+        write_atomic(path, text)
+
+
+def differing(files: dict[Path, str]) -> list[Path]:
+    """The files of `build` that are missing on disk or differ from it in any byte."""
+    return [path for path, text in files.items() if not path.exists() or path.read_bytes() != text.encode()]
+
+
+def splice(path: Path, marker: str, text: str) -> None:
+    """Put `text` between the file's `<!-- marker:begin -->` and `<!-- marker:end -->`; TableError without."""
+    write_atomic(path, spliced(_read(path), marker, text, path))
+
+
+def spliced(document: str, marker: str, text: str, path: Path) -> str:
+    """`document` with `text` between the two marker lines; `path` is for the message of TableError only."""
+    begin, end = f"<!-- {marker}:begin -->", f"<!-- {marker}:end -->"
+    if document.count(begin) != 1 or document.count(end) != 1 or document.index(begin) > document.index(end):
+        raise TableError(f"{path}: needs one {begin} and one {end} after it")
+    before, _, rest = document.partition(begin)
+    return f"{before}{begin}\n{text.strip()}\n{end}{rest.partition(end)[2]}"
+
+
+def headline(name: str, runs: pd.DataFrame) -> Table:
+    """The paper's numbers beside those of one configuration, or ours alone on other data."""
+    error, done = _error_name(runs), _finished(runs)
+    quantities: list[tuple[str, str, float, Callable[[float], str]]] = [
+        (f"{error}, %", "test_error_percent", paper.TEST_ERROR_PERCENT, _percent),
+        (
+            "training error on the fly, last pass, %",
+            "train_error_percent",
+            paper.TRAIN_ERROR_PERCENT,
+            _percent,
+        ),
+        ("smallest effective rate, first pass", "rate_min_pass1", paper.RATE_RANGE[0], _rate),
+        ("largest effective rate, first pass", "rate_max_pass1", paper.RATE_RANGE[1], _rate),
+    ]
+    with_paper = _comparable(runs)
+    rows = []
+    for label, column, paper_value, text in quantities:
+        values = _values(done, column)
+        ours = [*_statistics(values, len(runs), text), str(len(values))]
+        if with_paper:
+            rows.append([label, f"{paper_value:g}", *ours, _verdict(values, paper_value, len(runs))])
+        else:
+            rows.append([label, *ours])
+    header = ["", "ours, mean ± std", "95 % interval of the mean", "n seeds"]
+    notes = [_intervals_note(len(done)), *_diverged_note(runs), _provenance(name, runs)]
+    if with_paper:
+        header = ["", "paper", *header[1:], "verdict"]
+        rule = "Verdict: reproduced if the paper's value lies within the 95 % prediction interval for one run."
+        notes.insert(1, rule)
+    return Table(name, _caption(name, runs), header, rows, notes)
+
+
+def sweep(name: str, runs: pd.DataFrame) -> Table:
+    """A row a configuration, told apart by the fields that differ between them."""
+    varied = [column for column in runs.columns if column not in RUN_COLUMNS]
+    error = _error_name(runs)
+    header = [*varied, f"{error}, %", "95 % interval of the mean", "training error on the fly, %", "n seeds"]
+    rows = []
+    for _, group in runs.groupby("fingerprint", sort=False):
+        done = _finished(group)
+        test, interval = _statistics(_values(done, "test_error_percent"), len(group), _percent)
+        train, _ = _statistics(_values(done, "train_error_percent"), len(group), _percent)
+        fields = [str(group[column].iloc[0]) for column in varied]
+        rows.append([*fields, test, interval, train, f"{len(done)} of {len(group)}"])
+    notes = [_intervals_note(None), *_diverged_note(runs), _provenance(name, runs)]
+    return Table(name, _caption(name, runs), header, rows, notes)
+
+
+def _finished(runs: pd.DataFrame) -> pd.DataFrame:
+    return runs[runs["status"] == "ok"]
+
+
+def _values(runs: pd.DataFrame, column: str) -> list[float]:
+    return [float(value) for value in runs[column]]
+
+
+def _statistics(values: list[float], n_runs: int, text: Callable[[float], str]) -> list[str]:
+    """Two cells: mean ± standard deviation, and the interval of the mean."""
+    if not values:
+        return [f"{n_runs} of {n_runs} diverged", "-"]
+    if len(values) == 1:
+        return [text(values[0]), "-"]
+    low, high = evaluate.t_interval(values)
+    return [f"{text(evaluate.mean(values))} ± {text(evaluate.std(values))}", f"{text(low)} to {text(high)}"]
+
+
+def _verdict(values: list[float], paper_value: float, n_runs: int) -> str:
+    if not values:
+        return "not reproduced"
+    diverged = n_runs - len(values)
+    return evaluate.verdict(values, paper_value) + (f" ({diverged} diverged)" if diverged else "")
+
+
+def _comparable(runs: pd.DataFrame) -> bool:
+    """Whether the runs trained and tested on the paper's images, all of them."""
+    sizes = (runs["train_size"].dropna() == paper.TRAIN_SIZE) & (runs["test_size"].dropna() == paper.TEST_SIZE)
+    return bool((runs["dataset"] == "mnist").all() and (runs["split"] == "test").all() and sizes.all())
+
+
+def _error_name(runs: pd.DataFrame) -> str:
+    return " and ".join(sorted(runs["split"].unique())) + " error"
+
+
+def _caption(name: str, runs: pd.DataFrame) -> str:
+    (dataset,) = runs["dataset"].unique()
+    if dataset != "mnist":
+        return f"{name}: the data set {dataset}, not MNIST; these numbers say nothing about the paper's."
+    if not _comparable(runs):
+        return f"{name}: MNIST, but not the paper's 60,000 training and 10,000 test images."
+    passes = _finished(runs)["passes"]
+    return f"{name} on MNIST" + ("." if passes.empty else f", {_joined(passes)} passes.")
+
+
+def _intervals_note(n: int | None) -> str:
+    over = "seeds" if n is None else f"n = {n} seeds"
+    return f"Mean ± standard deviation over {over}; intervals are Student's t over seeds."
+
+
+def _diverged_note(runs: pd.DataFrame) -> list[str]:
+    diverged = len(runs) - len(_finished(runs))
+    return [f"{diverged} of {len(runs)} runs diverged and are in no mean."] if diverged else []
+
+
+def _provenance(name: str, runs: pd.DataFrame) -> str:
+    commits = _joined(runs["commit"].str[:12])
+    dirty = " with uncommitted changes" if commits != "unknown" and runs["dirty"].any() else ""
+    return (
+        f"Commit {commits}{dirty}; runs of {runs['date'].max()[:10]} on {_joined(runs['cpu'])}; "
+        f"torch {_joined(runs['torch'])}; results/runs/{name}.csv by `python experiments/tables.py {name}`."
+    )
+
+
+def _joined(values: pd.Series[str]) -> str:
+    return ", ".join(str(value) for value in sorted(values.unique()))
+
+
+def _percent(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _rate(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def _tex(text: str) -> str:
+    escapes = {"\\": r"\textbackslash{}", "±": r"$\pm$", "^": r"\^{}", "~": r"\~{}", "`": ""}
+    escapes.update({character: "\\" + character for character in "%&#_{}$"})
+    return "".join(escapes.get(character, character) for character in text)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError as error:
+        raise TableError(f"{path}: cannot be read: {error.strerror}") from error

@@ -1,0 +1,166 @@
+"""Only complete, consistent runs of committed code become results."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from synthetic_runs import call, clean_tree, config, data, record, write_runs
+
+from paper_lenet.collect import CollectError, collect
+from paper_lenet.engines import NonFiniteError
+from paper_lenet.records import RunWriter, run_folder, write_job
+
+
+@pytest.fixture(autouse=True)
+def committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    clean_tree(monkeypatch)
+
+
+def refusal(folder: Path) -> str:
+    """The one line with which a folder is refused; nothing may have been written."""
+    results = folder.parents[1] / "results"
+    with pytest.raises(CollectError) as error:
+        collect(folder, results)
+    assert "\n" not in str(error.value)
+    assert not results.exists()
+    return str(error.value)
+
+
+def outputs(tmp_path: Path) -> Path:
+    return tmp_path / "outputs"
+
+
+def test_three_files_and_the_environments(tmp_path: Path) -> None:
+    write_runs(config(outputs(tmp_path), [10, 2]), [95, 90])
+    results = tmp_path / "results"
+    written = collect(outputs(tmp_path) / "lenet5", results)
+    assert sorted(str(path.relative_to(results)) for path in written) == [
+        *("curves/lenet5.csv", "env/lenet5.json", "errors/lenet5.csv", "runs/lenet5.csv")
+    ]
+    runs = pd.read_csv(results / "runs" / "lenet5.csv")
+    assert list(runs["seed"]) == [2, 10]
+    assert list(runs["test_error_percent"]) == [0.9, 0.95]
+    curves = pd.read_csv(results / "curves" / "lenet5.csv")
+    assert list(curves.columns[:4]) == ["name", "fingerprint", "seed", "pass"]
+    assert len(curves) == 4
+    errors = pd.read_csv(results / "errors" / "lenet5.csv")
+    assert list(errors.groupby("seed").size()) == [90, 95]
+    (environment,) = json.loads((results / "env" / "lenet5.json").read_text())
+    assert environment["runs"] == 2
+
+    before = {path: path.read_bytes() for path in written}
+    collect(outputs(tmp_path) / "lenet5", results)
+    assert {path: path.read_bytes() for path in written} == before
+
+
+def test_other_data_sets_get_their_own_name(tmp_path: Path) -> None:
+    write_runs(config(outputs(tmp_path), [0]), [95])
+    write_runs(config(outputs(tmp_path), [0], dataset="digits"), [5])
+    results = tmp_path / "results"
+    collect(outputs(tmp_path) / "lenet5", results)
+    digits = pd.read_csv(results / "runs" / "lenet5-digits.csv")
+    assert list(digits["name"]) == ["lenet5-digits"]
+    assert list(pd.read_csv(results / "runs" / "lenet5.csv")["dataset"]) == ["mnist"]
+
+
+def test_sweep_has_the_fields_that_differ(tmp_path: Path) -> None:
+    for factor in (0.25, 1.0):
+        write_runs(config(outputs(tmp_path), [0, 1], eta_factor=factor), [95, 90])
+    collect(outputs(tmp_path) / "lenet5", tmp_path / "results")
+    runs = pd.read_csv(tmp_path / "results" / "runs" / "lenet5.csv")
+    assert runs.columns[-1] == "optim.eta_factor"
+    assert sorted(runs["optim.eta_factor"]) == [0.25, 0.25, 1.0, 1.0]
+
+    chosen = config(outputs(tmp_path), [0]).fingerprint()
+    collect(outputs(tmp_path) / "lenet5", tmp_path / "results", fingerprint=chosen)
+    runs = pd.read_csv(tmp_path / "results" / "runs" / "lenet5.csv")
+    assert set(runs["fingerprint"]) == {chosen}
+    assert "optim.eta_factor" not in runs
+
+
+def test_diverged_runs_are_rows(tmp_path: Path) -> None:
+    job = config(outputs(tmp_path), [0])
+    write_job(job)
+    RunWriter(job, 0, "mnist", "test").diverged(NonFiniteError(0, 1, 17))
+    collect(outputs(tmp_path) / "lenet5", tmp_path / "results")
+    row = pd.read_csv(tmp_path / "results" / "runs" / "lenet5.csv").iloc[0]
+    assert (row["status"], row["diverged_at"]) == ("diverged", "pass 1 update 17")
+    assert pd.isna(row["test_error_percent"])
+
+
+def test_missing_seeds(tmp_path: Path) -> None:
+    write_runs(config(outputs(tmp_path), [0]), [95])
+    write_job(config(outputs(tmp_path), [0, 3, 4]))
+    assert refusal(outputs(tmp_path) / "lenet5").endswith("seeds expected but missing: 3, 4")
+
+
+def test_half_written_run(tmp_path: Path) -> None:
+    job, held_out = config(outputs(tmp_path), [0, 1]), data()
+    write_runs(job, [95, 90])
+    RunWriter(job, 1, "mnist", "test").add(record(1, 1, held_out, 200), held_out)
+    assert refusal(outputs(tmp_path) / "lenet5").endswith("half-written, without metrics.json: seed-1")
+
+
+def test_duplicate(tmp_path: Path) -> None:
+    job = config(outputs(tmp_path), [0])
+    write_runs(job, [95])
+    folder = run_folder(job, 0)
+    shutil.copytree(folder, folder.with_name("seed-0-copy"))
+    assert "a duplicate of seed 0" in refusal(outputs(tmp_path) / "lenet5")
+
+
+def test_copy_in_the_place_of_another_seed(tmp_path: Path) -> None:
+    job = config(outputs(tmp_path), [0, 1])
+    write_runs(job, [95, 90])
+    shutil.rmtree(run_folder(job, 1))
+    shutil.copytree(run_folder(job, 0), run_folder(job, 1))
+    assert "duplicate" in refusal(outputs(tmp_path) / "lenet5")
+
+
+def test_dirty_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clean_tree(monkeypatch, dirty=True)
+    write_runs(config(outputs(tmp_path), [0]), [95])
+    assert "--allow-dirty" in refusal(outputs(tmp_path) / "lenet5")
+    collect(outputs(tmp_path) / "lenet5", tmp_path / "results", allow_dirty=True)
+    assert list(pd.read_csv(tmp_path / "results" / "runs" / "lenet5.csv")["dirty"]) == [True]
+
+
+def test_edited_configuration(tmp_path: Path) -> None:
+    job = config(outputs(tmp_path), [0])
+    write_runs(job, [95])
+    path = run_folder(job, 0) / "config.yaml"
+    text = path.read_text()
+    path.write_text(text.replace("eta_factor: 0.25", "eta_factor: 0.5"))
+    assert "not its folder's" in refusal(outputs(tmp_path) / "lenet5")
+    for wrong in (text.replace("passes: 2", "passes: 0"), text + "more: 1\n", "a: [", ""):
+        path.write_text(wrong)
+        assert "seed-0" in refusal(outputs(tmp_path) / "lenet5")
+
+
+@pytest.mark.parametrize(("key", "value"), [("seed", 5), ("dataset", "digits"), ("test_errors", 90), ("passes", 3)])
+def test_edited_metrics(tmp_path: Path, key: str, value: object) -> None:
+    job = config(outputs(tmp_path), [0])
+    write_runs(job, [95])
+    path = run_folder(job, 0) / "metrics.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    assert f"{key}={value}" in refusal(outputs(tmp_path) / "lenet5")
+
+
+def test_lost_file(tmp_path: Path) -> None:
+    job = config(outputs(tmp_path), [0])
+    write_runs(job, [95])
+    (run_folder(job, 0) / "errors.csv").unlink()
+    assert "errors.csv: cannot be read" in refusal(outputs(tmp_path) / "lenet5")
+
+
+def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, results = outputs(tmp_path) / "lenet5", tmp_path / "results"
+    assert call(monkeypatch, "collect", folder, "--results", results) == 1
+    assert capsys.readouterr().err == f"collect: {folder}: no runs here\n"
+    write_runs(config(outputs(tmp_path), [0]), [95])
+    assert call(monkeypatch, "collect", folder, "--results", results) == 0
+    assert (results / "runs" / "lenet5.csv").exists()

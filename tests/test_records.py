@@ -1,0 +1,206 @@
+"""What a run leaves behind: complete or recognisably incomplete, never a half of a file."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file
+from synthetic_runs import config, data, record, write_runs
+
+from paper_lenet import records
+from paper_lenet.collect import RUN_COLUMNS
+from paper_lenet.engines import NonFiniteError
+from paper_lenet.records import RecordError, RunWriter, run_folder, write_atomic, write_job
+
+
+def metrics_of(folder: Path) -> dict[str, object]:
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def test_finished_run(tmp_path: Path) -> None:
+    job = config(tmp_path, [3, 4])
+    write_runs(job, [95, 90])
+    folder = run_folder(job, 3)
+    assert folder == tmp_path / "lenet5" / job.fingerprint() / "seed-3"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        *(
+            "config.yaml",
+            "environment.json",
+            "errors.csv",
+            "metrics.json",
+            "passes.csv",
+            "weights.safetensors",
+        )
+    ]
+    metrics = metrics_of(folder)
+    assert tuple(metrics) == RUN_COLUMNS
+    expected = {
+        "seed": 3,
+        "passes": 2,
+        "status": "ok",
+        "diverged_at": "",
+        "test_errors": 95,
+        "test_error_percent": 0.95,
+        "train_error_percent": 0.35,
+        "training_set_error_percent": 0.25,
+        "rate_max_pass1": 0.016,
+        "seconds": 6.0,
+        "microseconds_per_update": 50.0,
+    }
+    assert {key: metrics[key] for key in expected} == expected
+    passes = pd.read_csv(folder / "passes.csv")
+    assert list(passes["pass"]) == [1, 2]
+    assert list(passes["train_error_percent"]) == [5.0, 0.35]
+    errors = pd.read_csv(folder / "errors.csv")
+    assert len(errors) == 95
+    assert tuple(errors.iloc[12]) == (12, 2, 3)
+
+
+def test_metrics_are_written_last_and_removed_first(tmp_path: Path) -> None:
+    job, held_out = config(tmp_path, [0]), data()
+    write_runs(job, [95])
+    folder = run_folder(job, 0)
+    again = RunWriter(job, 0, "mnist", "test")
+    assert not (folder / "metrics.json").exists()
+    assert not (folder / "passes.csv").exists()
+    again.add(record(0, 1, held_out, 100), held_out)
+    assert len(pd.read_csv(folder / "passes.csv")) == 1
+    assert not (folder / "metrics.json").exists()
+    again.finish(None)
+    times = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert max(times, key=lambda name: times[name]) == "metrics.json"
+    assert metrics_of(folder)["training_set_error_percent"] is None
+
+
+def test_finish_needs_a_pass(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="without a pass"):
+        RunWriter(config(tmp_path, [0]), 0, "mnist", "test").finish()
+
+
+@pytest.mark.parametrize("passes_before", [0, 1])
+def test_non_finite_run(tmp_path: Path, passes_before: int) -> None:
+    job, held_out = config(tmp_path, [0]), data()
+    writer = RunWriter(job, 0, "mnist", "test")
+    for pass_ in range(1, passes_before + 1):
+        writer.add(record(0, pass_, held_out, 9000, 54_000), held_out)
+    writer.diverged(NonFiniteError(0, passes_before + 1, 17))
+    metrics = metrics_of(writer.folder)
+    assert metrics["status"] == "diverged"
+    assert metrics["diverged_at"] == f"pass {passes_before + 1} update 17"
+    assert metrics["passes"] == passes_before
+    assert metrics["test_error_percent"] is None
+    assert (writer.folder / "passes.csv").exists() == bool(passes_before)
+    assert not (writer.folder / "weights.safetensors").exists()
+
+
+@pytest.mark.parametrize(("train_errors", "status"), [(29_999, "ok"), (30_000, "diverged")])
+def test_half_of_the_patterns_wrong_is_divergence(tmp_path: Path, train_errors: int, status: str) -> None:
+    job, held_out = config(tmp_path, [0]), data()
+    writer = RunWriter(job, 0, "mnist", "test")
+    writer.add(record(0, 1, held_out, 5000, train_errors), held_out)
+    writer.finish()
+    assert metrics_of(writer.folder)["status"] == status
+
+
+def test_loss_that_is_not_finite_is_divergence(tmp_path: Path) -> None:
+    job, held_out = config(tmp_path, [0]), data()
+    writer = RunWriter(job, 0, "mnist", "test")
+    writer.add(replace(record(0, 1, held_out, 95), train_loss=float("nan"), rate_max=float("inf")), held_out)
+    writer.finish()
+    metrics = metrics_of(writer.folder)
+    assert (metrics["status"], metrics["rate_max_pass1"]) == ("diverged", None)
+
+
+def test_weights_round_trip_with_reproducible_bytes(tmp_path: Path) -> None:
+    jobs = [config(tmp_path / place, [7]) for place in ("a", "b")]
+    files = []
+    for job in jobs:
+        write_runs(job, [95])
+        files.append(run_folder(job, 7) / "weights.safetensors")
+    assert files[0].read_bytes() == files[1].read_bytes()
+    state = load_file(files[0])
+    np.testing.assert_array_equal(state["c1.weight"], np.full((6, 1, 5, 5), 7, np.float32))
+    np.testing.assert_array_equal(state["c1.bias"], np.arange(6, dtype=np.float32))
+    with safe_open(files[0], "numpy") as file:
+        assert json.loads(file.metadata()["run"])["seed"] == 7
+
+
+def test_jobs_of_one_configuration_share_their_list_of_seeds(tmp_path: Path) -> None:
+    write_job(config(tmp_path, [4, 1]))
+    job = config(tmp_path, [1, 2])
+    write_job(job)
+    assert json.loads((run_folder(job, 1).parent / "job.json").read_text())["seeds"] == [1, 2, 4]
+
+
+def test_damaged_job_file(tmp_path: Path) -> None:
+    job = config(tmp_path, [1])
+    write_job(job)
+    path = run_folder(job, 1).parent / "job.json"
+    path.write_text("{")
+    with pytest.raises(RecordError, match=r"job\.json: cannot be updated") as error:
+        write_job(job)
+    assert "\n" not in str(error.value)
+
+
+def test_full_disk_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "metrics.json"
+    write_atomic(path, "old")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RecordError) as error:
+        write_atomic(path, "new")
+    assert str(error.value) == f"{path}: cannot be written: No space left on device"
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_output_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "outputs").write_text("")
+    job = config(tmp_path / "outputs", [0])
+    for attempt in (lambda: write_job(job), lambda: RunWriter(job, 0, "mnist", "test")):
+        with pytest.raises(RecordError, match="outputs"):
+            attempt()
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_dirty_means_the_code(tmp_path: Path) -> None:
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+        command = ["git", "-C", str(tmp_path), *identity, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    assert records._code_state(tmp_path) == ("unknown", True)
+    git("init", "-q")
+    (tmp_path / "paper_lenet").mkdir()
+    code, prose = tmp_path / "paper_lenet" / "a.py", tmp_path / "README.md"
+    for path in (code, prose):
+        path.write_text("1\n")
+    assert records._code_state(tmp_path) == ("unknown", True)
+    git("add", ".")
+    git("commit", "-q", "-m", "a")
+    commit = git("rev-parse", "HEAD")
+    prose.write_text("2\n")
+    assert records._code_state(tmp_path) == (commit, False)
+    # A folder below another project's root is not that project's code.
+    assert records._code_state(tmp_path / "paper_lenet") == ("unknown", True)
+    code.write_text("2\n")
+    assert records._code_state(tmp_path) == (commit, True)
+
+
+def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = records.environment()
+    assert {"python", "numpy", "torch", "numba", "cpu", "gpu", "threads", "commit", "dirty"} <= set(environment)
+    monkeypatch.setenv("PATH", "")
+    assert (records.environment()["commit"], records.environment()["dirty"]) == ("unknown", True)

@@ -1,0 +1,163 @@
+"""Tables say what the CSV says, count what diverged, and notice an edited number."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from synthetic_runs import call, clean_tree, config, data, record, write_runs
+
+from paper_lenet.collect import collect
+from paper_lenet.engines import NonFiniteError
+from paper_lenet.records import RunWriter, write_job
+from paper_lenet.tables import TableError, build, splice
+
+README = "# Title\n\n<!-- headline:begin -->\nold\n<!-- headline:end -->\n\nMore.\n"
+
+
+@pytest.fixture(autouse=True)
+def committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    clean_tree(monkeypatch)
+
+
+def collected(tmp_path: Path) -> Path:
+    collect(tmp_path / "outputs" / "lenet5", tmp_path / "results")
+    return tmp_path / "results"
+
+
+def text(results: Path, name: str, suffix: str = "md") -> str:
+    return build(results, [name], None)[results / "tables" / f"{name}.{suffix}"]
+
+
+def test_headline(tmp_path: Path) -> None:
+    write_runs(config(tmp_path / "outputs", [0, 1, 2]), [90, 95, 100])
+    results = collected(tmp_path)
+    markdown = text(results, "lenet5")
+    # Half-width of the interval: 4.303 * 0.05 / sqrt(3) = 0.124.
+    assert "| test error, % | 0.95 | 0.950 ± 0.050 | 0.826 to 1.074 | 3 | reproduced |" in markdown
+    assert "| training error on the fly, last pass, % | 0.35 | 0.350 ± 0.000 |" in markdown
+    assert "| largest effective rate, first pass | 0.016 | 0.016 ± 0 |" in markdown
+    assert "n = 3 seeds" in markdown
+    assert "Commit c0ffeec0ffee; runs of 20" in markdown
+    rows = list(csv.reader(text(results, "lenet5", "csv").splitlines()))
+    assert rows[1] == ["test error, %", "0.95", "0.950 ± 0.050", "0.826 to 1.074", "3", "reproduced"]
+    latex = text(results, "lenet5", "tex")
+    assert r"test error, \% & 0.95 & 0.950 $\pm$ 0.050" in latex
+    assert r"\toprule" in latex and "n = 3 seeds" in latex.split(r"\label")[0]
+
+
+def test_one_seed_has_no_interval(tmp_path: Path) -> None:
+    write_runs(config(tmp_path / "outputs", [0]), [90])
+    assert "| test error, % | 0.95 | 0.900 | - | 1 | undecided |" in text(collected(tmp_path), "lenet5")
+
+
+def test_diverged_runs_are_stated_not_averaged(tmp_path: Path) -> None:
+    write_runs(config(tmp_path / "outputs", [0, 1]), [90, 100])
+    job, held_out = config(tmp_path / "outputs", [2]), data()
+    write_job(job)
+    writer = RunWriter(job, 2, "mnist", "test")
+    writer.add(record(2, 1, held_out, 9000, 54_000), held_out)
+    writer.finish()
+    markdown = text(collected(tmp_path), "lenet5")
+    assert "0.950 ± 0.071" in markdown
+    assert "| 2 | reproduced (1 diverged) |" in markdown
+    assert "1 of 3 runs diverged and are in no mean." in markdown
+
+
+def test_all_diverged(tmp_path: Path) -> None:
+    job = config(tmp_path / "outputs", [0, 1, 2])
+    write_job(job)
+    for seed in job.seeds:
+        RunWriter(job, seed, "mnist", "test").diverged(NonFiniteError(seed, 1, 9))
+    markdown = text(collected(tmp_path), "lenet5")
+    assert "| test error, % | 0.95 | 3 of 3 diverged | - | 0 | not reproduced |" in markdown
+
+
+def test_other_data_are_not_compared_with_the_paper(tmp_path: Path) -> None:
+    write_runs(config(tmp_path / "outputs", [0, 1], dataset="digits"), [5, 7], data("digits", 297))
+    results = collected(tmp_path)
+    markdown = text(results, "lenet5-digits")
+    assert "not MNIST" in markdown
+    assert "paper |" not in markdown and "verdict" not in markdown and "0.95 |" not in markdown
+    readme = tmp_path / "README.md"
+    assert readme not in build(results, ["lenet5-digits"], readme)
+
+
+def test_part_of_mnist_is_not_compared_with_the_paper(tmp_path: Path) -> None:
+    write_runs(config(tmp_path / "outputs", [0, 1]), [5, 7], data("mnist", 1000))
+    markdown = text(collected(tmp_path), "lenet5")
+    assert "not the paper's 60,000" in markdown
+    assert "verdict" not in markdown
+
+
+def test_sweep(tmp_path: Path) -> None:
+    write_runs(config(tmp_path / "outputs", [0, 1], eta_factor=0.25), [90, 100])
+    write_runs(config(tmp_path / "outputs", [0, 1], eta_factor=1.0), [200, 200])
+    results = collected(tmp_path)
+    markdown = text(results, "lenet5")
+    assert "| 0.25 | 0.950 ± 0.071 |" in markdown
+    assert "| 1.0 | 2.000 ± 0.000 |" in markdown
+    assert "optim.eta_factor" in text(results, "lenet5", "tex").replace(r"\_", "_")
+    (tmp_path / "README.md").write_text(README)
+    with pytest.raises(TableError, match="several configurations"):
+        build(results, ["lenet5"], tmp_path / "README.md")
+
+
+def test_splice(tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    path.write_text(README)
+    splice(path, "headline", "new\n")
+    splice(path, "headline", "newer\n")
+    assert path.read_text() == README.replace("old", "newer")
+    for wrong in ("", README + README, "<!-- headline:end --><!-- headline:begin -->"):
+        path.write_text(wrong)
+        with pytest.raises(TableError, match="needs one"):
+            splice(path, "headline", "new")
+        assert path.read_text() == wrong
+
+
+def test_command_and_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    results, readme = tmp_path / "results", tmp_path / "README.md"
+    assert call(monkeypatch, "tables", "--results", results) == 1
+    assert "no results" in capsys.readouterr().err
+    write_runs(config(tmp_path / "outputs", [0, 1, 2]), [90, 95, 100])
+    collected(tmp_path)
+    readme.write_text(README)
+    assert call(monkeypatch, "tables", "--results", results, "--check") == 1
+    assert readme.read_text() == README
+    assert call(monkeypatch, "tables", "--results", results) == 0
+    assert "0.950 ± 0.050" in readme.read_text()
+    assert readme.read_text().endswith("\n\nMore.\n")
+    assert call(monkeypatch, "tables", "--results", results, "--check") == 0
+    for edited in (readme, results / "tables" / "lenet5.tex"):
+        good = edited.read_text()
+        edited.write_text(good.replace("0.050", "0.040"))
+        capsys.readouterr()
+        assert call(monkeypatch, "tables", "--results", results, "--check") == 1
+        assert capsys.readouterr().err == f"tables: not what the results give: {edited}\n"
+        edited.write_text(good)
+
+
+def test_damaged_results(tmp_path: Path) -> None:
+    path = tmp_path / "runs" / "lenet5.csv"
+    path.parent.mkdir()
+    for content, message in (
+        ("", "cannot be read"),
+        ("a,b\n1,2\n", "no results"),
+        ("fingerprint\nab\n", "column"),
+    ):
+        path.write_text(content)
+        with pytest.raises(TableError, match=message):
+            build(tmp_path, ["lenet5"], None)
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
+def test_latex_compiles(tmp_path: Path) -> None:
+    write_runs(config(tmp_path / "outputs", [0, 1]), [90, 100])
+    table = text(collected(tmp_path), "lenet5", "tex")
+    preamble = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n"
+    (tmp_path / "a.tex").write_text(preamble + table + "\\end{document}\n")
+    subprocess.run(["pdflatex", "-halt-on-error", "a.tex"], cwd=tmp_path, check=True, capture_output=True)
