@@ -18,6 +18,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -53,10 +54,18 @@ def _refuse_added(node: Any, path: str) -> None:
             _refuse_added(value, f"{path}{key}.")
 
 
-def check_sweep(overrides: list[str]) -> None:
-    """Compose and check every combination of a sweep. Raises what a single job would, with its overrides."""
-    parsed = OverridesParser.create().parse_overrides(overrides)
+def check_sweep(overrides: list[str], multirun: bool) -> None:
+    """Compose and check every combination of a sweep, if it is one. Raises ConfigError with a wrong one's overrides.
+
+    An experiment may be a sweep by itself, with its own choices.
+    """
     with hydra.initialize_config_dir(CONF, version_base="1.3"):
+        single = [o for o in overrides if o.startswith("experiment=") and "," not in o]
+        own = hydra.compose("config", single, return_hydra_config=True).hydra
+        if not multirun and own.mode != RunMode.MULTIRUN:
+            return
+        choices = [f"{key}={value}" for key, value in (own.sweeper.params or {}).items()]
+        parsed = OverridesParser.create().parse_overrides(choices + overrides)
         for batch in BasicSweeper.split_arguments(parsed, max_batch_size=None):
             for combination in batch:
                 wanted = [o for o in combination if not o.startswith("hydra")]
@@ -91,8 +100,9 @@ def main() -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     arguments = sys.argv[1:]
     try:
-        if {"-m", "--multirun"} & set(arguments):
-            check_sweep([a for a in arguments if not a.startswith("-")])
+        flags = {a for a in arguments if a.startswith("-")}
+        if flags <= {"-m", "--multirun"}:  # others, like --cfg, start no job
+            check_sweep([a for a in arguments if a not in flags], bool(flags))
         train()
     except FAILURES as error:
         failed_jobs.append(one_line(error))

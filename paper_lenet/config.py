@@ -47,7 +47,7 @@ class DataConfig:
     train_size: patterns trained on, a subset drawn by seed, nested in its size; null for all.
     validation: this many training images (the last ones) are held out, and errors are measured on them instead of the
         test set; 0 measures on the test set.
-    test_size: only the first images of the test set; null for all. For quick trials.
+    test_size: only the first held-out images; null for all, 0 for none: a run that must not look at the test set.
     """
 
     name: str = "mnist"
@@ -59,7 +59,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         _one_of("data.name", self.name, ("mnist", "digits"))
         _optional_count("data.train_size", self.train_size)
-        _optional_count("data.test_size", self.test_size)
+        _require(self.test_size is None or self.test_size >= 0, "data.test_size", self.test_size, "0 or more, or null")
         _require(self.validation >= 0, "data.validation", self.validation, "0 or more")
 
 
@@ -138,6 +138,7 @@ class OptimConfig:
     mu: keeps a step from blowing up where the curvature is small (Eq. 21).
     hessian_samples: patterns from which the curvature is measured before each pass.
     order: `constant`, one random order for all passes (p. 10), or `reshuffled` before each.  # D10
+    cross_terms: between connections that share a parameter, `dropped` (Eq. 23) or `kept` (Eq. 22).  # D11
     """
 
     passes: int = 20
@@ -146,6 +147,7 @@ class OptimConfig:
     mu: float = paper.MU
     hessian_samples: int = paper.HESSIAN_SAMPLES
     order: str = "constant"
+    cross_terms: str = "dropped"
 
     def __post_init__(self) -> None:
         _require(self.passes >= 1, "optim.passes", self.passes, "at least 1")
@@ -156,6 +158,7 @@ class OptimConfig:
         _positive("optim.mu", self.mu)
         _require(self.hessian_samples >= 1, "optim.hessian_samples", self.hessian_samples, "at least 1")
         _one_of("optim.order", self.order, ("constant", "reshuffled"))
+        _one_of("optim.cross_terms", self.cross_terms, ("dropped", "kept"))
 
     def eta_of(self, pass_: int) -> float:
         """The global rate of pass 1, 2, ...: the schedule's value times `eta_factor`."""

@@ -79,6 +79,7 @@ def load(config: DataConfig) -> Data:
         _at_most("data.train_size", config.train_size, len(train_images))
     if config.test_size is not None:
         _at_most("data.test_size", config.test_size, len(test_images))
+        split = split if config.test_size else "none"
     return Data(
         config.name,
         split,

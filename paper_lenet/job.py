@@ -35,7 +35,7 @@ class Progress:
     seed: int
     pass_: int
     train_error_percent: float
-    test_error_percent: float
+    test_error_percent: float | None
     seconds: float
 
 
@@ -57,7 +57,7 @@ def train_seed(config: Config, data: Data, seed: int, tell: Callable[[Progress],
                     seed,
                     record.pass_,
                     100 * record.train_errors / record.train_size,
-                    100 * record.test_errors / len(data.test_labels),
+                    100 * record.test_errors / len(data.test_labels) if len(data.test_labels) else None,
                     record.seconds,
                 )
             )
@@ -145,11 +145,11 @@ class _display:
         self.bar.close()
 
     def show(self, p: Progress) -> None:
+        errors = f"training {p.train_error_percent:.2f} %"
+        if p.test_error_percent is not None:
+            errors += f", held out {p.test_error_percent:.2f} %"
         if self.bar.disable:
-            log.info(
-                f"{self.name} seed {p.seed} pass {p.pass_}/{self.passes}: training {p.train_error_percent:.2f} %, "
-                f"held out {p.test_error_percent:.2f} %, {p.seconds:.1f} s"
-            )
+            log.info(f"{self.name} seed {p.seed} pass {p.pass_}/{self.passes}: {errors}, {p.seconds:.1f} s")
         else:
-            self.bar.set_postfix_str(f"seed {p.seed}: {p.test_error_percent:.2f} %")
+            self.bar.set_postfix_str(f"seed {p.seed}: {errors}")
             self.bar.update()

@@ -189,7 +189,7 @@ class RunWriter:
                 "rate_max": float(record.rate_max),
                 "train_loss": float(record.train_loss),
                 "train_error_percent": 100 * record.train_errors / record.train_size,
-                "test_error_percent": 100 * record.test_errors / self._test_size,
+                "test_error_percent": 100 * record.test_errors / self._test_size if self._test_size else None,
                 "seconds": float(record.seconds),
             }
         )

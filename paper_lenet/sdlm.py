@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from paper_lenet.config import Config
 from paper_lenet.layers import EuclideanRBF, Subsampling, squash_slope, subsample
-from paper_lenet.losses import Loss
+from paper_lenet.losses import Loss, curvature_criterion
 from paper_lenet.models.family import PaperNet
 
 
@@ -73,6 +74,31 @@ def diagonal_hessian(model: PaperNet, images: Tensor, labels: Tensor, loss: Loss
         for k, value in zip(squared, of_parameters, strict=True):
             h[f"{name}.{k}"] = value / count  # Eq. 23-24
     return {name: h[name] for name, _ in model.named_parameters()}
+
+
+def diagonal_with_cross_terms(model: PaperNet, images: Tensor, labels: Tensor, loss: Loss) -> dict[str, Tensor]:
+    """As `diagonal_hessian`, with the cross terms between connections that share a parameter (Eq. 22, p. 42).
+
+    h_kk = sum_j d2E/dx_j2 (dx_j/dw_k)^2 over the states x_j below the output: the Gauss-Newton diagonal. One
+    back-propagation for every unit of every image.
+    """
+    parameters = dict(model.named_parameters())
+    h = {name: torch.zeros_like(w) for name, w in parameters.items()}
+    last = "f6" if model.f6 is not None else "c5"
+    for image, label in zip(images.split(1), labels.split(1), strict=True):
+        x = model.features(image)[last].flatten(1)
+        curvature = output_curvature(model.output, x.detach(), label, loss)
+        for state, weight in zip(x[0], curvature[0], strict=True):
+            gradients = torch.autograd.grad(state, list(parameters.values()), retain_graph=True)
+            for name, gradient in zip(parameters, gradients, strict=True):
+                h[name] += weight * gradient.square()
+    return {name: value / len(images) for name, value in h.items()}
+
+
+def curvature(config: Config, model: PaperNet, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """h_kk as a configuration asks for it, averaged over the images."""
+    of = diagonal_with_cross_terms if config.optim.cross_terms == "kept" else diagonal_hessian
+    return of(model, images, labels, curvature_criterion(config.loss))
 
 
 def step_sizes(h: dict[str, Tensor], eta: float, mu: float) -> dict[str, Tensor]:

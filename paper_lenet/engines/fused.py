@@ -142,7 +142,8 @@ def _sources() -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-PREDICT, TRAIN, CURVATURE = 0, 1, 2
+# What a program is for: to learn, to add up h_kk without or with the cross terms of Eq. 22, or to predict alone.
+TRAIN, CURVATURE, SQUARES, PREDICT = k.STEP, k.CURVATURE, k.SQUARES, 3
 
 
 @functools.cache
@@ -153,7 +154,7 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...]) -
     """
     at = dict(at_items)
     sources = _sources()
-    backwards, second = int(purpose != PREDICT), int(purpose == CURVATURE)
+    mode = purpose
     stride, maps, lanes3, classes = shape.stride, shape.maps, shape.lanes3, shape.classes
     rows1, rows2, rows3 = shape.rows1, shape.rows1 // 2, shape.rows3
     rows4, average, has_f6 = rows3 // 2, int(shape.average), len(shape.units) == 2
@@ -170,6 +171,8 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...]) -
              lanes3 * rows3 * k.PLANE_STRIDE]  # fmt: skip
     x1, x2, dx2, x3, x4, dx4, x5, d5, x6, d6, y, g, planes, end = itertools.accumulate(areas, initial=0)
     x_last, d_last = (x6, d6) if has_f6 else (x5, d5)
+    # with cross terms each state of the last layer is propagated back by itself
+    repeats = units_last if purpose == SQUARES else 1
 
     @njit(cache=True, error_model="numpy")
     def run(p, e, ws, images, labels, out, centres, first, fed, factor, eq9, j):  # type: ignore[no-untyped-def]
@@ -179,7 +182,8 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...]) -
         """
         _ = sources  # belongs to the key of Numba's cache
         losses = 0.0
-        for n in range(len(out)):
+        for step in range(len(out) * repeats):
+            n, repeat = step // repeats, step % repeats
             k.c1_forward(images, n * image, p, c1w, c1b, ws, x1, rows1, stride, maps)
             k.s2_forward(p, s2c, s2b, ws, x1, x2, rows2, maps, average)
             k.c3_forward(p, c3w, c3b, ws, x2, x3, rows3, maps, lanes3)
@@ -196,7 +200,7 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...]) -
                 if ws[y + i] < ws[y + least]:
                     least = i
             out[n] = least
-            if backwards == 0:
+            if mode == PREDICT:
                 continue
 
             # The share of each penalty in Eq. 9's sum, exp(-y_i) / (exp(-j) + sum exp(-y_i)), stays in g.
@@ -215,7 +219,7 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...]) -
                 return losses, n
             losses += loss
 
-            if second:
+            if mode != TRAIN:
                 # As sdlm.output_curvature, by the derivatives of Eq. 9: (i = D) - share, diag(share) - share share^T
                 for unit in range(units_last):
                     shares, mean, square = 0.0, 0.0, 0.0
@@ -225,22 +229,24 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...]) -
                         mean += ws[g + i] * u
                         square += ws[g + i] * u * u
                     ws[d_last + unit] = 2.0 * factor * (1.0 - shares) + square - mean * mean
+                    if mode == SQUARES:
+                        ws[d_last + unit] = math.sqrt(ws[d_last + unit]) if unit == repeat else 0.0
             else:
                 for i in range(classes):
                     ws[g + i] = 2.0 * factor * ((1.0 if i == label else 0.0) - ws[g + i])
                 k.rbf_backward(centres, ws, x_last, g, d_last, below_output, classes)
 
-            k.through_squash(ws, x_last, d_last, units_last, second)
+            k.through_squash(ws, x_last, d_last, units_last, mode)
             if has_f6:
-                k.full_backward(p, e, f6w, f6b, ws, x5, d6, d5, below6, units_last, second)
-                k.through_squash(ws, x5, d5, units5, second)
-            k.full_backward(p, e, c5w, c5b, ws, x4, d5, dx4, below5, units5, second)
-            k.s4_backward(p, e, s4c, s4b, ws, x3, x4, dx4, rows4, lanes3, average, second)
+                k.full_backward(p, e, f6w, f6b, ws, x5, d6, d5, below6, units_last, mode)
+                k.through_squash(ws, x5, d5, units5, mode)
+            k.full_backward(p, e, c5w, c5b, ws, x4, d5, dx4, below5, units5, mode)
+            k.s4_backward(p, e, s4c, s4b, ws, x3, x4, dx4, rows4, lanes3, average, mode)
             k.c3_planes(ws, x3, planes, rows3, lanes3)
-            k.c3_input_backward(p, c3w, ws, planes, dx2, first, fed, rows3, maps, lanes3, second)
-            k.c3_weight_step(p, e, c3w, c3b, ws, x2, x3, rows3, maps, lanes3, second)
-            k.s2_backward(p, e, s2c, s2b, c1b, ws, x1, x2, dx2, rows2, maps, average, second)
-            k.c1_weight_step(images, n * image, p, e, c1w, ws, x1, rows1, stride, maps, second)
+            k.c3_input_backward(p, c3w, ws, planes, dx2, first, fed, rows3, maps, lanes3, mode)
+            k.c3_weight_step(p, e, c3w, c3b, ws, x2, x3, rows3, maps, lanes3, mode)
+            k.s2_backward(p, e, s2c, s2b, c1b, ws, x1, x2, dx2, rows2, maps, average, mode)
+            k.c1_weight_step(images, n * image, p, e, c1w, ws, x1, rows1, stride, maps, mode)
         return losses, len(out)
 
     return run, end
@@ -268,6 +274,7 @@ class FusedNet:
         self.first = np.concatenate([[0], np.cumsum(table.sum(1))]).astype(np.int64)
         self.fed = np.nonzero(table)[1].astype(np.int64)
         self.factor, self.loss = model.output.factor, config.loss
+        self.cross_terms = config.optim.cross_terms == "kept"
         self.levels, self.side, self.stride = levels(self.dtype), shape.side, shape.stride
         self.chunk = _aligned(CHUNK * self.side * self.stride, self.dtype)
 
@@ -309,9 +316,10 @@ class FusedNet:
         return self._run(TRAIN, self.e, images, labels, self.loss.name == "eq9")
 
     def diagonal_hessian(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> dict[str, Array]:
-        """h_kk by parameter, averaged over the images, as `sdlm.diagonal_hessian`."""
+        """h_kk by parameter, averaged over the images, as `sdlm.curvature`."""
         h = _aligned(self.layout.size, self.dtype)
-        self._run(CURVATURE, h, images, labels, self.loss.name == "eq9" and self.loss.curvature == "exact")
+        purpose = SQUARES if self.cross_terms else CURVATURE
+        self._run(purpose, h, images, labels, self.loss.name == "eq9" and self.loss.curvature == "exact")
         return {name: value / len(labels) for name, value in self.layout.unpack(h).items()}
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -1,14 +1,15 @@
 """The loop nests of the fused engine, each one layer's forward pass, backward pass or parameter gradient.
 
-Legend: x states, d = dE/da (or, with `second`, d2E/da2), p parameters, e step sizes eps_k (or, with `second`, the sums
-of h_kk), s the sums of 2x2 inputs, r row, c column, m map, i map below, o unit or map above, ky and kx tap.
+Legend: x states, d = dE/da (or d2E/da2), p parameters, e step sizes eps_k (or the sums of h_kk), s the sums of 2x2
+inputs, r row, c column, m map, i map below, o unit or map above, ky and kx tap.
 
 Layouts, all in flat arrays, rows of one vector multiple: the image and C1 as (map, row, column), S2 the same with rows
 of one vector; C3 and S4 as (row, column, map), so that a vector is all maps of one position; C5 and F6 as units. What
 pads a vector is 0 or meets a 0 wherever it would be added.
 
-With `second` a kernel does Eq. 25 and 27 in place of back-propagation: the same sums with weights, states and slopes
-squared, added up in e instead of taken off p.
+Each backward kernel has three modes. STEP back-propagates and takes e times the gradient off p. CURVATURE does Eq. 25
+and 27 instead: the same sums with weights, states and slopes squared, added up in e. SQUARES back-propagates and adds
+the square of each parameter's gradient up in e, which keeps the cross terms of Eq. 22.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from llvmlite import ir
 from paper_lenet import paper
 from paper_lenet.engines.vectors import LANES, Writer, kernel
 
+STEP, CURVATURE, SQUARES = 0, 1, 2
 TAPS = 5
 # accumulators a kernel keeps in registers at once
 REGISTERS = 25
@@ -30,29 +32,34 @@ def _squash(w: Writer, a: ir.Value) -> ir.Value:
     return w.squash(a, paper.A, paper.S)
 
 
-def _slope(w: Writer, x: ir.Value, second: bool) -> ir.Value:
+def _slope(w: Writer, x: ir.Value, mode: int) -> ir.Value:
     """f'(a) from the state x, squared for the curvature (Eq. 27)."""
     slope = w.fma(w.mul(x, w.number(-paper.S / paper.A)), x, w.number(paper.S * paper.A))
-    return w.square(slope) if second else slope
+    return w.square(slope) if mode == CURVATURE else slope
 
 
-def _scale(w: Writer, average: bool, second: bool) -> ir.Value:
-    return w.number((0.0625 if second else 0.25) if average else 1.0)
+def _scale(w: Writer, average: bool, mode: int) -> ir.Value:
+    return w.number((0.0625 if mode == CURVATURE else 0.25) if average else 1.0)
 
 
-def _learn(w: Writer, p: Any, e: Any, at: tuple[Any, ...], gradient: ir.Value, second: bool) -> None:
-    """One vector of parameters: p -= e * gradient (Eq. 18), or e += gradient."""
-    if second:
+def _learn(w: Writer, p: Any, e: Any, at: tuple[Any, ...], gradient: ir.Value, mode: int) -> None:
+    """One vector of parameters: p -= e * gradient (Eq. 18), or e += the gradient or its square."""
+    if mode == CURVATURE:
         w.store(w.add(w.load(e, *at), gradient), e, *at)
+    elif mode == SQUARES:
+        w.store(w.fma(gradient, gradient, w.load(e, *at)), e, *at)
     else:
         w.store(w.sub(w.load(p, *at), w.mul(w.load(e, *at), gradient)), p, *at)
 
 
-def _learn_one(w: Writer, p: Any, e: Any, at: tuple[Any, ...], gradient: ir.Value, second: bool) -> None:
+def _learn_one(w: Writer, p: Any, e: Any, at: tuple[Any, ...], gradient: ir.Value, mode: int) -> None:
     """The same for one parameter."""
-    eps, target = w.scalar(e, *at), e if second else p
-    moved = w.b.fadd(eps, gradient) if second else w.b.fsub(w.scalar(p, *at), w.b.fmul(eps, gradient))
-    w.b.store(moved, w.at(target, *at))
+    eps = w.scalar(e, *at)
+    if mode == STEP:
+        w.b.store(w.b.fsub(w.scalar(p, *at), w.b.fmul(eps, gradient)), w.at(p, *at))
+    else:
+        more = w.b.fmul(gradient, gradient) if mode == SQUARES else gradient
+        w.b.store(w.b.fadd(eps, more), w.at(e, *at))
 
 
 @kernel
@@ -104,7 +111,7 @@ def s2_forward(
     average: int,
 ) -> None:
     with w.loop(maps) as m:
-        u = w.mul(w.broadcast(p, coefficient, m), _scale(w, bool(average), False))
+        u = w.mul(w.broadcast(p, coefficient, m), _scale(w, bool(average), STEP))
         b = w.broadcast(p, bias, m)
         with w.loop(rows) as r:
             upper, lower = ([w.load(ws, x, (m, 4 * LANES * rows), (r, 4 * LANES), row * 2 * LANES + v * LANES)
@@ -159,7 +166,7 @@ def s4_forward(
     average: int,
 ) -> None:
     for v in range(0, lanes, LANES):
-        u = w.mul(w.load(p, coefficient + v), _scale(w, bool(average), False))
+        u = w.mul(w.load(p, coefficient + v), _scale(w, bool(average), STEP))
         b = w.load(p, bias + v)
         with w.loop(rows) as r, w.loop(rows) as c:
             s = _sum(w, [w.load(ws, *place) for place in _four(w, ws, x, r, c, v, rows, lanes)])
@@ -201,10 +208,10 @@ def rbf_backward(w: Writer, centres: Any, ws: Any, x: int, g: int, d: int, below
 
 
 @kernel
-def through_squash(w: Writer, ws: Any, x: int, d: int, units: int, second: int) -> None:
+def through_squash(w: Writer, ws: Any, x: int, d: int, units: int, mode: int) -> None:
     """d/da from d/dx, in place."""
     with w.loop(-(-units // LANES)) as k:
-        slope = _slope(w, w.load(ws, x, (k, LANES)), bool(second))
+        slope = _slope(w, w.load(ws, x, (k, LANES)), mode)
         w.store(w.mul(w.load(ws, d, (k, LANES)), slope), ws, d, (k, LANES))
 
 
@@ -221,7 +228,7 @@ def full_backward(
     dx: int,
     below: int,
     units: int,
-    second: int,
+    mode: int,
 ) -> None:
     """The gradient to the inputs, by the weights as they were, and the step of the weights, in one sweep."""
     for first in range(0, below, REGISTERS * LANES):
@@ -232,38 +239,38 @@ def full_backward(
             for v in block:
                 place = (weight + v, (o, below))
                 u, state = w.load(p, *place), w.load(ws, x + v)
-                w.add_product(sums[v], w.square(u) if second else u, above)
-                _learn(w, p, e, place, w.mul(above, w.square(state) if second else state), bool(second))
+                w.add_product(sums[v], w.square(u) if mode == CURVATURE else u, above)
+                _learn(w, p, e, place, w.mul(above, w.square(state) if mode == CURVATURE else state), mode)
         for v in block:
             w.store(w.get(sums[v]), ws, dx + v)
     with w.loop(-(-units // LANES)) as k:
-        _learn(w, p, e, (bias, (k, LANES)), w.load(ws, d, (k, LANES)), bool(second))
+        _learn(w, p, e, (bias, (k, LANES)), w.load(ws, d, (k, LANES)), mode)
 
 
 @kernel
 def s4_backward(
     w: Writer, p: Any, e: Any, coefficient: int, bias: int, ws: Any, x: int, y: int, dy: int, rows: int, lanes: int,
-    average: int, second: int,
+    average: int, mode: int,
 ) -> None:  # fmt: skip
     """From dE/dx of S4 at dy to d of C3, which takes the place of C3's states x."""
     for v in range(0, lanes, LANES):
-        scale = _scale(w, bool(average), bool(second))
+        scale = _scale(w, bool(average), mode)
         u = w.load(p, coefficient + v)
-        u = w.mul(w.square(u) if second else u, scale)
+        u = w.mul(w.square(u) if mode == CURVATURE else u, scale)
         of_coefficient, of_bias = w.variable(), w.variable()
         with w.loop(rows) as r, w.loop(rows) as c:
             unit = (v, (r, rows * lanes), (c, lanes))
-            d = w.mul(w.load(ws, dy, *unit), _slope(w, w.load(ws, y, *unit), bool(second)))
+            d = w.mul(w.load(ws, dy, *unit), _slope(w, w.load(ws, y, *unit), mode))
             places = _four(w, ws, x, r, c, v, rows, lanes)
             states = [w.load(ws, *place) for place in places]
-            s = _sum(w, [w.square(state) if second else state for state in states])
+            s = _sum(w, [w.square(state) if mode == CURVATURE else state for state in states])
             w.add_product(of_coefficient, w.mul(d, scale), s)
             w.b.store(w.add(w.get(of_bias), d), of_bias)
             below = w.mul(u, d)
             for place, state in zip(places, states, strict=True):
-                w.store(w.mul(below, _slope(w, state, bool(second))), ws, *place)
-        _learn(w, p, e, (coefficient + v,), w.get(of_coefficient), bool(second))
-        _learn(w, p, e, (bias + v,), w.get(of_bias), bool(second))
+                w.store(w.mul(below, _slope(w, state, mode)), ws, *place)
+        _learn(w, p, e, (coefficient + v,), w.get(of_coefficient), mode)
+        _learn(w, p, e, (bias + v,), w.get(of_bias), mode)
 
 
 # A row of C3's d as a plane has TAPS-1 zeros before and at least as many after it.
@@ -294,7 +301,7 @@ def c3_planes(w: Writer, ws: Any, d: int, planes: int, rows: int, lanes: int) ->
 @kernel
 def c3_input_backward(
     w: Writer, p: Any, weight: int, ws: Any, planes: int, dx: int, first: Any, fed: Any, rows: int, maps_in: int,
-    lanes: int, second: int,
+    lanes: int, mode: int,
 ) -> None:  # fmt: skip
     """dE/dx of S2. first, fed: the maps of C3 that map i feeds are fed[first[i]] ... fed[first[i + 1] - 1]."""
     rows_in = rows + TAPS - 1
@@ -307,7 +314,7 @@ def c3_input_backward(
                 u = [
                     w.broadcast(p, weight + (ky * TAPS + kx) * lanes, (i, TAPS * TAPS * lanes), o) for ky in range(TAPS)
                 ]
-                if second:
+                if mode == CURVATURE:
                     u = [w.square(value) for value in u]
                 for r in range(rows):
                     d = w.load(ws, planes + r * PLANE_STRIDE + TAPS - 1 - kx, (o, rows * PLANE_STRIDE))
@@ -320,7 +327,7 @@ def c3_input_backward(
 @kernel
 def c3_weight_step(
     w: Writer, p: Any, e: Any, weight: int, bias: int, ws: Any, x: int, d: int, rows: int, maps_in: int, lanes: int,
-    second: int,
+    mode: int,
 ) -> None:  # fmt: skip
     rows_in = rows + TAPS - 1
     for v in range(0, lanes, LANES):
@@ -328,7 +335,7 @@ def c3_weight_step(
             sums = [w.variable() for _ in range(TAPS)]
             with w.loop(rows) as r:
                 states = [w.broadcast(ws, x + c, (i, rows_in * LANES), (ky, LANES), (r, LANES)) for c in range(rows_in)]
-                if second:
+                if mode == CURVATURE:
                     states = [w.square(state) for state in states]
                 for c in range(rows):
                     above = w.load(ws, d + c * lanes + v, (r, rows * lanes))
@@ -336,46 +343,46 @@ def c3_weight_step(
                         w.add_product(sums[kx], states[c + kx], above)
             for kx in range(TAPS):
                 place = (weight + kx * lanes + v, (i, TAPS * TAPS * lanes), (ky, TAPS * lanes))
-                _learn(w, p, e, place, w.get(sums[kx]), bool(second))
+                _learn(w, p, e, place, w.get(sums[kx]), mode)
         total = w.variable()
         with w.loop(rows * rows) as k:
             w.b.store(w.add(w.get(total), w.load(ws, d + v, (k, lanes))), total)
-        _learn(w, p, e, (bias + v,), w.get(total), bool(second))
+        _learn(w, p, e, (bias + v,), w.get(total), mode)
 
 
 @kernel
 def s2_backward(
     w: Writer, p: Any, e: Any, coefficient: int, bias: int, c1_bias: int, ws: Any, x: int, y: int, dy: int, rows: int,
-    maps: int, average: int, second: int,
+    maps: int, average: int, mode: int,
 ) -> None:  # fmt: skip
     """From dE/dx of S2 at dy to d of C1, which takes the place of C1's states x; steps C1's biases too."""
     low, high = [k // 2 for k in range(LANES)], [LANES // 2 + k // 2 for k in range(LANES)]
     with w.loop(maps) as m:
-        scale = _scale(w, bool(average), bool(second))
+        scale = _scale(w, bool(average), mode)
         u = w.broadcast(p, coefficient, m)
-        u = w.mul(w.square(u) if second else u, scale)
+        u = w.mul(w.square(u) if mode == CURVATURE else u, scale)
         of_coefficient, of_bias, of_c1_bias = w.variable(), w.variable(), w.variable()
         with w.loop(rows) as r:
             unit = ((m, rows * LANES), (r, LANES))
             # dE/dx is 0 in the columns that only pad
-            d = w.mul(w.load(ws, dy, *unit), _slope(w, w.load(ws, y, *unit), bool(second)))
+            d = w.mul(w.load(ws, dy, *unit), _slope(w, w.load(ws, y, *unit), mode))
             below = w.mul(u, d)
             places = [
                 [(x + (2 * row + v) * LANES, (m, 4 * LANES * rows), (r, 4 * LANES)) for v in (0, 1)] for row in (0, 1)
             ]
             states = [[w.load(ws, *place) for place in row] for row in places]
-            inputs = [[w.square(state) for state in row] for row in states] if second else states
+            inputs = [[w.square(state) for state in row] for row in states] if mode == CURVATURE else states
             s = _pairs(w, *(w.add(inputs[0][v], inputs[1][v]) for v in (0, 1)))
             w.add_product(of_coefficient, w.mul(d, scale), s)
             w.b.store(w.add(w.get(of_bias), d), of_bias)
             for v, lanes in enumerate((low, high)):
                 spread = w.shuffle(below, below, lanes)
                 for row in (0, 1):
-                    d1 = w.mul(spread, _slope(w, states[row][v], bool(second)))
+                    d1 = w.mul(spread, _slope(w, states[row][v], mode))
                     w.store(d1, ws, *places[row][v])
                     w.b.store(w.add(w.get(of_c1_bias), d1), of_c1_bias)
         for at, total in ((coefficient, of_coefficient), (bias, of_bias), (c1_bias, of_c1_bias)):
-            _learn_one(w, p, e, (at, m), w.total(w.get(total)), bool(second))
+            _learn_one(w, p, e, (at, m), w.total(w.get(total)), mode)
 
 
 @kernel
@@ -391,7 +398,7 @@ def c1_weight_step(
     rows: int,
     stride: int,
     maps: int,
-    second: int,
+    mode: int,
 ) -> None:
     together = max(k for k in (1, 2, 3, 4) if maps % k == 0)
     for start in range(0, maps, together):
@@ -404,7 +411,7 @@ def c1_weight_step(
                     for kx in range(TAPS):
                         state = w.load(x, x_at, (ky, stride), (r, stride), kx + v)
                         for m in group:
-                            w.add_product(sums[m, kx], w.square(state) if second else state, above[m])
+                            w.add_product(sums[m, kx], w.square(state) if mode == CURVATURE else state, above[m])
             for (m, kx), total in sums.items():
                 place = (weight + m * TAPS * TAPS + kx, (ky, TAPS))
-                _learn_one(w, p, e, place, w.total(w.get(total)), bool(second))
+                _learn_one(w, p, e, place, w.total(w.get(total)), mode)

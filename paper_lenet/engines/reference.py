@@ -14,16 +14,16 @@ from paper_lenet.config import Config
 from paper_lenet.data import Data, normalise
 from paper_lenet.engines import NonFiniteError, PassRecord
 from paper_lenet.engines.plan import passes, training_set
-from paper_lenet.losses import criterion, curvature_criterion
+from paper_lenet.losses import criterion
 from paper_lenet.models.family import PaperNet
 from paper_lenet.models.lenet5 import build
-from paper_lenet.sdlm import diagonal_hessian, step_sizes
+from paper_lenet.sdlm import curvature, step_sizes
 
 
 @torch.no_grad()
 def predict(model: PaperNet, images: Tensor, batch: int = 500) -> Tensor:
     """The labels given to images (N, 1, side, side): int64 (N,), the class of the smallest penalty."""
-    return torch.cat([model(part).argmin(1) for part in images.split(batch)])
+    return torch.cat([model(part).argmin(1) for part in images.split(batch) if len(part)])
 
 
 def fit(config: Config, data: Data, seed: int) -> Iterator[PassRecord]:
@@ -34,11 +34,11 @@ def fit(config: Config, data: Data, seed: int) -> Iterator[PassRecord]:
     parameters = dict(model.named_parameters())
     images, held_out = (torch.from_numpy(normalise(part)).to(dtype) for part in (data.train_images, data.test_images))
     labels = torch.from_numpy(data.train_labels)
-    loss_of, curvature_of = criterion(config.loss), curvature_criterion(config.loss)
+    loss_of = criterion(config.loss)
 
     for this in passes(config, seed, len(images)):
         started = time.perf_counter()
-        h = diagonal_hessian(model, images[this.hessian_sample], labels[this.hessian_sample], curvature_of)
+        h = curvature(config, model, images[this.hessian_sample], labels[this.hessian_sample])
         eps = step_sizes(h, this.eta, config.optim.mu)
         train_loss, train_errors = 0.0, 0
         for update, k in enumerate(this.order, start=1):
