@@ -64,6 +64,39 @@ class DataConfig:
 
 
 @dataclass
+class DistortConfig:
+    """Planar affine distortions of the training images (Section III-B, p. 10-11), drawn once a distorted pattern.
+
+    The paper names the kinds but gives no values: the ranges are those of the maps fitted to Fig. 7.  # D12
+    variants: distorted copies of each training image, beside the image itself; 0 for none. A pass stays as long as the
+        undistorted training set, so that the patterns are gone through in 1 + variants passes.
+    strength: multiplies how far every range reaches from the identity; 1 for Fig. 7's.
+    inverse_scale: range of 1 / sqrt(sx sy).  squeeze: range of sqrt(sy / sx).  shear: largest horizontal shear, either
+        way.  translation: largest shift in pixels, either way, horizontal and vertical.
+    centre: pixels below the middle of the image about which it is scaled.
+    """
+
+    variants: int = 0
+    strength: float = 1.0
+    inverse_scale: list[float] = field(default_factory=lambda: [0.77, 1.40])
+    squeeze: list[float] = field(default_factory=lambda: [0.90, 1.10])
+    shear: float = 0.14
+    translation: float = 2.0
+    centre: float = 10.9
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.variants <= 100, "distort.variants", self.variants, "from 0 to 100")
+        _require(0 <= self.strength <= 2, "distort.strength", self.strength, "from 0 to 2")
+        for key in ("inverse_scale", "squeeze"):
+            low, high = (ends := getattr(self, key))[0], ends[-1]
+            fits = len(ends) == 2 and low <= high and 1 + self.strength * (low - 1) > 0
+            _require(fits, f"distort.{key}", ends, "two rising numbers that stay above 0 at this strength")
+        for key in ("shear", "translation", "centre"):
+            value = getattr(self, key)
+            _require(math.isfinite(value) and value >= 0, f"distort.{key}", value, "0 or more")
+
+
+@dataclass
 class InitConfig:
     """Initial weights: uniform in ±gain / F**exponent, F the fan-in of the unit (Appendix A, p. 41).  # D1
 
@@ -195,6 +228,7 @@ class Config:
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2, 3, 4])
     output: str = "outputs"
     data: DataConfig = field(default_factory=DataConfig)
+    distort: DistortConfig = field(default_factory=DistortConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)

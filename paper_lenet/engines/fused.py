@@ -25,7 +25,8 @@ from paper_lenet.config import Config
 from paper_lenet.data import Data, levels
 from paper_lenet.engines import NonFiniteError, PassRecord
 from paper_lenet.engines import kernels as k
-from paper_lenet.engines.plan import passes, training_set
+from paper_lenet.engines.grey import grey
+from paper_lenet.engines.plan import Indices, Patterns, held_out_patterns, passes, training_patterns
 from paper_lenet.engines.vectors import LANES
 from paper_lenet.models.family import PaperNet
 from paper_lenet.models.lenet5 import build
@@ -253,7 +254,7 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...]) -
 
 
 class FusedNet:
-    """A network of the family in the kernels' layout. Images are bytes (N, 28, 28), as in `Data`.
+    """A network of the family in the kernels' layout.
 
     model: gives shape, tables, centres and the parameters to start from.  dtype: numpy's float32 or float64.
     config: for the loss.
@@ -278,71 +279,64 @@ class FusedNet:
         self.levels, self.side, self.stride = levels(self.dtype), shape.side, shape.stride
         self.chunk = _aligned(CHUNK * self.side * self.stride, self.dtype)
 
-    def _grey(self, images: NDArray[np.uint8]) -> Array:
-        """Up to CHUNK images padded and mapped to grey values in the kernels' layout; overwritten by the next call."""
-        used = self.chunk[: len(images) * self.side * self.stride].reshape(len(images), self.side, self.stride)
-        edge = (self.side - images.shape[1]) // 2
-        used[:, :, : self.side] = self.levels[0]
-        inner = slice(edge, edge + images.shape[1])
-        used[:, inner, inner] = self.levels[images]
-        return self.chunk
-
     def _program(self, purpose: int) -> tuple[Any, int]:
         return program(purpose, self.shape, tuple(self.layout.at.items()))
 
     def _run(
-        self, purpose: int, e: Array, images: NDArray[np.uint8], labels: NDArray[np.int64], eq9: bool
+        self, purpose: int, e: Array, patterns: Patterns, chosen: Indices, eq9: bool
     ) -> tuple[float, int, NDArray[np.int64]]:
-        """The program of a purpose on any number of images: sum of the losses, patterns done, predictions."""
+        """The program of a purpose on the chosen patterns: sum of the losses, patterns done, predictions."""
         run, _ = self._program(purpose)
-        losses, out = 0.0, np.empty(len(images), np.int64)
-        for start in range(0, len(images), CHUNK):
+        labels = patterns.labels_of(chosen)
+        losses, out = 0.0, np.empty(len(chosen), np.int64)
+        for start in range(0, len(chosen), CHUNK):
             part = slice(start, start + CHUNK)
+            grey(patterns.images, patterns.maps, chosen[part], self.levels, self.side, self.stride, self.chunk)
             more, done = run(
-                self.p, e, self.ws, self._grey(images[part]), labels[part], out[part], self.centres, self.first,
-                self.fed, self.factor, eq9, float(self.loss.j),
+                self.p, e, self.ws, self.chunk, labels[part], out[part], self.centres, self.first, self.fed,
+                self.factor, eq9, float(self.loss.j),
             )  # fmt: skip
             losses += more
             if done < len(out[part]):
                 return losses, start + done, out
         return losses, len(out), out
 
-    def train(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> tuple[float, int, NDArray[np.int64]]:
-        """One update a pattern, in order, by the step sizes `e`.
+    def train(self, patterns: Patterns, order: Indices) -> tuple[float, int, NDArray[np.int64]]:
+        """One update for each pattern of the order, by the step sizes `e`.
 
         Returns the sum of the losses; how many updates were done, fewer than the patterns when the loss of the next one
         is not finite; and the labels given to the patterns, each just before its update.
         """
-        return self._run(TRAIN, self.e, images, labels, self.loss.name == "eq9")
+        return self._run(TRAIN, self.e, patterns, order, self.loss.name == "eq9")
 
-    def diagonal_hessian(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> dict[str, Array]:
-        """h_kk by parameter, averaged over the images, as `sdlm.curvature`."""
+    def diagonal_hessian(self, patterns: Patterns, sample: Indices) -> dict[str, Array]:
+        """h_kk by parameter, averaged over the sampled patterns, as `sdlm.curvature`."""
         h = _aligned(self.layout.size, self.dtype)
         purpose = SQUARES if self.cross_terms else CURVATURE
-        self._run(purpose, h, images, labels, self.loss.name == "eq9" and self.loss.curvature == "exact")
-        return {name: value / len(labels) for name, value in self.layout.unpack(h).items()}
+        self._run(purpose, h, patterns, sample, self.loss.name == "eq9" and self.loss.curvature == "exact")
+        return {name: value / len(sample) for name, value in self.layout.unpack(h).items()}
 
-    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """The class of the smallest penalty for each image."""
-        return self._run(PREDICT, self.e, images, np.zeros(len(images), np.int64), False)[2]
+    def predict(self, patterns: Patterns) -> NDArray[np.int64]:
+        """The labels given to the images, undistorted: each the class of the smallest penalty."""
+        return self._run(PREDICT, self.e, patterns, np.arange(len(patterns.images)), False)[2]
 
 
 def fit(config: Config, data: Data, seed: int) -> Iterator[PassRecord]:
     """Train one network; a record after each pass. Raises NonFiniteError."""
-    data = training_set(config, data, seed)
+    patterns, held_out = training_patterns(config, data, seed), held_out_patterns(data)
     net = FusedNet(build(config.model, seed), config)
-    for this in passes(config, seed, len(data.train_labels)):
+    for this in passes(config, seed, patterns):
         started = time.perf_counter()
-        h = net.diagonal_hessian(data.train_images[this.hessian_sample], data.train_labels[this.hessian_sample])
+        h = net.diagonal_hessian(patterns, this.hessian_sample)
         eps = {name: this.eta / (config.optim.mu + value) for name, value in h.items()}  # Eq. 21, p. 41
         net.e = net.layout.pack(eps, net.dtype)
-        labels = data.train_labels[this.order]
-        loss, done, on_the_fly = net.train(data.train_images[this.order], labels)
+        labels = patterns.labels_of(this.order)
+        loss, done, on_the_fly = net.train(patterns, this.order)
         if done < len(labels):
             raise NonFiniteError(seed, this.pass_, done + 1)
         seconds = time.perf_counter() - started
 
-        predictions = net.predict(data.test_images)
+        predictions = net.predict(held_out)
         last = this.pass_ == config.optim.passes
         yield PassRecord(
             seed=seed,
@@ -357,5 +351,5 @@ def fit(config: Config, data: Data, seed: int) -> Iterator[PassRecord]:
             test_errors=int(np.sum(predictions != data.test_labels)),
             seconds=seconds,
             state=net.layout.unpack(net.p),
-            training_set_errors=int(np.sum(net.predict(data.train_images) != data.train_labels)) if last else None,
+            training_set_errors=int(np.sum(net.predict(patterns) != patterns.labels)) if last else None,
         )

@@ -1,0 +1,79 @@
+# Every target that runs something sets up .venv first; `make` alone lists the targets.
+
+# The first of these that runs and is 3.11 to 3.13 makes .venv; or name one: make setup PYTHON=python3.12
+PYTHON ?= python3.13 python3.12 python3.11 python3 python
+
+# A second PyTorch thread makes a network this small slower; seeds run side by side in processes instead.
+export OMP_NUM_THREADS := 1
+
+PY := .venv/bin/python
+STAMP := .venv/.installed
+IN_RANGE := import sys; assert (3, 11) <= sys.version_info[:2] < (3, 14)
+IS_OURS := $(IN_RANGE); assert sys.prefix != sys.base_prefix
+
+.PHONY: help setup reproduce test test-slow bench tables figures check lint lock clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+
+setup: $(STAMP)  ## make .venv with the versions of requirements.lock (5 GB; uv if it is there, else pip)
+
+# The stamp comes last, so that a set-up that failed or was interrupted is taken up again.
+$(STAMP): requirements.lock
+	@rm -f $@
+	@set -e; \
+	if uv --version >/dev/null 2>&1; then tool=uv; needs=; else tool=pip; needs='; import ensurepip, venv'; fi; \
+	usable() { $(PY) -c '$(IS_OURS)' && { [ $$tool = uv ] || $(PY) -m pip --version; }; }; \
+	if ! usable >/dev/null 2>&1; then \
+	    python=; \
+	    for candidate in $(PYTHON); do \
+	        python=$$("$$candidate" -c "$(IN_RANGE)$$needs; print(sys.executable)" 2>/dev/null) && break || python=; \
+	    done; \
+	    if [ -z "$$python" ]; then \
+	        echo "setup: no usable Python 3.11, 3.12 or 3.13 (with venv) among: $(PYTHON)" >&2; exit 1; \
+	    fi; \
+	    echo "setup: .venv from $$python, with $$tool"; \
+	    rm -rf .venv; \
+	    if [ $$tool = uv ]; then uv venv --quiet --python "$$python" .venv; else "$$python" -m venv .venv; fi; \
+	fi; \
+	if [ $$tool = uv ]; then \
+	    uv pip sync --python "$(CURDIR)/$(PY)" --require-hashes requirements.lock; \
+	else \
+	    $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock; \
+	fi
+	@touch $@
+
+reproduce: setup  ## train LeNet-5 as in 1998 and show its error beside the paper's
+	$(PY) experiments/reproduce.py
+
+test: setup  ## the fast tests; they need neither MNIST nor a network
+	$(PY) -m pytest
+
+test-slow: setup  ## the tests that need MNIST or more time
+	$(PY) -m pytest -m 'slow and not gpu'
+
+bench: setup  ## microseconds an update of both engines, and their ratio
+	$(PY) experiments/bench.py
+
+tables: setup  ## results/runs -> results/tables and the table in README.md
+	$(PY) experiments/tables.py
+
+figures: setup  ## results/curves -> results/figures
+	$(PY) experiments/figures.py
+
+check: setup  ## fail if a table is not, byte for byte, what results/runs gives
+	$(PY) experiments/tables.py --check
+
+lint: setup  ## style and types
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy
+
+lock:  ## write requirements.lock anew from pyproject.toml (needs uv); versions stay where they still fit
+	uv pip compile pyproject.toml --quiet --extra dev --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-header --output-file requirements.lock
+
+clean:  ## remove caches; .venv, data, outputs and results stay
+	rm -rf .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	find .ci conf experiments paper_lenet tests -name __pycache__ -type d -prune -exec rm -rf {} +

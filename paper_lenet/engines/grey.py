@@ -1,0 +1,57 @@
+"""`Patterns.grey`, compiled: images of bytes to the grey values of the fused engine's input, distorted on the fly."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, error_model="numpy")
+def grey(images, maps, chosen, levels, side, stride, out):  # type: ignore[no-untyped-def]
+    """Writes the chosen patterns one after the other into the flat array out, `side` rows of `stride` each.
+
+    images, maps, chosen: as in `Patterns`.  levels: (256,), their type is that of all grey values.
+    """
+    number = levels.dtype.type
+    count, size = len(images), images.shape[1]
+    edge = (side - size) // 2
+    background, middle = levels[0], (side - 1) / 2
+    step = (levels[255] - levels[0]) / number(255)
+    zero, one, last = number(0), number(1), number(side)
+    # The image with one row of nothing above and below; one row blended from two of its rows, with a pixel of nothing
+    # on each side. Two views and unsigned indices, so that the loop over columns becomes vectors with gathers.
+    source = np.zeros((size + 2, size), levels.dtype)
+    row = np.zeros(side + 3, levels.dtype)
+    left, right = row[:-1], row[1:]
+    columns = np.arange(side).astype(levels.dtype)
+    inner = row[edge + 1 : edge + 1 + size]
+    for n in range(len(chosen)):
+        image = images[chosen[n] % count]
+        here = out[n * side * stride : (n + 1) * side * stride].reshape(side, stride)
+        if chosen[n] < count:
+            here[:, :side] = background
+            for r in range(size):
+                for c in range(size):
+                    here[edge + r, edge + c] = levels[image[r, c]]
+            continue
+        for r in range(size):
+            for c in range(size):
+                source[r + 1, c] = number(image[r, c])
+        a, b, c0, d, e = maps[chosen[n] - count]
+        slope = number(a)
+        for r in range(side):
+            # of the source's rows, 0 being the one of nothing above
+            y = min(max(d * (r - middle) + e + middle - edge + 1, 0.0), float(size + 1))
+            above = min(math.floor(y), size)
+            f = number(y - above)
+            upper, lower = source[above], source[above + 1]
+            for c in range(size):
+                inner[c] = upper[c] + f * (lower[c] - upper[c])
+            start = number(b * (r - middle) + c0 - a * middle + middle + 1)
+            line = here[r, :side]
+            for c in range(side):
+                x = min(max(start + slope * columns[c], zero), last + one)
+                k = np.uint32(x)
+                line[c] = background + step * (left[k] + (x - number(k)) * (right[k] - left[k]))
