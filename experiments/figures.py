@@ -1,4 +1,8 @@
-"""results/curves -> results/figures: python experiments/figures.py [names ...]."""
+"""results/ -> results/figures: python experiments/figures.py [names ...].
+
+With names, Fig. 5 of each. Without, whatever the results at hand allow: Fig. 5 for lenet5 and fig5, Fig. 6 from fig6
+and, as far as they are there, fig5, distorted and eq9; Fig. 7 and, for fig5 and distorted, Fig. 8, which need MNIST.
+"""
 
 from __future__ import annotations
 
@@ -8,25 +12,49 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from paper_lenet.figures import fig5, write
+from paper_lenet.data import DataError
+from paper_lenet.fig7 import mnist_at_hand
+from paper_lenet.figures import DISTORTED, FULL, SIZES, fig5, fig6, write
+from paper_lenet.figures_images import fig7, fig8
 from paper_lenet.records import RecordError
-from paper_lenet.tables import TableError
+from paper_lenet.tables import HEADLINE, TableError
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Redraw Fig. 5 for the named results, by default lenet5.")
-    parser.add_argument("names", nargs="*", default=["lenet5"], help="names in results/curves, without .csv")
+    parser = argparse.ArgumentParser(description="Redraw Fig. 5 for the named results, or all figures that can be.")
+    parser.add_argument("names", nargs="*", help="names in results/curves, without .csv")
     parser.add_argument("--results", type=Path, default=Path("results"))
     arguments = parser.parse_args()
+    results: Path = arguments.results
+
+    def there(*names: str) -> list[str]:
+        return [name for name in names if (results / "runs" / f"{name}.csv").exists()]
+
     try:
-        for name in arguments.names:
-            files = fig5(arguments.results, name)
-            write(files)
-            print("wrote " + ", ".join(map(str, files)))
-    except (TableError, RecordError) as error:
+        for name in arguments.names or there(HEADLINE, FULL) or [HEADLINE]:
+            show(fig5(results, name))
+        if arguments.names:
+            return 0
+        if there(SIZES):
+            show(fig6(results))
+        else:
+            print(f"fig6: skipped, no {results / 'runs' / SIZES}.csv")
+        data = mnist_at_hand()
+        if data is None:
+            print("fig7, fig8: skipped, MNIST is not at hand")
+            return 0
+        show(fig7(results, data))
+        for name in there(FULL, DISTORTED):
+            show(fig8(results, name, data))
+    except (DataError, RecordError, TableError) as error:
         print(f"figures: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def show(files: dict[Path, bytes]) -> None:
+    write(files)
+    print("wrote " + ", ".join(map(str, files)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""results/runs -> results/tables and README: python experiments/tables.py [names ...] [--check]."""
+"""results/runs -> results/tables and the documents with tables: python experiments/tables.py [names ...] [--check]."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from paper_lenet.records import RecordError
-from paper_lenet.tables import TableError, build, differing, write
+from paper_lenet.tables import TableError, available, build, differing, write
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Write the tables of the named results, or of all.")
-    parser.add_argument("names", nargs="*", help="names in results/runs, without .csv")
+    parser.add_argument("names", nargs="*", help="names in results/runs without .csv, or claims, overlap")
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--readme", type=Path, help="gets the headline table; default: README.md beside results")
     parser.add_argument("--check", action="store_true", help="write nothing; fail if a file differs")
     arguments = parser.parse_args()
     results: Path = arguments.results
     readme: Path = arguments.readme or results.parent / "README.md"
-    names = arguments.names or sorted(path.stem for path in (results / "runs").glob("*.csv"))
+    names = arguments.names or available(results)
     try:
         if not names:
             raise TableError(f"{results / 'runs'}: no results to make tables of")

@@ -72,7 +72,7 @@ class DistortConfig:
         undistorted training set, so that the patterns are gone through in 1 + variants passes.
     strength: multiplies how far every range reaches from the identity; 1 for Fig. 7's.
     inverse_scale: range of 1 / sqrt(sx sy).  squeeze: range of sqrt(sy / sx).  shear: largest horizontal shear, either
-        way.  translation: largest shift in pixels, either way, horizontal and vertical.
+        way.  translation: largest shift in pixels of the source, either way, horizontal and vertical.
     centre: pixels below the middle of the image about which it is scaled.
     """
 

@@ -41,7 +41,8 @@ def draw(config: DistortConfig, patterns: int, seed: int) -> Maps:
     sx, sy = scale / squeeze, scale * squeeze
     h = config.strength * config.shear * uniform[2]
     tx, ty = config.strength * config.translation * uniform[3:]
-    return inverse(sx, sy, h, tx, ty + (1 - sy) * config.centre)
+    # The fitted maps keep within these bounds when they are taken to move before they scale.
+    return inverse(sx, sy, h, sx * tx, sy * ty + (1 - sy) * config.centre)
 
 
 def warp(images: NDArray[np.uint8], maps: Maps, side: int, dtype: DTypeLike) -> NDArray[Any]:

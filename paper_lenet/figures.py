@@ -1,4 +1,4 @@
-"""Figures drawn from results/curves/*.csv; the same numbers give the same bytes.
+"""Fig. 5 and 6, curves and points drawn from results/; the same numbers give the same bytes.
 
 The training error of all curves is measured on the fly: each pattern just before its update, as in the paper.
 """
@@ -6,16 +6,21 @@ The training error of all curves is measured on the fly: each pattern just befor
 from __future__ import annotations
 
 import io
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
-from paper_lenet import paper
+from paper_lenet import evaluate, paper
 from paper_lenet.records import write_atomic
 from paper_lenet.tables import TableError, read_results
 
@@ -31,32 +36,115 @@ STYLE: dict[Any, Any] = {
 }
 
 
+# Okabe and Ito's blue and vermilion; line and marker tell them apart in grey.
+TRAINING, HELD_OUT = "#0072B2", "#D55E00"
+
+# results/runs/<name>.csv of Fig. 6; all but the first may be missing. Eq. 9 is drawn beside the full set.
+SIZES, FULL, DISTORTED, EQ9 = "fig6", "fig5", "distorted", "eq9"
+# Where the distorted patterns are drawn on the axis of training set sizes: not to scale.
+DISTORTED_AT = 87_000
+
+
 def fig5(results: Path, name: str) -> dict[Path, bytes]:
     """Fig. 5 redrawn: error against pass, our seeds' mean and range, and, on MNIST, the paper's points.
 
     Returns the bytes of figures/fig5-<name>.svg and .png; nothing is written. Runs that diverged are left out
     and counted in the title. Raises TableError where nothing can be drawn, or several configurations.
     """
-    runs = read_results(results / "runs" / f"{name}.csv")
-    if runs["fingerprint"].nunique() > 1:
-        raise TableError(f"{name}: several configurations; Fig. 5 is drawn for one")
-    done = runs.loc[runs["status"] == "ok", "seed"]
-    if done.empty:
-        raise TableError(f"{name}: {len(runs)} of {len(runs)} runs diverged, nothing to draw")
+    runs, done, title = one_configuration(results, name)
     curves = read_results(results / "curves" / f"{name}.csv")
-    title = f"{name}: {len(done)} seed" + ("s" if len(done) > 1 else "")
-    if len(done) < len(runs):
-        title += f" ({len(runs) - len(done)} more diverged)"
     dataset = runs["dataset"].iloc[0]
     if dataset != "mnist":
         title += f"; data set {dataset}, not MNIST"
+
+    def draw() -> Figure:
+        figure = Figure(figsize=SIZE, layout="constrained")
+        axes = figure.add_subplot(title=title)
+        _draw_fig5(axes, curves[curves["seed"].isin(done["seed"])], dataset == "mnist", runs["split"].iloc[0])
+        return figure
+
+    return drawn(results, f"fig5-{name}", draw)
+
+
+def fig6(results: Path) -> dict[Path, bytes]:
+    """Fig. 6 redrawn: error against training set size, our mean and 95 % t interval over seeds, the paper's points.
+
+    Ours are those of runs/fig6.csv, and of fig5.csv (the full set), distorted.csv and eq9.csv as far as they are
+    there. With distortions our training error is that of the distorted patterns; the paper gives none.
+    Returns the bytes of figures/fig6.svg and .png; nothing is written. Raises TableError where nothing can be
+    drawn, several configurations of one size, or other errors than the test error on MNIST.
+    """
+    points: list[_Point] = []
+    for name in (SIZES, FULL, DISTORTED, EQ9):
+        if name != SIZES and not (results / "runs" / f"{name}.csv").exists():
+            continue
+        runs = read_results(results / "runs" / f"{name}.csv")
+        on_paper_terms(name, runs)
+        for _, group in runs.groupby("fingerprint", sort=False):
+            done = group[group["status"] == "ok"]
+            if done.empty:
+                raise TableError(f"{name}: {len(group)} of {len(group)} runs of one configuration diverged")
+            place = DISTORTED_AT if name == DISTORTED else int(done["train_size"].iloc[0])
+            if any((point.place, point.eq9) == (place, name == EQ9) for point in points):
+                raise TableError(f"{name}: several configurations of one size; Fig. 6 is drawn for one")
+            points.append(_Point(place, name == EQ9, done, len(group)))
+
+    def draw() -> Figure:
+        figure = Figure(figsize=(SIZE[0], SIZE[1] + 0.3), layout="constrained")
+        _draw_fig6(figure, points)
+        return figure
+
+    return drawn(results, "fig6", draw)
+
+
+@dataclass(frozen=True)
+class _Point:
+    """One configuration in Fig. 6: its place on the axis of sizes, its runs that ended well, and how many it has."""
+
+    place: int
+    eq9: bool
+    runs: pd.DataFrame
+    total: int
+
+    def seeds(self) -> str:
+        return f"n = {len(self.runs)}" + (f" of {self.total}" if len(self.runs) < self.total else "")
+
+
+def one_configuration(results: Path, name: str) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+    """All runs of a name, those that ended well, and a title that counts them. TableError for other than one."""
+    runs = read_results(results / "runs" / f"{name}.csv")
+    if runs["fingerprint"].nunique() > 1:
+        raise TableError(f"{name}: several configurations; the figure is drawn for one")
+    done = runs[runs["status"] == "ok"]
+    if done.empty:
+        raise TableError(f"{name}: {len(runs)} of {len(runs)} runs diverged, nothing to draw")
+    title = f"{name}: {len(done)} seed" + ("s" if len(done) > 1 else "")
+    if len(done) < len(runs):
+        title += f" ({len(runs) - len(done)} more diverged)"
+    return runs, done, title
+
+
+def on_paper_terms(name: str, runs: pd.DataFrame) -> None:
+    """Raises TableError unless the runs are tested on the paper's 10,000 images."""
+    whole = (runs["test_size"].dropna() == paper.TEST_SIZE).all()
+    if set(runs["dataset"]) != {"mnist"} or set(runs["split"]) != {"test"} or not whole:
+        raise TableError(f"{name}: not the test error on MNIST, which this figure is about")
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Our settings of matplotlib and no others, whatever the user's are."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(STYLE)
-        figure = Figure(figsize=SIZE, layout="constrained")
-        axes = figure.add_subplot(title=title)
-        _draw_fig5(axes, curves[curves["seed"].isin(done)], dataset == "mnist", runs["split"].iloc[0])
-        return {results / "figures" / f"fig5-{name}.{kind}": _bytes(figure, kind) for kind in ("svg", "png")}
+        yield
+
+
+def drawn(results: Path, stem: str, draw: Callable[[], Figure]) -> dict[Path, bytes]:
+    """The bytes of figures/<stem>.svg and .png."""
+    with style():
+        figure = draw()
+        return {results / "figures" / f"{stem}.{kind}": _bytes(figure, kind) for kind in ("svg", "png")}
 
 
 def write(files: dict[Path, bytes]) -> None:
@@ -67,10 +155,9 @@ def write(files: dict[Path, bytes]) -> None:
 
 def _draw_fig5(axes: Axes, curves: pd.DataFrame, with_paper: bool, held_out: str) -> None:
     points = paper.fig5()
-    # Okabe and Ito's blue and vermilion; line and marker tell them apart in grey.
     for column, name, color, line, marker in (
-        ("train_error_percent", "training, on the fly", "#0072B2", "--", "o"),
-        ("test_error_percent", held_out, "#D55E00", "-", "^"),
+        ("train_error_percent", "training, on the fly", TRAINING, "--", "o"),
+        ("test_error_percent", held_out, HELD_OUT, "-", "^"),
     ):
         if with_paper:
             style: dict[str, Any] = {"color": color, "ms": 3.2, "mfc": "white", "mew": 0.8, "zorder": 3}
@@ -89,6 +176,59 @@ def _draw_fig5(axes: Axes, curves: pd.DataFrame, with_paper: bool, held_out: str
     axes.grid(axis="y", color="0.9", lw=0.5)
     axes.set_axisbelow(True)
     axes.legend(fontsize=6.5, framealpha=1, edgecolor="none", borderaxespad=0)
+
+
+def _draw_fig6(figure: Figure, ours: list[_Point]) -> None:
+    axes = figure.add_subplot()
+    paper_points = paper.fig6()
+    # "60000+540000 distorted" is the only one that is no number
+    places = pd.to_numeric(paper_points["training_set"], errors="coerce").fillna(DISTORTED_AT).astype(int)
+    handles: list[Any] = []
+    for column, label, of_paper, color, markers in (
+        ("test_error_percent", "test", "test: paper", HELD_OUT, "^D"),
+        ("train_error_percent", "training", "training, on the fly: paper", TRAINING, "os"),
+    ):
+        hollow: dict[str, Any] = {"color": color, "ms": 3.6, "mfc": "white", "mew": 0.8, "ls": "none"}
+        handles += axes.plot(places - 1000, paper_points[column], markers[0], label=of_paper, **hollow)
+        for eq9 in (False, True):
+            chosen = [point for point in ours if point.eq9 == eq9]
+            if not chosen:
+                continue
+            values = [[float(value) for value in point.runs[column]] for point in chosen]
+            mean = [evaluate.mean(group) for group in values]
+            # one run has no interval
+            half = np.nan_to_num([evaluate.t_interval(group)[1] for group in values] - np.array(mean))
+            name = f"ours, Eq. 9, {chosen[0].seeds()}" if eq9 else "ours"
+            x = [point.place + (3000 if eq9 else 1000) for point in chosen]
+            filled: dict[str, Any] = {
+                "color": color,
+                "ms": 2.6,
+                "capsize": 2.2,
+                "lw": 0.8,
+                "capthick": 0.8,
+                "fmt": markers[eq9],
+            }
+            handles.append(axes.errorbar(x, mean, half, label=f"{label}: {name}", **filled))
+    names = {place: _size_name(text) for place, text in zip(places, paper_points["training_set"], strict=True)}
+    for point in ours:
+        if not point.eq9:
+            before = names.get(point.place, f"{point.place:,}")
+            names[point.place] = f"{before}{', ' if point.place == DISTORTED_AT else chr(10)}{point.seeds()}"
+    axes.axvline((paper.TRAIN_SIZE + DISTORTED_AT) / 2, color="0.6", lw=0.6, ls=":")
+    axes.set_xticks(list(names), list(names.values()))
+    axes.set_xlim(8_000, DISTORTED_AT + 13_000)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("training set size\n(ours: mean of n seeds and its 95 % interval)")
+    axes.set_ylabel("error, %")
+    axes.grid(axis="y", color="0.9", lw=0.5)
+    axes.set_axisbelow(True)
+    figure.legend(handles=handles, fontsize=6.5, loc="outside upper center", ncols=2, frameon=False, borderaxespad=0)
+
+
+def _size_name(text: str) -> str:
+    """15000 -> 15,000, and the last one on two lines."""
+    spaced = re.sub(r"\d+", lambda number: f"{int(number[0]):,}", str(text)).replace("+", " + ")
+    return "\n".join(spaced.rsplit(" ", 1)) if " " in spaced else spaced
 
 
 def _bytes(figure: Figure, kind: str) -> bytes:

@@ -86,6 +86,25 @@ def fig5() -> pd.DataFrame:
     return _table("fig5_learning_curve.csv")
 
 
+def fig6() -> pd.DataFrame:
+    """Errors for training sets of several sizes, Fig. 6 (p. 10-15).
+
+    Columns training_set (text: 15000, 30000, 60000, 60000+540000 distorted), train_error_percent (nan for the last)
+    and test_error_percent.
+    """
+    return _table("fig6_training_size.csv")
+
+
+def fig7() -> pd.DataFrame:
+    """The affine maps that we fitted to the 100 distorted images of Fig. 7 (p. 10-15): ten of each of ten digits.
+
+    Columns digit, column (0 to 9, the place in the figure), mnist_train_index (from 0, found by matching the
+    printed images); xx, xy, yx, yy, tx, ty of target = M (source - 15.5) + 15.5 + t in pixels of the 32x32
+    image, M = [[xx, xy], [yx, yy]]; gain (factor on the grey values) and rms (what the fit left over).
+    """
+    return _table("fig7_distortions.csv")
+
+
 def fig8() -> pd.DataFrame:
     """The 82 errors of Fig. 8 (p. 10-15), made by the network trained with distortions.
 

@@ -1,7 +1,7 @@
 """Tables of results/runs/*.csv as Markdown, LaTeX (booktabs) and CSV; nothing here trains or types a number.
 
-One configuration: the paper's numbers beside ours; several: a row a configuration. Runs that diverged are
-counted and stated, never averaged.
+One configuration: the paper's numbers beside ours; several: a row a configuration; some names have a table of their
+own (paper_lenet/study.py). Runs that diverged are counted and stated, never averaged.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from paper_lenet.collect import RUN_COLUMNS
 from paper_lenet.records import csv_text, write_atomic
 
 HEADLINE = "lenet5"
+# Runs with distortions, whose published error is another one; `claims` has it.
+DISTORTED = ("distorted", "eq9-distorted")
+VERDICT_RULE = "Verdict: reproduced if the paper's value lies within the 95 % prediction interval for one run."
 
 
 class TableError(Exception):
@@ -78,26 +81,50 @@ def read_results(path: Path) -> pd.DataFrame:
     return frame
 
 
-def build(results: Path, names: Sequence[str], readme: Path | None) -> dict[Path, str]:
-    """The text of every file that the named results give: tables/<name>.{md,tex,csv} and README.md.
+def read_runs(results: Path, name: str) -> pd.DataFrame:
+    """results/runs/<name>.csv, with all of its columns. Raises TableError."""
+    runs = read_results(results / "runs" / f"{name}.csv")
+    missing = [column for column in RUN_COLUMNS if column not in runs]
+    if missing:
+        raise TableError(f"{results / 'runs' / name}.csv: no column {', '.join(missing)}")
+    return runs
 
-    readme: the file that gets the headline table, if `lenet5` is among the names; None for none. Nothing is
-    written. Raises TableError.
+
+def available(results: Path) -> list[str]:
+    """The names of all tables that the files in results/runs give, those of paper_lenet/study.py among them."""
+    from paper_lenet.study import SPECIAL  # here, because that module is made of this one's parts
+
+    names = {path.stem for path in (results / "runs").glob("*.csv")}
+    special = {name for name, about in SPECIAL.items() if names.issuperset(about.sources)}
+    return sorted((names - set(SPECIAL)) | special)
+
+
+def build(results: Path, names: Sequence[str], readme: Path | None) -> dict[Path, str]:
+    """The text of every file that the named tables give: tables/<name>.{md,tex,csv} and the documents that show one.
+
+    names: of files in results/runs, or of tables in paper_lenet/study.py. readme: the file that gets the headline
+    table, if `lenet5` is among the names; None for none. The other documents are looked for beside `results`, and
+    one that is not there is left out. Nothing is written. Raises TableError.
     """
+    from paper_lenet.study import SPECIAL  # here, because that module is made of this one's parts
+
     files: dict[Path, str] = {}
     for name in names:
-        runs = read_results(results / "runs" / f"{name}.csv")
-        missing = [column for column in RUN_COLUMNS if column not in runs]
-        if missing:
-            raise TableError(f"{results / 'runs' / name}.csv: no column {', '.join(missing)}")
-        one_configuration = runs["fingerprint"].nunique() == 1
-        table = headline(name, runs) if one_configuration else sweep(name, runs)
+        if name in SPECIAL:
+            table, document = SPECIAL[name].make(results), SPECIAL[name].document
+            shown_in = results.parent / document if document and (results.parent / document).exists() else None
+            marker = name
+        else:
+            runs = read_runs(results, name)
+            one_configuration = runs["fingerprint"].nunique() == 1
+            table = headline(name, runs) if one_configuration else sweep(name, runs)
+            shown_in, marker = (readme, "headline") if name == HEADLINE else (None, "")
+            if shown_in is not None and not one_configuration:
+                raise TableError(f"{results / 'runs' / name}.csv: several configurations; the headline needs one")
         for suffix, text in (("md", table.markdown()), ("tex", table.latex()), ("csv", table.csv())):
             files[results / "tables" / f"{name}.{suffix}"] = text
-        if name == HEADLINE and readme is not None:
-            if not one_configuration:
-                raise TableError(f"{results / 'runs' / name}.csv: several configurations; the headline needs one")
-            files[readme] = spliced(_read(readme), "headline", table.markdown(), readme)
+        if shown_in is not None:
+            files[shown_in] = spliced(files.get(shown_in) or _read(shown_in), marker, table.markdown(), shown_in)
     return files
 
 
@@ -128,61 +155,67 @@ def spliced(document: str, marker: str, text: str, path: Path) -> str:
 
 def headline(name: str, runs: pd.DataFrame) -> Table:
     """The paper's numbers beside those of one configuration, or ours alone on other data."""
-    error, done = _error_name(runs), _finished(runs)
+    error, done = _error_name(runs), finished(runs)
     quantities: list[tuple[str, str, float, Callable[[float], str]]] = [
-        (f"{error}, %", "test_error_percent", paper.TEST_ERROR_PERCENT, _percent),
+        (f"{error}, %", "test_error_percent", paper.TEST_ERROR_PERCENT, percent),
         (
             "training error on the fly, last pass, %",
             "train_error_percent",
             paper.TRAIN_ERROR_PERCENT,
-            _percent,
+            percent,
         ),
-        ("smallest effective rate, first pass", "rate_min_pass1", paper.RATE_RANGE[0], _rate),
-        ("largest effective rate, first pass", "rate_max_pass1", paper.RATE_RANGE[1], _rate),
+        ("smallest effective rate, first pass", "rate_min_pass1", paper.RATE_RANGE[0], rate),
+        ("largest effective rate, first pass", "rate_max_pass1", paper.RATE_RANGE[1], rate),
     ]
-    with_paper = _comparable(runs)
+    with_paper = _comparable(runs) and name not in DISTORTED
     rows = []
     for label, column, paper_value, text in quantities:
-        values = _values(done, column)
-        ours = [*_statistics(values, len(runs), text), str(len(values))]
+        values = numbers(done, column)
+        ours = [*statistics_cells(values, len(runs), text), str(len(values))]
         if with_paper:
-            rows.append([label, f"{paper_value:g}", *ours, _verdict(values, paper_value, len(runs))])
+            rows.append([label, f"{paper_value:g}", *ours, verdict_cell(values, paper_value, len(runs))])
         else:
             rows.append([label, *ours])
     header = ["", "ours, mean ± std", "95 % interval of the mean", "n seeds"]
-    notes = [_intervals_note(len(done)), *_diverged_note(runs), _provenance(name, runs)]
+    notes = [intervals_note(len(done)), *diverged_note(runs), provenance(name, runs)]
     if with_paper:
         header = ["", "paper", *header[1:], "verdict"]
-        rule = "Verdict: reproduced if the paper's value lies within the 95 % prediction interval for one run."
-        notes.insert(1, rule)
+        notes.insert(1, VERDICT_RULE)
     return Table(name, _caption(name, runs), header, rows, notes)
 
 
 def sweep(name: str, runs: pd.DataFrame) -> Table:
     """A row a configuration, told apart by the fields that differ between them."""
-    varied = [column for column in runs.columns if column not in RUN_COLUMNS]
+    varied = varied_columns(runs)
     error = _error_name(runs)
     header = [*varied, f"{error}, %", "95 % interval of the mean", "training error on the fly, %", "n seeds"]
     rows = []
     for _, group in runs.groupby("fingerprint", sort=False):
-        done = _finished(group)
-        test, interval = _statistics(_values(done, "test_error_percent"), len(group), _percent)
-        train, _ = _statistics(_values(done, "train_error_percent"), len(group), _percent)
+        done = finished(group)
+        test, interval = statistics_cells(numbers(done, "test_error_percent"), len(group), percent)
+        train, _ = statistics_cells(numbers(done, "train_error_percent"), len(group), percent)
         fields = [str(group[column].iloc[0]) for column in varied]
         rows.append([*fields, test, interval, train, f"{len(done)} of {len(group)}"])
-    notes = [_intervals_note(None), *_diverged_note(runs), _provenance(name, runs)]
+    notes = [intervals_note(None), *diverged_note(runs), provenance(name, runs)]
     return Table(name, _caption(name, runs), header, rows, notes)
 
 
-def _finished(runs: pd.DataFrame) -> pd.DataFrame:
+def varied_columns(runs: pd.DataFrame) -> list[str]:
+    """The configuration fields that differ between the fingerprints of a file, such as optim.eta_factor."""
+    return [column for column in runs.columns if column not in RUN_COLUMNS]
+
+
+def finished(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs that did not diverge."""
     return runs[runs["status"] == "ok"]
 
 
-def _values(runs: pd.DataFrame, column: str) -> list[float]:
+def numbers(runs: pd.DataFrame, column: str) -> list[float]:
+    """A column as floats."""
     return [float(value) for value in runs[column]]
 
 
-def _statistics(values: list[float], n_runs: int, text: Callable[[float], str]) -> list[str]:
+def statistics_cells(values: list[float], n_runs: int, text: Callable[[float], str]) -> list[str]:
     """Two cells: mean ± standard deviation, and the interval of the mean."""
     if not values:
         return [f"{n_runs} of {n_runs} diverged", "-"]
@@ -192,7 +225,8 @@ def _statistics(values: list[float], n_runs: int, text: Callable[[float], str]) 
     return [f"{text(evaluate.mean(values))} ± {text(evaluate.std(values))}", f"{text(low)} to {text(high)}"]
 
 
-def _verdict(values: list[float], paper_value: float, n_runs: int) -> str:
+def verdict_cell(values: list[float], paper_value: float, n_runs: int) -> str:
+    """VERDICT_RULE for the values of the runs that did not diverge, of n_runs."""
     if not values:
         return "not reproduced"
     diverged = n_runs - len(values)
@@ -213,28 +247,37 @@ def _caption(name: str, runs: pd.DataFrame) -> str:
     (dataset,) = runs["dataset"].unique()
     if dataset != "mnist":
         return f"{name}: the data set {dataset}, not MNIST; these numbers say nothing about the paper's."
+    if (runs["split"] == "validation").all():
+        held_out = _joined(runs["test_size"].dropna().astype(int).astype(str))
+        return (
+            f"{name} on MNIST: errors on {held_out} images held out of the training set (validation), not test errors."
+        )
     if not _comparable(runs):
         return f"{name}: MNIST, but not the paper's 60,000 training and 10,000 test images."
-    passes = _finished(runs)["passes"]
+    passes = finished(runs)["passes"]
     return f"{name} on MNIST" + ("." if passes.empty else f", {_joined(passes)} passes.")
 
 
-def _intervals_note(n: int | None) -> str:
+def intervals_note(n: int | None) -> str:
+    """What the intervals of a table are; n: its seeds, None where rows have different ones."""
     over = "seeds" if n is None else f"n = {n} seeds"
     return f"Mean ± standard deviation over {over}; intervals are Student's t over seeds."
 
 
-def _diverged_note(runs: pd.DataFrame) -> list[str]:
-    diverged = len(runs) - len(_finished(runs))
+def diverged_note(runs: pd.DataFrame) -> list[str]:
+    """One note if any run diverged, else none."""
+    diverged = len(runs) - len(finished(runs))
     return [f"{diverged} of {len(runs)} runs diverged and are in no mean."] if diverged else []
 
 
-def _provenance(name: str, runs: pd.DataFrame) -> str:
+def provenance(name: str, runs: pd.DataFrame, sources: Sequence[str] = ()) -> str:
+    """Code, date, hardware and versions of the runs, and what made the table; sources: its files, if not one `name`."""
     commits = _joined(runs["commit"].str[:12])
     dirty = " with uncommitted changes" if commits != "unknown" and runs["dirty"].any() else ""
+    files = ", ".join(f"results/runs/{source}.csv" for source in sources or [name])
     return (
         f"Commit {commits}{dirty}; runs of {runs['date'].max()[:10]} on {_joined(runs['cpu'])}; "
-        f"torch {_joined(runs['torch'])}; results/runs/{name}.csv by `python experiments/tables.py {name}`."
+        f"torch {_joined(runs['torch'])}; {files} by `python experiments/tables.py {name}`."
     )
 
 
@@ -242,11 +285,13 @@ def _joined(values: pd.Series[str]) -> str:
     return ", ".join(str(value) for value in sorted(values.unique()))
 
 
-def _percent(value: float) -> str:
+def percent(value: float) -> str:
+    """A percentage, or a difference of two, with three decimals."""
     return f"{value:.3f}"
 
 
-def _rate(value: float) -> str:
+def rate(value: float) -> str:
+    """An effective learning rate with three digits."""
     return f"{value:.3g}"
 
 

@@ -1,17 +1,21 @@
-"""Fig. 5 redrawn: the same bytes for the same numbers, and the paper's points only where they belong."""
+"""Fig. 5 to 8 redrawn: the same bytes for the same numbers, and the paper's points only where they belong."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
+import pandas as pd
 import pytest
 from synthetic_runs import call, clean_tree, config, data, write_runs
 
 from paper_lenet import figures, paper
-from paper_lenet.collect import collect
+from paper_lenet.collect import RUN_COLUMNS, collect
+from paper_lenet.data import DIRECTORY_VARIABLE
 from paper_lenet.engines import NonFiniteError
-from paper_lenet.figures import fig5
+from paper_lenet.figures import fig5, fig6
+from paper_lenet.figures_images import fig7, fig8, ranked
 from paper_lenet.records import RunWriter, write_job
 from paper_lenet.tables import TableError
 
@@ -73,15 +77,98 @@ def test_several_configurations(tmp_path: Path) -> None:
 
 def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     results = tmp_path / "results"
+    monkeypatch.setenv(DIRECTORY_VARIABLE, str(tmp_path / "nothing"))
     assert call(monkeypatch, "figures", "--results", results) == 1
     assert "cannot be read" in capsys.readouterr().err
     write_runs(config(tmp_path / "outputs", [0]), [90])
     collect(tmp_path / "outputs" / "lenet5", results)
     assert call(monkeypatch, "figures", "--results", results) == 0
     assert {path.name for path in (results / "figures").iterdir()} == {"fig5-lenet5.png", "fig5-lenet5.svg"}
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        f"fig6: skipped, no {results / 'runs' / 'fig6.csv'}",
+        "fig7, fig8: skipped, MNIST is not at hand",
+    ]
 
 
 def test_points_of_the_paper_end_where_its_text_says() -> None:
     points = paper.fig5()
     assert points["test_error_percent"].iloc[-1] == pytest.approx(paper.TEST_ERROR_PERCENT, abs=0.03)
     assert points["train_error_percent"].iloc[18] == pytest.approx(paper.TRAIN_ERROR_PERCENT, abs=0.03)
+
+
+def write_sizes(results: Path, name: str, sizes: dict[int, list[float]], **columns: object) -> None:
+    """results/runs/<name>.csv with a configuration a size and these test errors in %, a seed each."""
+    rows = [
+        {
+            **{"name": name, "dataset": "mnist", "split": "test", "status": "ok", "train_size": size, "seed": seed},
+            **{"fingerprint": f"{name}{size}", "test_error_percent": error, "train_error_percent": error / 4},
+            **columns,
+        }
+        for size, errors in sizes.items()
+        for seed, error in enumerate(errors)
+    ]
+    (results / "runs").mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows, columns=list(RUN_COLUMNS)).to_csv(results / "runs" / f"{name}.csv", index=False)
+
+
+def test_fig6(tmp_path: Path) -> None:
+    write_sizes(tmp_path, "fig6", {15_000: [1.6, 1.8, 1.7], 30_000: [1.2, 1.1]})
+    svg = fig6(tmp_path)[tmp_path / "figures" / "fig6.svg"].decode()
+    for text in ("15,000", "n = 3", "30,000", "n = 2", "60,000 + 540,000", "test: paper", "training: ours"):
+        assert f">{text}<" in svg
+    assert "Eq. 9" not in svg and "n = 4" not in svg
+    write_sizes(tmp_path, "fig5", {60_000: [1.0, 0.9, 1.1, 1.0]})
+    write_sizes(tmp_path, "distorted", {60_000: [0.8, 0.7]})
+    write_sizes(tmp_path, "eq9", {60_000: [0.8]})
+    first = fig6(tmp_path)
+    assert fig6(tmp_path) == first
+    svg = first[tmp_path / "figures" / "fig6.svg"].decode()
+    for text in ("n = 4", "distorted, n = 2", "test: ours, Eq. 9, n = 1"):
+        assert f">{text}<" in svg
+
+
+def test_fig6_refuses_what_it_cannot_show(tmp_path: Path) -> None:
+    write_sizes(tmp_path, "fig6", {15_000: [1.6, 1.8]}, split="validation")
+    with pytest.raises(TableError, match="not the test error"):
+        fig6(tmp_path)
+    write_sizes(tmp_path, "fig6", {15_000: [1.6, 1.8]}, status="diverged")
+    with pytest.raises(TableError, match="2 of 2 runs of one configuration diverged"):
+        fig6(tmp_path)
+    write_sizes(tmp_path, "fig6", {15_000: [1.6, 1.8], 60_000: [1.0]})
+    write_sizes(tmp_path, "fig5", {60_000: [1.0]})
+    with pytest.raises(TableError, match="several configurations of one size"):
+        fig6(tmp_path)
+
+
+def test_fig7(tmp_path: Path) -> None:
+    images = data()
+    images.train_images[:] = np.random.default_rng(0).integers(0, 256, images.train_images.shape, dtype=np.uint8)
+    files = fig7(tmp_path, images)
+    assert {path.name for path in files} == {"fig7.svg", "fig7.png"}
+    assert "ours, random maps at strength 1" in files[tmp_path / "figures" / "fig7.svg"].decode()
+    assert fig7(tmp_path, images) == files
+
+
+def test_fig8(tmp_path: Path) -> None:
+    write_runs(config(tmp_path / "outputs", [0, 1, 2]), [90, 40, 60])
+    results = tmp_path / "results"
+    collect(tmp_path / "outputs" / "lenet5", results)
+    files = fig8(results, "lenet5", data())
+    svg = files[results / "figures" / "fig8-lenet5.svg"].decode()
+    assert "lenet5: 3 seeds. 90 test images are wrong at least once, of 10,000; here the 82 most often wrong." in svg
+    # the first 40 images by all three, the next 20 by two, and of the last 30 what there is room for
+    assert [svg.count(f">{share} %<") for share in (100, 67, 33)] == [40, 20, 22]
+    assert svg.count(">0→1<") == 9
+    assert f"Framed: the {(paper.fig8()['mnist_test_index'] < 82).sum()} among" in svg
+    assert fig8(results, "lenet5", data()) == files
+    other = data()
+    other.test_labels[0] = 5
+    with pytest.raises(TableError, match="other labels"):
+        fig8(results, "lenet5", other)
+
+
+def test_most_frequent_wrong_answer() -> None:
+    rows = [(0, 7, 1, 2), (0, 3, 4, 9), (1, 3, 4, 9), (2, 3, 4, 6), (3, 3, 4, 5), (0, 5, 8, 3), (1, 5, 8, 2)]
+    table = ranked(pd.DataFrame(rows, columns=["seed", "index", "true_label", "predicted_label"]))
+    assert table.index.tolist() == [3, 5, 7]
+    assert table[["seeds", "true_label", "answer"]].to_numpy().tolist() == [[4, 4, 9], [2, 8, 2], [1, 1, 2]]

@@ -54,6 +54,14 @@ def test_learning_curve() -> None:
     assert after_19["test_error_percent"] == pytest.approx(paper.TEST_ERROR_PERCENT, abs=0.03)
 
 
+def test_training_sizes_of_fig6() -> None:
+    sizes = paper.fig6().set_index("training_set")
+    assert list(sizes.index) == ["15000", "30000", "60000", "60000+540000 distorted"]
+    assert sizes.loc["15000"].tolist() == [0.05, 1.68]
+    assert sizes.loc["60000", "test_error_percent"] == pytest.approx(paper.TEST_ERROR_PERCENT, abs=0.03)
+    assert sizes["test_error_percent"].iloc[-1] == pytest.approx(paper.TEST_ERROR_DISTORTED_PERCENT, abs=0.03)
+
+
 def test_errors_of_fig8() -> None:
     errors = paper.fig8()
     assert list(errors.columns) == ["mnist_test_index", "true_label", "predicted_label"]

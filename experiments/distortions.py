@@ -1,0 +1,57 @@
+"""Our distortions beside the paper's Fig. 7: python experiments/distortions.py [--check].
+
+With MNIST at hand the fitted maps are found again in our images -> results/distortions.csv; without it, and for
+--check, that file is taken as it is. Then results/distortions.csv -> results/tables/distortions.{md,csv}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from paper_lenet import paper
+from paper_lenet.config import DistortConfig
+from paper_lenet.data import DataError
+from paper_lenet.fig7 import FITTED, PLACE, mnist_at_hand, refit, table
+from paper_lenet.records import RecordError, csv_text, write_atomic
+from paper_lenet.tables import TableError, differing, write
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Compare our distortions with the maps fitted to the paper's Fig. 7.")
+    parser.add_argument("--results", type=Path, default=Path("results"))
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a file differs")
+    arguments = parser.parse_args()
+    again: Path = arguments.results / "distortions.csv"
+    tables: Path = arguments.results / "tables"
+    fitted = paper.fig7()
+    try:
+        data = None if arguments.check else mnist_at_hand()
+        if data is not None:
+            refitted = refit(data.train_images[fitted["mnist_train_index"].to_numpy()], fitted)
+            rows = ({str(key): value for key, value in row.items()} for row in refitted.to_dict("records"))
+            write_atomic(again, csv_text([*PLACE, *FITTED], rows))
+            print(f"wrote {again}")
+        elif not again.exists():
+            raise TableError(f"{again}: missing, and made only where MNIST is at hand")
+        made = table(fitted, pd.read_csv(again), DistortConfig())
+        files = {tables / "distortions.md": made.markdown(), tables / "distortions.csv": made.csv()}
+        wrong = differing(files) if arguments.check else []
+        if wrong:
+            raise TableError(f"not what the results give: {', '.join(map(str, wrong))}")
+        if not arguments.check:
+            write(files)
+    except (DataError, OSError, RecordError, TableError, ValueError) as error:
+        print(f"distortions: {error}", file=sys.stderr)
+        return 1
+    print(f"{len(files)} files " + ("agree with the results" if arguments.check else "written"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,285 @@
+"""Tables of the study of the paper's open points: the readings compared, and what each deviation changes.
+
+`SPECIAL` names every table that is more than a row a configuration of one file; those of the paper's claims are in
+claims.py. The readings are compared by what the paper publishes about training, never by a test error.
+
+Legend: D distance to the training curve of Fig. 5, R distance to the published effective rates, both as root mean
+squares of logarithms of ratios: 0.1 is about 10 %.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from paper_lenet import evaluate, paper
+from paper_lenet.claims import claims, overlap, published_test
+from paper_lenet.config import Config
+from paper_lenet.tables import (
+    Table,
+    TableError,
+    diverged_note,
+    finished,
+    numbers,
+    percent,
+    provenance,
+    rate,
+    read_results,
+    read_runs,
+    statistics_cells,
+    varied_columns,
+)
+
+PASSES = range(1, paper.PASSES + 1)
+SHOWN_PASSES = (1, 2, 5, 10, 20)
+# The row of DEVIATIONS.md that each field belongs to.
+TAGS = {
+    "model.init.gain": "D1",
+    "model.init.exponent": "D1",
+    "model.init.bias": "D2",
+    "model.init.coefficient": "D3",
+    "model.init.coefficient_value": "D3",
+    "model.pooling": "D4",
+    "model.rbf_factor": "D5",
+    "loss.name": "D6",
+    "loss.j": "D7",
+    "loss.curvature": "D8",
+    "optim.eta_factor": "D9",
+    "optim.order": "D10",
+    "optim.cross_terms": "D11",
+}
+# Deviations that have runs of their own: tags and change.
+OWN_RUNS = {
+    "eq9": (["D6", "D7"], "loss.name=eq9, its j and rate chosen on a validation split"),
+    "distorted": (["D12"], "distortions, their strength chosen on a validation split"),
+}
+
+
+@dataclass(frozen=True)
+class Special:
+    """A table of its own: what makes it, the names in results/runs that it needs, and the document that shows it."""
+
+    make: Callable[[Path], Table]
+    sources: tuple[str, ...]
+    document: str | None = None
+
+
+def curve_distance(ours: Mapping[int, float], paper_curve: Mapping[int, float]) -> float:
+    """D: root mean square over the passes of `paper_curve` of ln(ours / paper's), errors in % by pass.
+
+    nan where ours lacks a pass, inf where ours is 0.
+    """
+    logarithms = [
+        math.log(ours.get(pass_, math.nan) / error) if ours.get(pass_) != 0 else -math.inf
+        for pass_, error in paper_curve.items()
+    ]
+    return _root_mean_square(logarithms)
+
+
+def rate_distance(smallest: float, largest: float) -> float:
+    """R: root mean square of ln(rate / published) over the two published effective rates of the first pass."""
+    ratios = zip((smallest, largest), paper.RATE_RANGE, strict=True)
+    return _root_mean_square([math.log(ours / published) for ours, published in ratios])
+
+
+def readings(results: Path) -> Table:
+    """A row a reading of the recipe, by its distance D; those with a diverged run come last."""
+    name = "readings"
+    runs, curves = read_runs(results, name), read_results(results / "curves" / f"{name}.csv")
+    if (runs["split"] == "test").any():
+        raise TableError(f"{name}: runs with test errors; the readings are compared without the test set")
+    published = {pass_: error for pass_, error in _curve(paper.fig5()).items() if pass_ in PASSES}
+    header = [
+        *("differs from the base reading in", "n seeds", "D", "largest difference from pass 2 on, points"),
+        *(f"training error, pass {pass_}, %" for pass_ in SHOWN_PASSES),
+        *("smallest rate", "largest rate", "R", "diverged"),
+    ]
+    rows = []
+    base, base_notes = usual(runs), list[str]()
+    shared = set.intersection(*(set(map(int, group["seed"])) for _, group in runs.groupby("fingerprint")))
+    for fingerprint, group in runs.groupby("fingerprint", sort=False):
+        done = finished(group)
+        of_group = curves[(curves["fingerprint"] == fingerprint) & curves["seed"].isin(done["seed"])]
+        by_seed = {seed: _curve(of_group[of_group["seed"] == seed]) for seed in map(int, done["seed"])}
+        errors = _mean_curve(list(by_seed.values()))
+        distance = curve_distance(errors, published)
+        largest = max((errors[p] - published[p] for p in PASSES[1:]), key=abs)
+        rates = [_printed_rate(group, column) for column in ("rate_min_pass1", "rate_max_pass1")]
+        changed = differing_fields(group, base)
+        cells = [
+            *(_settings(changed) or "base", str(len(done)), _number(distance), _number(largest, "+.3f")),
+            *(_number(errors[p], ".2f") for p in SHOWN_PASSES),
+            *(rate(value) if math.isfinite(value) else "-" for value in rates),
+            *(_number(rate_distance(*rates)), f"{len(group) - len(done)} of {len(group)}"),
+        ]
+        order = (len(done) < len(group), distance if math.isfinite(distance) else math.inf, cells[0])
+        rows.append((order, cells))
+        if not changed:
+            base_notes = _spread_notes(by_seed, shared, published)
+    points = [f"{published[p]:.2f}" for p in SHOWN_PASSES]
+    the_paper = ["the paper", "1", "-", "-", *points, *map(rate, paper.RATE_RANGE), "-", "-"]
+    notes = [
+        "Training errors are measured on the fly, as in Fig. 5, and are means over seeds. D is the root mean square "
+        "over passes 1 to 20 of ln(ours / Fig. 5's); rows are in its order, those with a diverged run last. The "
+        "largest difference is ours minus Fig. 5's.",
+        "Rates are effective rates of the first pass at the printed eta: those of the runs divided by "
+        "optim.eta_factor. R is the root mean square of ln(ours / published) over the two.",
+        *base_notes,
+        "The test set was not looked at.",
+        *diverged_note(runs),
+        provenance(name, runs),
+    ]
+    ordered = [cells for _, cells in sorted(rows, key=lambda row: row[0])]
+    caption = "Readings of the recipe against Fig. 5 and the published rates."
+    return Table(name, caption, header, [the_paper, *ordered], notes)
+
+
+def deviations(results: Path) -> Table:
+    """A row a deviation: the test error with it minus that of the frozen reading, paired by seed."""
+    name, frozen_name = "deviations", "fig5"
+    runs, frozen = published_test(results, name), published_test(results, frozen_name)
+    if frozen["fingerprint"].nunique() > 1:
+        raise TableError(f"{frozen_name}: several configurations; the frozen reading is one")
+    reference = _by_seed(frozen)
+    header = [
+        *("tag", "change", "test error, %", "difference, points", "95 % interval of the difference"),
+        *("n pairs", "permutation p", "diverged"),
+    ]
+    base = usual(runs)
+    groups = []
+    for _, group in runs.groupby("fingerprint", sort=False):
+        fields = differing_fields(group, base)
+        tags = sorted({TAGS.get(field, "-") for field in fields}, key=_tag_number)
+        groups.append((tags, _settings(fields), group))
+    used = {name: runs, frozen_name: frozen}
+    for other, (tags, change) in OWN_RUNS.items():
+        if (results / "runs" / f"{other}.csv").exists():
+            used[other] = published_test(results, other)
+            groups.append((tags, change, used[other]))
+    rows = []
+    for tags, change, group in sorted(groups, key=lambda each: ([_tag_number(tag) for tag in each[0]], each[1])):
+        errors = _by_seed(group)
+        paired = [seed for seed in errors if seed in reference]
+        changed, unchanged = [errors[seed] for seed in paired], [reference[seed] for seed in paired]
+        difference, low, high = evaluate.paired_difference(changed, unchanged)
+        rows.append(
+            [
+                *(", ".join(tags), change),
+                statistics_cells(list(errors.values()), len(group), percent)[0],
+                *(_number(difference, "+.3f"), f"{low:+.3f} to {high:+.3f}" if len(paired) > 1 else "-"),
+                *(str(len(paired)), _number(evaluate.permutation_p(changed, unchanged), ".2g")),
+                f"{len(group) - len(errors)} of {len(group)}",
+            ]
+        )
+    notes = [
+        "Difference: test error with the change minus that of the frozen reading, paired by seed; its interval is "
+        "Student's t over pairs, p that of the two-sided paired permutation test. All else is as in the frozen "
+        "reading.",
+        *diverged_note(pd.concat([group for _, _, group in groups])),
+        provenance(name, pd.concat(used.values()), list(used)),
+    ]
+    return Table(name, "What each deviation changes in the test error.", header, rows, notes)
+
+
+def usual(runs: pd.DataFrame) -> dict[str, str]:
+    """The most common value of each varied field over configurations; of equally common ones that of Config().
+
+    That is the reading from which a study departs, one point at a time, and stays so when defaults change.
+    """
+    configurations = runs.drop_duplicates("fingerprint")
+    values = {}
+    for column in varied_columns(runs):
+        counts = configurations[column].map(_text).value_counts()
+        common = sorted(counts.index[counts == counts.max()])
+        default = _default(column)
+        values[column] = default if default in common else common[0]
+    return values
+
+
+def differing_fields(group: pd.DataFrame, base: Mapping[str, str]) -> dict[str, str]:
+    """The fields of one configuration that differ from `base`; with a change to Eq. 9 also j, which only it reads."""
+    fields = {column: _text(group[column].iloc[0]) for column in base}
+    with_j = fields.get("loss.name") == "eq9" != base.get("loss.name")
+    return {key: text for key, text in fields.items() if text != base[key] or (key == "loss.j" and with_j)}
+
+
+def _default(field: str) -> str:
+    try:
+        return _text(attrgetter(field)(Config()))
+    except AttributeError:
+        return ""
+
+
+def _text(value: Any) -> str:
+    """A field's value as results/runs has it, whether it was read as an integer or as a float."""
+    if isinstance(value, list):
+        return json.dumps(value)
+    if value is None or value != value:
+        return "null"
+    return f"{value:.8g}" if isinstance(value, float) else str(value)
+
+
+def _settings(fields: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in fields.items())
+
+
+def _curve(rows: pd.DataFrame) -> dict[int, float]:
+    """Training error in % by pass, of one curve."""
+    return {int(pass_): float(error) for pass_, error in zip(rows["pass"], rows["train_error_percent"], strict=True)}
+
+
+def _spread_notes(
+    by_seed: Mapping[int, Mapping[int, float]], shared: set[int], published: Mapping[int, float]
+) -> list[str]:
+    """How far D goes apart from seed to seed, and what it is over the seeds that every reading has."""
+    notes = []
+    if by_seed:
+        single = (f"{_number(curve_distance(curve, published))} ({seed})" for seed, curve in by_seed.items())
+        notes.append(f"D of single seeds of the base reading: {', '.join(single)}.")
+    few = [curve for seed, curve in by_seed.items() if seed in shared]
+    if 1 < len(few) < len(by_seed):
+        distance = _number(curve_distance(_mean_curve(few), published))
+        notes.append(f"D of the base reading over the {len(few)} seeds that every reading has: {distance}.")
+    return notes
+
+
+def _mean_curve(curves: Sequence[Mapping[int, float]]) -> dict[int, float]:
+    return {pass_: evaluate.mean([curve.get(pass_, math.nan) for curve in curves]) for pass_ in PASSES}
+
+
+def _printed_rate(group: pd.DataFrame, column: str) -> float:
+    """Mean over seeds of an effective rate of the first pass, at the printed eta; nan if no run finished that pass."""
+    factor = group.get("optim.eta_factor", pd.Series(Config().optim.eta_factor, index=group.index))
+    return evaluate.mean([float(value) for value in (group[column] / factor).dropna()])
+
+
+def _by_seed(runs: pd.DataFrame) -> dict[int, float]:
+    done = finished(runs)
+    return dict(zip(map(int, done["seed"]), numbers(done, "test_error_percent"), strict=True))
+
+
+def _root_mean_square(values: Sequence[float]) -> float:
+    return math.sqrt(evaluate.mean([value**2 for value in values]))
+
+
+def _number(value: float, format_: str = ".3f") -> str:
+    return format(value, format_) if math.isfinite(value) else "-"
+
+
+def _tag_number(tag: str) -> int:
+    return int(tag[1:] or 1000)
+
+
+SPECIAL = {
+    "readings": Special(readings, ("readings",), "experiments/readings.md"),
+    "claims": Special(claims, ("fig5",)),
+    "overlap": Special(overlap, ("fig5",)),
+    "deviations": Special(deviations, ("deviations", "fig5"), "DEVIATIONS.md"),
+}
