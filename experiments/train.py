@@ -17,7 +17,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -25,8 +25,8 @@ from omegaconf.errors import OmegaConfBaseException
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from paper_lenet import job
-from paper_lenet.config import Config, ConfigError
-from paper_lenet.data import DataError
+from paper_lenet.config import Config, ConfigError, DataConfig
+from paper_lenet.data import DataError, load
 from paper_lenet.records import RecordError, job_folder
 
 CONF = str(Path(__file__).resolve().parents[1] / "conf")
@@ -55,10 +55,11 @@ def _refuse_added(node: Any, path: str) -> None:
 
 
 def check_sweep(overrides: list[str], multirun: bool) -> None:
-    """Compose and check every combination of a sweep, if it is one. Raises ConfigError with a wrong one's overrides.
+    """Compose and check every combination of a sweep, if it is one, and then that the data of each can be had.
 
-    An experiment may be a sweep by itself, with its own choices.
+    An experiment may be a sweep by itself, with its own choices. Raises ConfigError with the overrides of a wrong one.
     """
+    data: list[tuple[DataConfig, str]] = []
     with hydra.initialize_config_dir(CONF, version_base="1.3"):
         single = [o for o in overrides if o.startswith("experiment=") and "," not in o]
         own = hydra.compose("config", single, return_hydra_config=True).hydra
@@ -70,9 +71,16 @@ def check_sweep(overrides: list[str], multirun: bool) -> None:
             for combination in batch:
                 wanted = [o for o in combination if not o.startswith("hydra")]
                 try:
-                    to_config(hydra.compose("config", wanted))
+                    config = to_config(hydra.compose("config", wanted)).data
                 except FAILURES as error:
                     raise ConfigError(f"{one_line(error)} (in {' '.join(wanted)})") from None
+                if config not in [known for known, _ in data]:
+                    data.append((config, " ".join(wanted)))
+    for config, job_of in data:
+        try:
+            load(config)
+        except FAILURES as error:
+            raise ConfigError(f"{one_line(error)} (in {job_of})") from None
 
 
 @hydra.main(config_path=CONF, config_name="config", version_base="1.3")
@@ -93,6 +101,8 @@ def one_line(error: BaseException) -> str:
     while root.__cause__ is not None:
         root = root.__cause__
     lines = [str(e).strip().splitlines()[0] for e in (error, root) if str(e).strip()]
+    if isinstance(error, OverrideParseException):
+        lines.insert(0, error.override)
     return ": ".join(dict.fromkeys(lines))
 
 
@@ -104,7 +114,7 @@ def main() -> int:
         if flags <= {"-m", "--multirun"}:  # others, like --cfg, start no job
             check_sweep([a for a in arguments if a not in flags], bool(flags))
         train()
-    except FAILURES as error:
+    except (*FAILURES, OSError) as error:  # OSError: Hydra makes the output folder itself
         failed_jobs.append(one_line(error))
     for line in failed_jobs:
         print(f"error: {line}", file=sys.stderr)

@@ -27,9 +27,10 @@ def eq9(penalties: Tensor, labels: Tensor, j: float) -> Tensor:
 
     penalties: (N, classes).  labels: int64 (N,).  j: positive, infinity included.
     """
-    # Eq. 9, p. 9, with y_D taken into the logarithm, so that large penalties lose no digits
-    desired = penalties.gather(1, labels[:, None])
-    return torch.logsumexp(torch.cat([desired - j, desired - penalties], dim=1), dim=1).mean()
+    # Eq. 9, p. 9, with the smallest exponent taken out of the logarithm, so that large penalties lose no digits
+    smallest = penalties.detach().amin(1, keepdim=True).clamp(max=j)
+    total = torch.exp(smallest[:, 0] - j) + torch.exp(smallest - penalties).sum(1)
+    return (penalties.gather(1, labels[:, None])[:, 0] - smallest[:, 0] + torch.log(total)).mean()
 
 
 def criterion(config: LossConfig) -> Loss:

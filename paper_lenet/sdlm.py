@@ -24,12 +24,13 @@ def output_curvature(output: EuclideanRBF, x: Tensor, labels: Tensor, loss: Loss
     d2E/dx_j2 = sum_k g_k 2 factor + sum_kl H_kl u_kj u_lj, u_kj = 2 factor (x_j - w_kj).
     """
 
-    def of_one(y: Tensor, label: Tensor) -> Tensor:
-        return loss(y[None], label[None])
-
-    penalties = output(x)
-    g = torch.vmap(torch.func.grad(of_one))(penalties, labels)
-    hessian = torch.vmap(torch.func.jacrev(torch.func.jacrev(of_one)))(penalties, labels)
+    with torch.enable_grad():
+        y = output(x).detach().requires_grad_()
+        (g,) = torch.autograd.grad(len(x) * loss(y, labels), y, create_graph=True)
+        # plain double back-propagation: torch.func takes seconds to load
+        rows = [torch.autograd.grad(column, y, retain_graph=True)[0] for column in g.sum(0)] if g.requires_grad else []
+    hessian = torch.stack(rows, 1) if rows else y.new_zeros(*y.shape, y.shape[1])
+    g = g.detach()
     u = 2 * output.factor * (x[:, None, :] - output.centres)
     curvature: Tensor = 2 * output.factor * g.sum(1, keepdim=True) + torch.einsum("nkl,nkj,nlj->nj", hessian, u, u)
     return curvature

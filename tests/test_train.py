@@ -1,0 +1,339 @@
+"""The entry point: every experiment runs, every mistake is one line, and what was trained before a failure is kept."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import importlib.util
+import json
+import logging
+import math
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import hydra
+import pytest
+import torch
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+from synthetic_runs import ROOT, call
+
+from paper_lenet import job
+from paper_lenet.config import (
+    Config,
+    ConfigError,
+    DataConfig,
+    DistortConfig,
+    EngineConfig,
+    InitConfig,
+    LossConfig,
+    ModelConfig,
+    OptimConfig,
+)
+from paper_lenet.data import load
+from paper_lenet.engines import reference
+from paper_lenet.models.family import PaperNet
+from paper_lenet.models.lenet5 import build
+from paper_lenet.records import run_folder
+
+CONF = ROOT / "conf"
+EXPERIMENTS = sorted(
+    str(path.relative_to(CONF / "experiment").with_suffix("")) for path in (CONF / "experiment").rglob("*.yaml")
+)
+# A moment, whatever else is asked for.
+TINY = (
+    *("data=digits", "data.train_size=10", "data.validation=0"),
+    *("engine=reference", "optim.passes=1", "optim.hessian_samples=3"),
+)
+
+
+@pytest.fixture(scope="module")
+def entry() -> ModuleType:
+    """experiments/train.py as a module."""
+    spec = importlib.util.spec_from_file_location("train", ROOT / "experiments" / "train.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def in_threads(workers: int, _: object, initializer: Any, initargs: Any) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(workers, initializer=initializer, initargs=initargs)
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Seeds in threads, a working folder of one's own, and no trace of Hydra's logging."""
+    monkeypatch.setattr(job, "ProcessPoolExecutor", in_threads)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.chdir(tmp_path)
+    root = logging.getLogger()
+    handlers, level, threads = root.handlers[:], root.level, torch.get_num_threads()
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    torch.set_num_threads(threads)
+    GlobalHydra.instance().clear()
+
+
+def composed(entry: ModuleType, *overrides: str) -> Config:
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        return entry.to_config(hydra.compose("config", list(overrides)))
+
+
+def metrics_of(config: Config, seed: int) -> dict[str, Any]:
+    return json.loads((run_folder(config, seed) / "metrics.json").read_text())
+
+
+# Configurations
+
+
+def test_composed_default_is_the_schema_s(entry: ModuleType) -> None:
+    assert composed(entry) == Config()
+
+
+CHOICES = [(p.parent.name, p.stem) for p in sorted(CONF.glob("*/*.yaml")) if p.parent.name != "experiment"]
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES)
+def test_choice_differs_from_the_schema_by_its_name_alone(entry: ModuleType, group: str, choice: str) -> None:
+    """Their values stand in two places: a default that is changed in one only would never be used."""
+    got, default = getattr(composed(entry, f"{group}={choice}"), group), getattr(Config(), group)
+    if group == "distort":
+        default = dataclasses.replace(default, variants={"none": 0, "paper": 9}[choice])
+    elif group != "optim":
+        default = dataclasses.replace(default, name=choice)
+    assert got == default
+
+
+def test_literal_reading(entry: ModuleType) -> None:
+    """The recipe as printed: ±2.4/F, Eq. 8, Eq. 7 without a factor, eta as it stands, a constant order."""
+    config = composed(entry, "experiment=literal")
+    assert (config.model.init.gain, config.model.init.exponent) == (2.4, 1.0)
+    assert (config.model.pooling, config.model.rbf_factor, config.loss.name) == ("sum", 1.0, "eq8")
+    assert [config.optim.eta_of(pass_) for pass_ in (1, 3, 6, 9, 13, 20)] == [5e-4, 2e-4, 1e-4, 5e-5, 1e-5, 1e-5]
+    assert (config.optim.mu, config.optim.hessian_samples) == (0.02, 500)
+    assert (config.optim.order, config.optim.passes, config.optim.cross_terms) == ("constant", 20, "dropped")
+    assert (config.data.train_size, config.data.validation, config.distort.variants) == (None, 0, 0)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_experiment_runs(name: str, entry: ModuleType, tmp_path: Path) -> None:
+    """The last of its jobs, where it is a sweep by itself, trained for a moment on the embedded digits."""
+    path = CONF / "experiment" / f"{name}.yaml"
+    choices = OmegaConf.select(OmegaConf.load(path), "hydra.sweeper.params") or {}
+    overrides = [f"experiment={name}", *(f"{key}={value}" for key, value in choices.items()), *TINY]
+    jobs = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(overrides), max_batch_size=None)[0]
+    config = composed(entry, *jobs[-1], f"output={tmp_path}")
+    few = dataclasses.replace(config.data, test_size=20 if config.data.test_size is None else config.data.test_size)
+    job.train_seed(config, load(few), 0, lambda progress: None)
+    metrics = metrics_of(config, 0)
+    assert metrics["name"] == config.name
+    assert (metrics["passes"], metrics["train_size"], metrics["diverged_at"]) == (1, 10, "")
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_experiment_says_what_it_is_for(name: str) -> None:
+    lines = (CONF / "experiment" / f"{name}.yaml").read_text().splitlines()
+    assert lines[0] == "# @package _global_"
+    assert lines[1].startswith(("# Claim: ", "# Question: "))
+    for heading in ("# Command: ", "# Time: "):
+        assert sum(line.startswith(heading) for line in lines) == 1
+    (command,) = (line for line in lines if line.startswith("# Command: "))
+    assert "make " in command or f"experiment={name}" in command
+
+
+# Jobs
+
+
+def test_sweep_of_an_experiment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the command line to the records: two jobs of two seeds; the wrong indices are the errors counted."""
+    options = ("-m", "experiment=smoke", *TINY, "data.test_size=50", "seeds=[3,4]", "model.pooling=sum,average")
+    assert call(monkeypatch, "train", *options, f"output={tmp_path}") == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    folders = sorted((tmp_path / "smoke").iterdir())
+    assert len(folders) == 2
+    for folder in folders:
+        assert json.loads((folder / "job.json").read_text())["seeds"] == [3, 4]
+        for seed in (3, 4):
+            metrics = json.loads((folder / f"seed-{seed}" / "metrics.json").read_text())
+            assert (metrics["dataset"], metrics["test_size"], metrics["seed"]) == ("digits", 50, seed)
+            with (folder / f"seed-{seed}" / "errors.csv").open() as file:
+                assert len(list(csv.DictReader(file))) == metrics["test_errors"]
+            assert out.count(f"smoke seed {seed} pass 1/1: training ") == 2
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_engine_by_its_name() -> None:
+    for name in ("reference", "fused"):
+        assert job.engine(Config(engine=EngineConfig(name))).__module__ == f"paper_lenet.engines.{name}"
+
+
+def test_seed_that_diverges_leaves_the_others(
+    entry: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a sweep, whose next job goes on."""
+
+    def partly_poisoned(config: ModelConfig, seed: int) -> PaperNet:
+        model = build(config, seed)
+        if seed == 1 and config.pooling == "sum":
+            with torch.no_grad():
+                model.s4.bias[5] = math.nan
+        return model
+
+    monkeypatch.setattr(reference, "build", partly_poisoned)
+    options = ("experiment=smoke", *TINY, "seeds=[0,1,2]", f"output={tmp_path}")
+    assert call(monkeypatch, "train", "-m", *options, "model.pooling=sum,average") == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert "1 of 3 seeds failed: seed 1: a penalty is not finite in pass 1, update 1" in lines[0]
+    assert "model.pooling=sum" in lines[0]
+    config = composed(entry, *options, "model.pooling=sum")
+    failed = metrics_of(config, 1)
+    assert (failed["status"], failed["diverged_at"], failed["passes"]) == ("diverged", "pass 1 update 1", 0)
+    assert failed["test_error_percent"] is None
+    assert not (run_folder(config, 1) / "weights.safetensors").exists()
+    other = composed(entry, *options, "model.pooling=average")
+    for sound, seed in ((config, 0), (config, 2), (other, 0), (other, 1), (other, 2)):
+        assert (metrics_of(sound, seed)["passes"], metrics_of(sound, seed)["diverged_at"]) == (1, "")
+        assert (run_folder(sound, seed) / "weights.safetensors").exists()
+
+
+def test_seeds_in_processes_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """With a rate that is too large in the third pass: the first two are kept, and the failure comes out whole."""
+    monkeypatch.setattr(job, "ProcessPoolExecutor", ProcessPoolExecutor)
+    options = ("experiment=smoke", *TINY, "optim.passes=3", "optim.eta=[1e-4,1e-4,1e38]", "seeds=[5]")
+    assert call(monkeypatch, "train", *options, f"output={tmp_path}") == 1
+    out, err = capfd.readouterr()
+    assert err.startswith("error: 1 of 1 seeds failed: seed 5: a penalty is not finite in pass 3, update 2")
+    assert err.count("\n") == 1
+    assert "smoke seed 5 pass 2/3: training " in out
+    (path,) = tmp_path.glob("smoke/*/seed-5/metrics.json")
+    metrics = json.loads(path.read_text())
+    assert (metrics["status"], metrics["diverged_at"], metrics["passes"]) == ("diverged", "pass 3 update 2", 2)
+    with (path.parent / "passes.csv").open() as file:
+        assert [row["pass"] for row in csv.DictReader(file)] == ["1", "2"]
+
+
+# Mistakes
+
+OUT_OF_RANGE = {
+    "data.name": (DataConfig, "cifar"),
+    "data.train_size": (DataConfig, 0),
+    "data.validation": (DataConfig, -1),
+    "data.test_size": (DataConfig, -1),
+    "distort.variants": (DistortConfig, -1),
+    "distort.strength": (DistortConfig, math.nan),
+    "distort.squeeze": (DistortConfig, [1.1, 0.9]),
+    "distort.shear": (DistortConfig, math.inf),
+    "model.name": (ModelConfig, "lenet6"),
+    "model.pooling": (ModelConfig, "max"),
+    "model.rbf_factor": (ModelConfig, 0.0),
+    "model.init.gain": (InitConfig, math.inf),
+    "model.init.exponent": (InitConfig, math.nan),
+    "model.init.bias": (InitConfig, "one"),
+    "model.init.coefficient": (InitConfig, "zero"),
+    "model.init.coefficient_value": (InitConfig, math.nan),
+    "loss.name": (LossConfig, "eq10"),
+    "loss.j": (LossConfig, 0.0),
+    "loss.curvature": (LossConfig, "none"),
+    "optim.passes": (OptimConfig, 0),
+    "optim.eta": (OptimConfig, [1e-4, 0.0]),
+    "optim.eta_factor": (OptimConfig, -1.0),
+    "optim.mu": (OptimConfig, math.nan),
+    "optim.hessian_samples": (OptimConfig, 0),
+    "optim.order": (OptimConfig, "sorted"),
+    "optim.cross_terms": (OptimConfig, "some"),
+    "engine.name": (EngineConfig, "slow"),
+    "engine.precision": (EngineConfig, "float16"),
+    "engine.workers": (EngineConfig, -1),
+    "name": (Config, "a/b"),
+    "seeds": (Config, [3, 3]),
+}
+
+
+@pytest.mark.parametrize("key", OUT_OF_RANGE)
+def test_value_out_of_range_names_its_key(key: str) -> None:
+    section, value = OUT_OF_RANGE[key]
+    with pytest.raises(ConfigError) as error:
+        section(**{key.rsplit(".", 1)[-1]: value})
+    assert str(error.value).startswith(f"{key}=")
+    assert "\n" not in str(error.value)
+
+
+MISTAKES = {
+    "optim.pases=3": "pases",
+    "optin.passes=3": "optin",
+    "+optim.foo=1": "optim.foo",
+    "++model.init.foo=1": "model.init.foo",
+    "~optim.mu": "optim.mu",
+    "optim.passes=many": "optim.passes",
+    "optim.passes=0": "optim.passes",
+    "optim.eta=[1e-4,null]": "optim.eta",
+    "optim.mu=???": "mu",
+    "model.init={gain:0}": "model.init.gain",
+    "seeds=7": "seeds",
+    "seeds=[0": "seeds",
+    "optim.passes": "optim.passes",
+    "loss=eq10": "loss/eq10",
+    "experiment=nothing": "experiment/nothing",
+    "data.train_size=1501": "data.train_size",
+    "data=mnist data.dir=/no/such/folder": "/no/such/folder",
+    "output=/dev/null/here": "/dev/null",
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistake_is_one_line(
+    mistake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(job, "_train_all", lambda *_: pytest.fail("trains"))
+    assert call(monkeypatch, "train", *("data=digits", "output=out", *mistake.split())) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ") and MISTAKES[mistake] in lines[0]
+    assert not list(tmp_path.rglob("metrics.json"))
+
+
+SWEEPS = {
+    "optim.passes=1,0": "optim.passes=0",
+    "optim.passes=1,2 +foo=1": "foo",
+    "optim.passes=range(0,2)": "optim.passes",
+    "loss=eq8,eq10": "loss/eq10",
+    "experiment=smoke,nothing": "experiment/nothing",
+    "seeds=[0],[1,1]": "seeds",
+    "experiment=readings/eq9 loss.j=1,0": "loss.j",
+}
+
+
+@pytest.mark.parametrize("sweep", SWEEPS)
+def test_mistake_in_a_sweep_starts_no_job(
+    sweep: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(job, "run", lambda config: pytest.fail("a job was started"))
+    assert call(monkeypatch, "train", "-m", "data=digits", "output=out", *sweep.split()) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ") and SWEEPS[sweep] in lines[0]
+    assert not any(tmp_path.iterdir())
+
+
+def test_mistake_on_a_command_line(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "experiments" / "train.py"), "-m", "optim.passes=1,2", "optim.pases=3"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith("error: ") and "pases" in done.stderr
+    assert not any(tmp_path.iterdir())
