@@ -11,11 +11,16 @@ STAMP := .venv/.installed
 IN_RANGE := import sys; assert (3, 11) <= sys.version_info[:2] < (3, 14)
 IS_OURS := $(IN_RANGE); assert sys.prefix != sys.base_prefix
 
-.PHONY: help setup reproduce test test-slow bench tables figures check lint lock clean
+TRAIN := $(PY) experiments/train.py
+COLLECT := $(PY) experiments/collect.py
+QUESTIONS := eta gain coefficient random bias pooling rbf_factor exponent cross_terms hessian order eq9 eq9_curvature
+CHANGES := gain bias coefficient pooling rbf_factor eta order cross_terms
+
+.PHONY: help setup reproduce readings figures-3b test test-slow bench tables figures check lint lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: $(STAMP)  ## make .venv with the versions of requirements.lock (5 GB; uv if it is there, else pip)
 
@@ -47,6 +52,20 @@ $(STAMP): requirements.lock
 reproduce: setup  ## train LeNet-5 as in 1998 and show its error beside the paper's
 	$(PY) experiments/reproduce.py
 
+readings: setup  ## the study of the paper's open points (experiments/readings.md); never looks at the test set
+	$(TRAIN) experiment=readings/base 'seeds=[1000,1001,1002,1003]'
+	for question in $(QUESTIONS); do $(TRAIN) experiment=readings/$$question || exit; done
+	$(COLLECT) outputs/readings
+	$(PY) experiments/tables.py readings
+
+figures-3b: setup  ## Section III-B from raw data to figures: Fig. 5 to 8, distortions, Eq. 9 and what each deviation does
+	for job in fig5 strength distorted fig6 eq9-choice eq9; do $(TRAIN) experiment=$$job || exit; done
+	for change in $(CHANGES); do $(TRAIN) experiment=deviations/$$change || exit; done
+	for job in fig5 strength distorted fig6 eq9-choice eq9 deviations; do $(COLLECT) outputs/$$job || exit; done
+	$(PY) experiments/distortions.py
+	$(PY) experiments/tables.py
+	$(PY) experiments/figures.py
+
 test: setup  ## the fast tests; they need neither MNIST nor a network
 	$(PY) -m pytest
 
@@ -64,6 +83,7 @@ figures: setup  ## results/curves -> results/figures
 
 check: setup  ## fail if a table is not, byte for byte, what results/runs gives
 	$(PY) experiments/tables.py --check
+	$(PY) experiments/distortions.py --check
 
 lint: setup  ## style and types
 	$(PY) -m ruff check
