@@ -10,6 +10,7 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before anything starts threads
 
+import argparse
 import statistics
 import sys
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from paper_lenet.config import Config, DataConfig, EngineConfig, OptimConfig
 from paper_lenet.data import Data, subset
 from paper_lenet.engines import Fit, fused, reference
 from paper_lenet.records import environment
+from paper_lenet.tables import splice
 
 ROUNDS = 7
 UPDATES = {"reference": 500, "fused": 20_000}
@@ -58,6 +60,9 @@ def timed(fit: Fit, data: Data, precision: str) -> Callable[[], float]:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description="Time the engines in turn.")
+    parser.add_argument("--record", action="store_true", help="write what it prints into README.md, too")
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
     data = made_up(max(UPDATES.values()))
     parts = {name: subset(data, updates, 0) for name, updates in UPDATES.items()}
@@ -74,14 +79,18 @@ def main() -> int:
             times[name].append(once())
 
     here = environment()
-    print(f"{here['cpu']}, one thread; torch {here['torch']}, numba {here['numba']}; {ROUNDS} rounds in turn")
     base = times["reference, float32"]
+    lines = [f"{here['cpu']}, one thread; torch {here['torch']}, numba {here['numba']}; {ROUNDS} rounds in turn"]
     for name, values in times.items():
         ratio = statistics.median(b / v for b, v in zip(base, values, strict=True))
-        print(
-            f"{name:20s} {statistics.median(values):8.1f} µs an update "
-            f"({min(values):.1f} to {max(values):.1f}), {ratio:.1f} times as fast as the reference"
+        lines.append(
+            f"{name:20s} {statistics.median(values):8.1f} µs an update ({min(values):.1f} to {max(values):.1f}), "
+            f"{ratio:.1f} times as fast as the reference"
         )
+    text = "\n".join(lines)
+    print(text)
+    if arguments.record:
+        splice(Path("README.md"), "bench", f"```\n{text}\n```")
     return 0
 
 
