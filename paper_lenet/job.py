@@ -68,6 +68,11 @@ def train_seed(config: Config, data: Data, seed: int, tell: Callable[[Progress],
     writer.finish(100 * record.training_set_errors / record.train_size)
 
 
+def cores() -> int:
+    """Processor cores that this process may use; a batch system often gives it fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def run(config: Config) -> None:
     """Train every seed of the configuration, say a line (or move a bar) a pass, record each run in its folder.
 
@@ -76,7 +81,7 @@ def run(config: Config) -> None:
     """
     data = load(config.data)
     write_job(config)
-    workers = min(config.engine.workers or len(os.sched_getaffinity(0)), len(config.seeds))
+    workers = min(config.engine.workers or cores(), len(config.seeds))
     failed = []
     with _display(config) as show:
         for seed, error in _train_all(config, data, workers, show):
