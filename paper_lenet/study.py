@@ -279,7 +279,7 @@ def _tag_number(tag: str) -> int:
 
 SPECIAL = {
     "readings": Special(readings, ("readings",), "experiments/readings.md"),
-    "claims": Special(claims, ("fig5",)),
+    "claims": Special(claims, ("fig5",), "README.md"),
     "overlap": Special(overlap, ("fig5",)),
     "deviations": Special(deviations, ("deviations", "fig5"), "DEVIATIONS.md"),
 }
