@@ -59,9 +59,9 @@ readings: setup  ## the study of the paper's open points (experiments/readings.m
 	$(PY) experiments/tables.py readings
 
 figures-3b: setup  ## Section III-B from raw data to figures: Fig. 5 to 8, distortions, Eq. 9 and what each deviation does
-	for job in fig5 strength distorted fig6 eq9-choice eq9; do $(TRAIN) experiment=$$job || exit; done
+	for job in fig5 strength distorted fig6 eq9-choice eq9 eq9-distorted; do $(TRAIN) experiment=$$job || exit; done
 	for change in $(CHANGES); do $(TRAIN) experiment=deviations/$$change || exit; done
-	for job in fig5 strength distorted fig6 eq9-choice eq9 deviations; do $(COLLECT) outputs/$$job || exit; done
+	for job in fig5 strength distorted fig6 eq9-choice eq9 eq9-distorted deviations; do $(COLLECT) outputs/$$job || exit; done
 	$(PY) experiments/distortions.py
 	$(PY) experiments/tables.py
 	$(PY) experiments/figures.py
