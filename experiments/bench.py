@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from paper_lenet.config import Config, DistortConfig, EngineConfig, OptimConfig
 from paper_lenet.data import Data, subset
-from paper_lenet.engines import Fit, fused, reference
+from paper_lenet.engines import Train, fused, records, reference
 from paper_lenet.records import environment
 from paper_lenet.tables import splice
 
@@ -39,7 +39,7 @@ def made_up(patterns: int) -> Data:
     return Data("made-up", "test", images, labels, images[:1], labels[:1])
 
 
-def timed(fit: Fit, data: Data, precision: str, variants: int = 0) -> Callable[[], float]:
+def timed(train: Train, data: Data, precision: str, variants: int = 0) -> Callable[[], float]:
     """A function that trains one pass and gives its microseconds an update, the curvature included in its share.
 
     variants: distorted copies of each image.
@@ -54,7 +54,7 @@ def timed(fit: Fit, data: Data, precision: str, variants: int = 0) -> Callable[[
     )
 
     def once() -> float:
-        (record,) = fit(config, data, 0)
+        (record,) = records(train(config, data, 0, None))
         return 1e6 * record.seconds / patterns
 
     return once
@@ -68,10 +68,10 @@ def main() -> int:
     data = made_up(max(UPDATES.values()))
     parts = {name: subset(data, updates, 0) for name, updates in UPDATES.items()}
     engines = {
-        "reference, float32": timed(reference.fit, parts["reference"], "float32"),
-        "fused, float32": timed(fused.fit, parts["fused"], "float32"),
-        "fused, float32, distorted": timed(fused.fit, parts["fused"], "float32", 9),
-        "fused, float64": timed(fused.fit, parts["fused"], "float64"),
+        "reference, float32": timed(reference.train, parts["reference"], "float32"),
+        "fused, float32": timed(fused.train, parts["fused"], "float32"),
+        "fused, float32, distorted": timed(fused.train, parts["fused"], "float32", 9),
+        "fused, float64": timed(fused.train, parts["fused"], "float64"),
     }
     for once in engines.values():
         once()  # compiles, and warms the caches

@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from paper_lenet.collect import CollectError, collect
-from paper_lenet.records import RecordError
+from paper_lenet.files import RecordError
 
 
 def main() -> int:
@@ -20,7 +20,7 @@ def main() -> int:
     parser.add_argument("--fingerprint", help="only this configuration, where the folder holds several")
     arguments = parser.parse_args()
     try:
-        written = collect(
+        written, unfinished = collect(
             arguments.folder,
             arguments.results,
             allow_dirty=arguments.allow_dirty,
@@ -29,6 +29,8 @@ def main() -> int:
     except (CollectError, RecordError) as error:
         print(f"collect: {error}", file=sys.stderr)
         return 1
+    if unfinished:
+        print(f"collect: left out, not finished: {', '.join(unfinished)}", file=sys.stderr)
     print("wrote " + ", ".join(map(str, written)))
     return 0
 

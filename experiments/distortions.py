@@ -18,7 +18,7 @@ from paper_lenet import paper
 from paper_lenet.config import DistortConfig
 from paper_lenet.data import DataError
 from paper_lenet.fig7 import FITTED, PLACE, mnist_at_hand, refit, table
-from paper_lenet.records import RecordError, csv_text, write_atomic
+from paper_lenet.files import RecordError, csv_text, write_atomic
 from paper_lenet.tables import TableError, differing, write
 
 

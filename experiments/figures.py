@@ -16,7 +16,7 @@ from paper_lenet.data import DataError
 from paper_lenet.fig7 import mnist_at_hand
 from paper_lenet.figures import DISTORTED, FULL, SIZES, fig5, fig6, write
 from paper_lenet.figures_images import fig7, fig8
-from paper_lenet.records import RecordError
+from paper_lenet.files import RecordError
 from paper_lenet.tables import HEADLINE, TableError
 
 

@@ -6,6 +6,7 @@ Further arguments go to experiments/train.py, for a quick look: python experimen
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -29,9 +30,11 @@ NO_MNIST = """
 
 
 def step(script: str, *arguments: str) -> None:
-    """Run one of the other entry points; ends this one with its exit code if it fails."""
-    code = subprocess.run([sys.executable, str(ROOT / "experiments" / script), *arguments], check=False).returncode
-    if code:
+    """Run one of the other entry points; ends this one with its exit code if it fails or is interrupted."""
+    child = subprocess.Popen([sys.executable, str(ROOT / "experiments" / script), *arguments])
+    signal.signal(signal.SIGINT, lambda *_: None)  # a terminal sends it to both, and the child knows what to do
+    signal.signal(signal.SIGTERM, lambda number, _: child.send_signal(number))
+    if code := child.wait():
         sys.exit(code)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from paper_lenet.records import RecordError
+from paper_lenet.files import RecordError
 from paper_lenet.tables import TableError, available, build, differing, write
 
 

@@ -1,6 +1,7 @@
 """Train: python experiments/train.py experiment=lenet5 seeds=[0,1,2] engine=fused; -m sweeps over anything.
 
-Every wrong key, value or file ends in one line and exit code 1; a sweep checks all its combinations first.
+What is finished is left alone, and what was interrupted is gone on with. Every wrong key, value or file ends in one
+line and exit code 1; a sweep checks all its combinations first.
 """
 
 from __future__ import annotations
@@ -27,12 +28,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from paper_lenet import job
 from paper_lenet.config import Config, ConfigError, DataConfig
 from paper_lenet.data import DataError, load
-from paper_lenet.records import RecordError, job_folder
+from paper_lenet.files import RecordError
+from paper_lenet.records import job_folder
 
 CONF = str(Path(__file__).resolve().parents[1] / "conf")
-FAILURES = (HydraException, OmegaConfBaseException, ConfigError, DataError, RecordError, job.JobError)
+FAILURES = (HydraException, OmegaConfBaseException, ConfigError, DataError, RecordError, job.JobError, MemoryError)
 log = logging.getLogger("paper_lenet")
+# EX_TEMPFAIL of sysexits.h: interrupted, and the same command goes on.
+INTERRUPTED = 75
 failed_jobs: list[str] = []
+interrupted: list[str] = []
 
 ConfigStore.instance().store(name="schema", node=Config)
 
@@ -85,10 +90,14 @@ def check_sweep(overrides: list[str], multirun: bool) -> None:
 
 @hydra.main(config_path=CONF, config_name="config", version_base="1.3")
 def train(composed: DictConfig) -> None:
+    if interrupted:
+        return
     try:
         config = to_config(composed)
         log.info(f"{config.name}: seeds {config.seeds}, runs go to {job_folder(config)}")
         job.run(config)
+    except job.Interrupted as error:
+        interrupted.append(one_line(error))
     except FAILURES as error:
         # kept until all jobs are over: raised here it would end the whole sweep
         job_of = " ".join(HydraConfig.get().overrides.task)
@@ -100,7 +109,7 @@ def one_line(error: BaseException) -> str:
     root = error
     while root.__cause__ is not None:
         root = root.__cause__
-    lines = [str(e).strip().splitlines()[0] for e in (error, root) if str(e).strip()]
+    lines = [str(e).strip().splitlines()[0] for e in (error, root) if str(e).strip()] or [type(error).__name__]
     if isinstance(error, OverrideParseException):
         lines.insert(0, error.override)
     return ": ".join(dict.fromkeys(lines))
@@ -116,9 +125,13 @@ def main() -> int:
         train()
     except (*FAILURES, OSError) as error:  # OSError: Hydra makes the output folder itself
         failed_jobs.append(one_line(error))
+    except KeyboardInterrupt:
+        interrupted.append("stopped at once")
     for line in failed_jobs:
         print(f"error: {line}", file=sys.stderr)
-    return 1 if failed_jobs else 0
+    for line in interrupted:
+        print(f"interrupted: {line}; the same command goes on from here", file=sys.stderr)
+    return INTERRUPTED if interrupted else 1 if failed_jobs else 0
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ from typing import Any, cast
 
 from omegaconf import OmegaConf
 
-from paper_lenet.config import Config
-from paper_lenet.records import ERROR_COLUMNS, PASS_COLUMNS, csv_text, json_text, write_atomic
+from paper_lenet.config import NOT_METHOD, Config
+from paper_lenet.files import RecordError, csv_text, held, json_text, read_sealed, sha256, write_atomic
+from paper_lenet.records import ERROR_COLUMNS, PASS_COLUMNS
 
 # Those of metrics.json, and their order in results/runs.
 RUN_COLUMNS = (
@@ -30,9 +31,6 @@ RUN_COLUMNS = (
     *("training_set_error_percent", "rate_min_pass1", "rate_max_pass1", "seconds", "microseconds_per_update"),
     *("commit", "dirty", "cpu", "torch", "numba", "date"),
 )
-# Fields of a configuration that do not change what is computed, so that no fingerprint and no table has them.
-NOT_METHOD = ("name", "seeds", "output", "engine.workers", "data.dir")
-
 Row = dict[str, Any]
 
 
@@ -45,12 +43,10 @@ class _Run:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.metrics = _read_json(folder / "metrics.json")
+        self.metrics = _read_metrics(folder)
         self.environment = _read_json(folder / "environment.json")
         self.errors = _read_csv(folder / "errors.csv", ERROR_COLUMNS)
-        # A run may diverge before its first pass is over.
-        none_yet = self.metrics.get("passes") == 0 and not (folder / "passes.csv").exists()
-        self.passes = [] if none_yet else _read_csv(folder / "passes.csv", PASS_COLUMNS)
+        self.passes = _read_csv(folder / "passes.csv", PASS_COLUMNS)
         config = _read_config(folder / "config.yaml")
         self.settings = _flat(config.to_dict())
         fingerprint = folder.parent.name
@@ -74,14 +70,16 @@ class _Run:
         self.key = {"fingerprint": fingerprint, "seed": self.seed}
 
 
-def collect(folder: Path, results: Path, *, allow_dirty: bool = False, fingerprint: str | None = None) -> list[Path]:
+def collect(
+    folder: Path, results: Path, *, allow_dirty: bool = False, fingerprint: str | None = None
+) -> tuple[list[Path], list[str]]:
     """Write results/{runs,curves,errors}/<name>.csv and results/env/<name>.json from the runs in `folder`.
 
     folder: <output>/<name>.  allow_dirty: take runs of code that differs from its commit.
     fingerprint: only the configuration of that fingerprint, where the folder holds several; None for all.
-    Returns the files written; runs on a data set other than MNIST go to <name>-<dataset>. Nothing is written
-    unless every check passes: CollectError for missing, half-written, duplicate, contradictory or dirty runs;
-    RecordError where a file cannot be written.
+    Returns the files written, and the folders of runs that are expected but have not ended: they are left out. Runs on
+    a data set other than MNIST go to <name>-<dataset>. Nothing is written unless every check passes: CollectError for
+    damaged, duplicate, contradictory or dirty runs; RecordError where a file cannot be written.
     """
     try:
         jobs = sorted(path.parent for path in folder.glob("*/seed-*"))
@@ -92,7 +90,10 @@ def collect(folder: Path, results: Path, *, allow_dirty: bool = False, fingerpri
         jobs = [job for job in jobs if job.name == fingerprint]
     if not jobs:
         raise CollectError(f"{folder}: no runs here" + (f" of {fingerprint}" if fingerprint else ""))
-    runs = [run for job in jobs for run in _runs_of(job)]
+    unfinished: list[str] = []
+    runs = [run for job in jobs for run in _runs_of(job, unfinished)]
+    if not runs:
+        raise CollectError(f"{folder}: no finished run here, only {', '.join(unfinished)}")
     dirty = [str(run.folder) for run in runs if run.metrics["dirty"] or run.environment.get("dirty")]
     if dirty and not allow_dirty:
         raise CollectError(f"{dirty[0]} and {len(dirty) - 1} more: uncommitted changes in the code (or --allow-dirty)")
@@ -100,23 +101,21 @@ def collect(folder: Path, results: Path, *, allow_dirty: bool = False, fingerpri
     for dataset in sorted({run.metrics["dataset"] for run in runs}):
         name = folder.resolve().name if dataset == "mnist" else f"{folder.resolve().name}-{dataset}"
         files.update(_results(name, [run for run in runs if run.metrics["dataset"] == dataset], results))
-    for path, text in files.items():
-        write_atomic(path, text)
-    return list(files)
+    with held(results):
+        for path, text in files.items():
+            write_atomic(path, text)
+    return list(files), unfinished
 
 
-def _runs_of(job: Path) -> list[_Run]:
-    """The runs of one configuration by seed, exactly those that its job.json lists."""
+def _runs_of(job: Path, unfinished: list[str]) -> list[_Run]:
+    """The finished runs of one configuration by seed; the folders of other expected ones go to `unfinished`."""
     expected = _read_json(job / "job.json").get("seeds", [])
     folders = sorted(job.glob("seed-*"))
-    missing = [str(seed) for seed in expected if job / f"seed-{seed}" not in folders]
-    if missing:
-        raise CollectError(f"{job}: seeds expected but missing: {', '.join(missing)}")
-    unfinished = [path.name for path in folders if not (path / "metrics.json").exists()]
-    if unfinished:
-        raise CollectError(f"{job}: half-written, without metrics.json: {', '.join(unfinished)}")
+    ended = [path for path in folders if (path / "metrics.json").exists()]
+    places = sorted({*folders, *(job / f"seed-{seed}" for seed in expected)} - {*ended})
+    unfinished.extend(map(str, places))
     runs: dict[int, _Run] = {}
-    for run in map(_Run, folders):
+    for run in map(_Run, ended):
         seed = run.seed
         if seed in runs:
             raise CollectError(f"{run.folder}: a duplicate of seed {seed} in {runs[seed].folder}")
@@ -163,6 +162,23 @@ def _read_json(path: Path) -> Row:
         return dict(json.loads(path.read_text()))
     except (OSError, ValueError, TypeError) as error:
         raise CollectError(f"{path}: cannot be read: {_line(error)}") from error
+
+
+def _read_metrics(folder: Path) -> Row:
+    """The metrics of a run, none of whose files has changed since they were written."""
+    try:
+        metrics = read_sealed(folder / "metrics.json")
+    except RecordError as error:
+        raise CollectError(str(error)) from error
+    for name in ("config.yaml", "environment.json", "errors.csv", "passes.csv"):
+        path = folder / name
+        try:
+            digest = sha256(path.read_bytes())
+        except OSError as error:
+            raise CollectError(f"{path}: cannot be read: {_line(error)}") from error
+        if metrics.get("files", {}).get(name) != digest:
+            raise CollectError(f"{path}: changed since its run ended: metrics.json has another digest of it")
+    return metrics
 
 
 def _read_config(path: Path) -> Config:

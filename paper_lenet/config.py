@@ -217,16 +217,24 @@ class EngineConfig:
         _require(self.workers >= 0, "engine.workers", self.workers, "0 or more")
 
 
+# What does not change what is computed, so that no fingerprint and no table has it.
+NOT_METHOD = ("name", "seeds", "output", "resume", "force", "engine.workers", "data.dir")
+
+
 @dataclass
 class Config:
     """One job: one configuration, trained once for each seed.
 
     name: what the job is called; its runs go to `output`/`name`/.
+    resume: go on with a run that was interrupted; false starts it anew.
+    force: train anew also what is finished.
     """
 
     name: str = "lenet5"
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2, 3, 4])
     output: str = "outputs"
+    resume: bool = True
+    force: bool = False
     data: DataConfig = field(default_factory=DataConfig)
     distort: DistortConfig = field(default_factory=DistortConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -249,8 +257,10 @@ class Config:
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that stand for what is computed: not for the seeds, the place or the workers."""
         method = self.to_dict()
-        for key in ("name", "seeds", "output"):
-            del method[key]
-        del method["engine"]["workers"]
-        del method["data"]["dir"]
+        for key in NOT_METHOD:
+            *groups, last = key.split(".")
+            inner = method
+            for group in groups:
+                inner = inner[group]
+            del inner[last]
         return hashlib.sha256(json.dumps(method, sort_keys=True).encode()).hexdigest()[:12]

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
 from paper_lenet import evaluate, paper
-from paper_lenet.records import write_atomic
+from paper_lenet.files import write_atomic
 from paper_lenet.tables import TableError, read_results
 
 # One column of a two-column page, in inches.

@@ -7,10 +7,14 @@ import logging
 import multiprocessing
 import os
 import queue
+import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,54 +22,86 @@ from tqdm import tqdm
 
 from paper_lenet.config import Config
 from paper_lenet.data import Data, load
-from paper_lenet.engines import Fit, NonFiniteError, PassRecord
-from paper_lenet.records import RunWriter, write_job
+from paper_lenet.engines import NonFiniteError, Train
+from paper_lenet.files import RecordError
+from paper_lenet.records import RunWriter, environment, finished, write_job
 
 log = logging.getLogger("paper_lenet")
+
+# Longest time that a run may lose, where a pass takes longer; after each pass it writes a checkpoint anyway.
+CHECKPOINT_SECONDS = 60.0
 
 
 class JobError(RuntimeError):
     """Seeds that could not be trained; the message says which and why, in one line."""
 
 
+class Interrupted(RuntimeError):
+    """A job that was asked to stop; what it had done is kept, and the same command goes on from there."""
+
+
 @dataclass(frozen=True)
 class Progress:
-    """One pass of one seed, as told to whoever watches."""
+    """One pass of one seed, as told to whoever watches; or a remark on the seed."""
 
     seed: int
-    pass_: int
-    train_error_percent: float
-    test_error_percent: float | None
-    seconds: float
+    pass_: int = 0
+    train_error_percent: float = 0.0
+    test_error_percent: float | None = None
+    seconds: float = 0.0
+    remark: str = ""
 
 
-def engine(config: Config) -> Fit:
-    """The fit function of the configured engine, imported only now: compiled engines are slow to import."""
-    fit: Fit = importlib.import_module(f"paper_lenet.engines.{config.engine.name}").fit
-    return fit
+def engine(config: Config) -> Train:
+    """The train function of the configured engine, imported only now: compiled engines are slow to import."""
+    train: Train = importlib.import_module(f"paper_lenet.engines.{config.engine.name}").train
+    return train
 
 
-def train_seed(config: Config, data: Data, seed: int, tell: Callable[[Progress], object]) -> None:
-    """Train and record one seed. Raises NonFiniteError after having recorded it, and RecordError."""
-    writer = RunWriter(config, seed, data.name, data.split)
-    record: PassRecord | None = None
-    try:
-        for record in engine(config)(config, data, seed):
-            writer.add(record, data)
-            tell(
-                Progress(
-                    seed,
-                    record.pass_,
-                    100 * record.train_errors / record.train_size,
-                    100 * record.test_errors / len(data.test_labels) if len(data.test_labels) else None,
-                    record.seconds,
-                )
-            )
-    except NonFiniteError as error:
-        writer.diverged(error)
-        raise
-    assert record is not None and record.training_set_errors is not None
-    writer.finish(100 * record.training_set_errors / record.train_size)
+def train_seed(
+    config: Config,
+    data: Data,
+    seed: int,
+    tell: Callable[[Progress], object],
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Train and record one seed, from where an earlier process left it.
+
+    Raises NonFiniteError after having recorded it; RecordError; and Interrupted soon after stop() has become true.
+    """
+    with RunWriter(config, seed, data) as writer:
+        if not config.force and finished(config, seed):  # by another process, since this one looked
+            return
+        start, remark = writer.begin()
+        if remark:
+            tell(Progress(seed, remark=remark))
+        written = time.monotonic()
+        try:
+            for point in engine(config)(config, data, seed, start):
+                record = point.record
+                if record is not None:
+                    writer.add(record)
+                over = record is not None and record.pass_ == config.optim.passes
+                stopping = not over and stop()
+                if record is not None or stopping or time.monotonic() - written > CHECKPOINT_SECONDS:
+                    writer.checkpoint(point)
+                    written = time.monotonic()
+                if record is not None:
+                    tell(
+                        Progress(
+                            seed,
+                            record.pass_,
+                            100 * record.train_errors / record.train_size,
+                            100 * record.test_errors / len(data.test_labels) if len(data.test_labels) else None,
+                            record.seconds,
+                        )
+                    )
+                if stopping:
+                    raise Interrupted("stopped before its end")
+        except NonFiniteError as error:
+            writer.diverged(error)
+            raise
+        writer.finish()
 
 
 def cores() -> int:
@@ -74,74 +110,157 @@ def cores() -> int:
 
 
 def run(config: Config) -> None:
-    """Train every seed of the configuration, say a line (or move a bar) a pass, record each run in its folder.
+    """Train every seed of the configuration that has not ended yet, say a line (or move a bar) a pass, record each run.
 
-    Raises DataError, ConfigError or RecordError before or while training; JobError when seeds failed, after all
-    others have ended.
+    Raises DataError, ConfigError or RecordError before or while training; JobError when seeds failed, after all others
+    have ended; Interrupted after SIGINT or SIGTERM, as soon as all seeds have written where they are.
     """
     data = load(config.data)
     write_job(config)
-    workers = min(config.engine.workers or cores(), len(config.seeds))
-    failed = []
-    with _display(config) as show:
-        for seed, error in _train_all(config, data, workers, show):
-            if error is not None:
-                failed.append(f"{error}" if str(error).startswith("seed") else f"seed {seed}: {error}")
-                log.error(failed[-1])
+    seeds, failed = _unfinished(config)
+    stopped = 0
+    if seeds:
+        workers = min(config.engine.workers or cores(), len(seeds))
+        with _display(config, len(seeds)) as show, _asked_to_stop() as asked:
+            for seed, error in _train_all(config, seeds, data, workers, show, asked):
+                if isinstance(error, Interrupted | CancelledError):
+                    stopped += 1
+                elif error is not None:
+                    failed.append(f"{error}" if str(error).startswith("seed") else f"seed {seed}: {error}")
+                    log.error(failed[-1])
+    failure = f"{len(failed)} of {len(config.seeds)} seeds failed: {'; '.join(failed)}" if failed else ""
+    if stopped:
+        unfinished = f"{config.name}: {stopped} of {len(config.seeds)} seeds are unfinished"
+        raise Interrupted(f"{unfinished}; {failure}" if failure else unfinished)
     if failed:
-        raise JobError(f"{len(failed)} of {len(config.seeds)} seeds failed: {'; '.join(failed)}")
+        raise JobError(failure)
+
+
+def _unfinished(config: Config) -> tuple[list[int], list[str]]:
+    """The seeds to train; and of the others those that had failed for good, or whose records are damaged."""
+    seeds, failed, commit = [], [], ""
+    for seed in config.seeds:
+        try:
+            metrics = None if config.force else finished(config, seed)
+        except RecordError as error:
+            failed.append(f"seed {seed}: {error} (force=true trains it anew)")
+            log.error(failed[-1])
+            continue
+        if metrics is None:
+            seeds.append(seed)
+            continue
+        commit = commit or environment()["commit"]
+        here = "" if metrics["commit"] == commit else f", by commit {metrics['commit'][:12]} and not by this one"
+        log.info(f"{config.name} seed {seed}: finished on {metrics['date']}{here} (force=true trains it anew)")
+        if metrics["diverged_at"]:
+            failed.append(f"seed {seed}: a penalty is not finite in {metrics['diverged_at'].replace(' upd', ', upd')}")
+    return seeds, failed
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """Whether SIGINT or SIGTERM has come; a second one raises KeyboardInterrupt."""
+    came: list[int] = []
+
+    def note(number: int, _: object) -> None:
+        if came:
+            raise KeyboardInterrupt
+        came.append(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # Another's handler stays, such as that of a batch system's launcher.
+    ours = {number: old for number, old in before.items() if old in (signal.SIG_DFL, signal.default_int_handler)}
+    for number in ours:
+        signal.signal(number, note)
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number, old in ours.items():
+            signal.signal(number, old)
 
 
 def _train_all(
-    config: Config, data: Data, workers: int, show: Callable[[Progress], object]
-) -> Iterator[tuple[int, Exception | None]]:
+    config: Config,
+    seeds: list[int],
+    data: Data,
+    workers: int,
+    show: Callable[[Progress], object],
+    asked: Callable[[], bool],
+) -> Iterator[tuple[int, BaseException | None]]:
     """Each seed with what stopped it (None: nothing), in no particular order."""
     context = multiprocessing.get_context("spawn")
     told: Any = context.Queue()
+    stop: Any = context.Event()
     # A child reads this before it imports a library that would start threads.
     os.environ["OMP_NUM_THREADS"] = "1"
-    with ProcessPoolExecutor(workers, context, _start_worker, (data, told)) as pool:
-        waiting: dict[Future[None], int] = {pool.submit(_work, config, seed): seed for seed in config.seeds}
-        while waiting:
-            try:
-                show(told.get(timeout=0.2))
-                continue
-            except queue.Empty:
-                pass
-            for future in [f for f in waiting if f.done()]:
-                error = future.exception()
-                if isinstance(error, BrokenProcessPool):
-                    error = JobError("its process was killed (out of memory?)")
-                elif error is not None and not isinstance(error, Exception):
-                    raise error
-                yield waiting.pop(future), error
-        while not told.empty():
-            show(told.get())
+    with ProcessPoolExecutor(workers, context, _start_worker, (data, told, stop)) as pool:
+        waiting: dict[Future[None], int] = {pool.submit(_work, config, seed): seed for seed in seeds}
+        try:
+            while waiting:
+                if asked() and not stop.is_set():
+                    stop.set()
+                    for future in waiting:
+                        future.cancel()
+                try:
+                    show(told.get(timeout=0.2))
+                    continue
+                except queue.Empty:
+                    pass
+                for future in [f for f in waiting if f.done()]:
+                    error = CancelledError() if future.cancelled() else future.exception()
+                    if isinstance(error, BrokenProcessPool):
+                        error = JobError("its process was killed (out of memory?); the same command goes on")
+                    elif isinstance(error, MemoryError):
+                        error = JobError("out of memory")
+                    elif error is not None and not isinstance(error, Exception):
+                        raise error
+                    yield waiting.pop(future), error
+            while not told.empty():
+                show(told.get())
+        except BaseException:
+            stop.set()  # on the way out the pool waits for its workers
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 _data: Data
 _told: Any
+_stop: Any
 
 
-def _start_worker(data: Data, told: Any) -> None:
-    global _data, _told
+def _start_worker(data: Data, told: Any, stop: Any) -> None:
+    global _data, _told, _stop
     import torch
 
     torch.set_num_threads(1)
-    _data, _told = data, told
+    _data, _told, _stop = data, told, stop
+    if threading.current_thread() is threading.main_thread():
+        # A terminal and a batch system signal every process of a job; the first one tells the others.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _should_stop() -> bool:
+    """Also when the process that started this one was killed: another may want to go on with its runs."""
+    parent = multiprocessing.parent_process()
+    return _stop.is_set() or (parent is not None and not parent.is_alive())
 
 
 def _work(config: Config, seed: int) -> None:
-    train_seed(config, _data, seed, _told.put)
+    if _should_stop():
+        raise Interrupted("not begun")
+    train_seed(config, _data, seed, _told.put, _should_stop)
 
 
 class _display:
     """A bar on a terminal, a line a pass elsewhere."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, seeds: int) -> None:
         self.passes, self.name = config.optim.passes, config.name
-        total = len(config.seeds) * config.optim.passes
-        self.bar = tqdm(total=total, desc=config.name, unit="pass", disable=None, file=sys.stdout)
+        self.bar = tqdm(total=seeds * self.passes, desc=config.name, unit="pass", disable=None, file=sys.stdout)
 
     def __enter__(self) -> Callable[[Progress], object]:
         return self.show
@@ -150,6 +269,9 @@ class _display:
         self.bar.close()
 
     def show(self, p: Progress) -> None:
+        if p.remark:
+            tqdm.write(f"{self.name} seed {p.seed}: {p.remark}", file=sys.stdout)
+            return
         errors = f"training {p.train_error_percent:.2f} %"
         if p.test_error_percent is not None:
             errors += f", held out {p.test_error_percent:.2f} %"

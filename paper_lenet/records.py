@@ -1,19 +1,16 @@
 """What a run writes: its own folder <output>/<name>/<fingerprint>/seed-<k>/, each file atomically.
 
-metrics.json comes last: a folder without it is a run that did not end.
+metrics.json comes last: a folder without it is a run that did not end. It has the digests of the other files and its
+own, so that nothing of a finished run changes unnoticed.
 """
 
 from __future__ import annotations
 
-import csv
-import fcntl
-import io
 import json
 import math
-import os
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -23,11 +20,25 @@ from typing import Any
 import numpy as np
 import torch
 from omegaconf import OmegaConf
-from safetensors.numpy import save
 
+from paper_lenet import checkpoints
 from paper_lenet.config import Config
 from paper_lenet.data import Data
-from paper_lenet.engines import NonFiniteError, PassRecord
+from paper_lenet.engines import Checkpoint, NonFiniteError, PassRecord
+from paper_lenet.files import (
+    RecordError,
+    csv_text,
+    held,
+    json_text,
+    one_line,
+    read_sealed,
+    remove,
+    remove_leftovers,
+    sealed,
+    sha256,
+    tensor_bytes,
+    write_atomic,
+)
 
 PASS_COLUMNS = (
     *("pass", "eta", "rate_min", "rate_max"),
@@ -37,43 +48,6 @@ ERROR_COLUMNS = ("index", "true_label", "predicted_label")
 # On the fly, over the last pass. A net that guesses is wrong nine times in ten; one that learns is far below.
 DIVERGED_PERCENT = 50.0
 CODE = ("paper_lenet", "experiments", "conf", "pyproject.toml", "requirements.lock")
-
-
-class RecordError(OSError):
-    """A file that cannot be written or read; the message is one line that names it."""
-
-
-def write_atomic(path: Path, content: bytes | str) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part. Raises RecordError."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                file.write(content.encode() if isinstance(content, str) else content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise RecordError(f"{path}: cannot be written: {error.strerror or error}") from error
-
-
-def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """CSV in a fixed format: floats with 8 significant digits, None and missing keys empty."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        values = (row.get(column) for column in columns)
-        writer.writerow([f"{value:.8g}" if isinstance(value, float) else value for value in values])
-    return out.getvalue()
-
-
-def json_text(value: object) -> str:
-    """Indented JSON with a newline at its end; a float that is not finite raises ValueError."""
-    return json.dumps(value, indent=2, allow_nan=False) + "\n"
 
 
 def job_folder(config: Config) -> Path:
@@ -89,18 +63,26 @@ def run_folder(config: Config, seed: int) -> Path:
 def write_job(config: Config) -> None:
     """List the job's seeds in its job.json, added to those that earlier jobs listed. Raises RecordError."""
     path = job_folder(config) / "job.json"
-    lock = path.with_name(".job.lock")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with lock.open("a") as held:
-            fcntl.flock(held, fcntl.LOCK_EX)
-            earlier = json.loads(path.read_text())["seeds"] if path.exists() else []
+    with held(path.parent):
+        try:
+            earlier = json.loads(path.read_bytes())["seeds"] if path.exists() else []
             seeds = sorted({*earlier, *config.seeds})
-            write_atomic(path, json_text({"name": config.name, "seeds": seeds}))
-    except RecordError:
-        raise
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise RecordError(f"{path}: cannot be updated: {error}") from error
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise RecordError(f"{path}: cannot be read: {one_line(error)}") from error
+        write_atomic(path, json_text({"name": config.name, "seeds": seeds}))
+
+
+def finished(config: Config, seed: int) -> dict[str, Any] | None:
+    """The metrics of a run that has ended, None for one that has not. Raises RecordError if they are damaged."""
+    path = run_folder(config, seed) / "metrics.json"
+    if not path.exists():
+        return None
+    metrics = read_sealed(path)
+    if (metrics.get("fingerprint"), metrics.get("seed")) != (config.fingerprint(), seed):
+        raise RecordError(
+            f"{path}: of another run: fingerprint {metrics.get('fingerprint')}, seed {metrics.get('seed')}"
+        )
+    return metrics
 
 
 def environment() -> dict[str, Any]:
@@ -151,36 +133,104 @@ def _cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
+# Another state of the code or of its libraries may compute something else: such a checkpoint is not gone on with.
+SAME_TO_RESUME = ("commit", "dirty", "python", "numpy", "torch", "numba")
+
+
 class RunWriter:
-    """Records one run of one seed; the caller adds each pass and then calls `finish` or `diverged`, once.
+    """Records one run of one seed; the caller begins, adds each pass and then calls `finish` or `diverged`, once.
 
     config: the job's configuration; the run's own lists its seed alone.
-    data_name, split: the data set trained on, and what the errors are measured on (Data.name, Data.split).
+    data: what is trained on and what the errors are measured on.
+    It holds the run's folder until it is closed, so that no other process writes there.
     All methods raise RecordError when a file cannot be written; what was written before stays.
     """
 
-    def __init__(self, config: Config, seed: int, data_name: str, split: str) -> None:
-        self.config, self.seed, self.data_name, self.split = config, seed, data_name, split
+    def __init__(self, config: Config, seed: int, data: Data) -> None:
+        self.config, self.seed, self.data = config, seed, data
         self.folder = run_folder(config, seed)
         self._passes: list[dict[str, Any]] = []
         self._errors: list[dict[str, Any]] = []
         self._last: PassRecord | None = None
-        self._test_size: int | None = None
-        self._updates = 0
+        self._digests: dict[str, str] = {}
         self._environment = environment()
-        for stale in ("metrics.json", "passes.csv", "errors.csv", "weights.safetensors"):
-            try:
-                (self.folder / stale).unlink(missing_ok=True)
-            except OSError as error:
-                raise RecordError(f"{self.folder / stale}: cannot be removed: {error.strerror}") from error
-        resolved = OmegaConf.create(replace(config, seeds=[seed]).to_dict())
-        write_atomic(self.folder / "config.yaml", OmegaConf.to_yaml(resolved))
-        write_atomic(self.folder / "environment.json", json_text(self._environment))
+        self._held = ExitStack()
+        self._held.enter_context(held(self.folder))
 
-    def add(self, record: PassRecord, data: Data) -> None:
-        """Append the pass to passes.csv; data.test_labels (as long as record.predictions) tell the errors."""
-        self._last, self._test_size = record, len(data.test_labels)
-        self._updates += record.train_size
+    def _write(self, name: str, content: bytes | str) -> None:
+        content = content.encode() if isinstance(content, str) else content
+        self._digests[name] = sha256(content)
+        write_atomic(self.folder / name, content)
+
+    def close(self) -> None:
+        self._held.close()
+
+    def __enter__(self) -> RunWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def begin(self) -> tuple[Checkpoint | None, str]:
+        """Where to go on, None for the start; and what a reader of the log should know of it, or nothing.
+
+        Removes what cannot be gone on with, and all that is there unless the configuration has `resume`.
+        """
+        remove_leftovers(self.folder)
+        point, remark = None, ""
+        if self.config.resume and not self.config.force:
+            try:
+                point, remark = self._resume()
+            except RecordError as error:
+                remark = f"{error}; the run starts anew"
+        if point is None:
+            for stale in ("metrics.json", checkpoints.NAME, "passes.csv", "errors.csv", "weights.safetensors"):
+                remove(self.folder / stale)
+        resolved = replace(self.config, seeds=[self.seed], resume=True, force=False)
+        self._write("config.yaml", OmegaConf.to_yaml(OmegaConf.create(resolved.to_dict())))
+        self._write("environment.json", json_text(self._environment))
+        return point, remark
+
+    def _resume(self) -> tuple[Checkpoint | None, str]:
+        found = checkpoints.read(self.folder)
+        if found is None:
+            return None, ""
+        run, rows, point = found
+        path = self.folder / checkpoints.NAME
+        if (run.get("fingerprint"), run.get("seed")) != (self.config.fingerprint(), self.seed):
+            raise RecordError(f"{path}: of another run: fingerprint {run.get('fingerprint')}, seed {run.get('seed')}")
+        before = run.get("environment", {})
+        for key in SAME_TO_RESUME:
+            if before.get(key) != self._environment[key]:
+                raise RecordError(f"{path}: made with {key} {before.get(key)}, here is {self._environment[key]}")
+        for key in ("cpu", "gpu", "platform"):
+            machines = str(before.get(key)).split(" + ")
+            if str(self._environment[key]) not in machines:
+                self._environment[key] = " + ".join([*machines, str(self._environment[key])])
+            else:
+                self._environment[key] = before.get(key)
+        self._passes = rows
+        if point.record is not None:
+            self._remember(point.record)
+        where = f"pass {point.pass_}" if point.record else f"update {point.update} of pass {point.pass_}"
+        return point, f"goes on after {where}"
+
+    def checkpoint(self, point: Checkpoint) -> None:
+        """Keep the point, so that a later process can go on from it."""
+        about = {"fingerprint": self.config.fingerprint(), "seed": self.seed, "environment": self._environment}
+        checkpoints.write(self.folder, about, self._passes, point)
+
+    def _remember(self, record: PassRecord) -> None:
+        self._last = record
+        true = self.data.test_labels
+        self._errors = [
+            {"index": int(i), "true_label": int(true[i]), "predicted_label": int(record.predictions[i])}
+            for i in np.flatnonzero(record.predictions != true)
+        ]
+
+    def add(self, record: PassRecord) -> None:
+        """Append the pass to passes.csv; record.predictions are as many as the held-out images."""
+        test_size = len(self.data.test_labels)
         self._passes.append(
             {
                 "pass": record.pass_,
@@ -189,42 +239,31 @@ class RunWriter:
                 "rate_max": float(record.rate_max),
                 "train_loss": float(record.train_loss),
                 "train_error_percent": 100 * record.train_errors / record.train_size,
-                "test_error_percent": 100 * record.test_errors / self._test_size if self._test_size else None,
+                "test_error_percent": 100 * record.test_errors / test_size if test_size else None,
                 "seconds": float(record.seconds),
             }
         )
-        wrong = np.flatnonzero(record.predictions != data.test_labels)
-        self._errors = [
-            {
-                "index": int(i),
-                "true_label": int(data.test_labels[i]),
-                "predicted_label": int(record.predictions[i]),
-            }
-            for i in wrong
-        ]
-        write_atomic(self.folder / "passes.csv", csv_text(PASS_COLUMNS, self._passes))
+        self._remember(record)
+        self._write("passes.csv", csv_text(PASS_COLUMNS, self._passes))
 
-    def finish(self, training_set_error_percent: float | None = None) -> None:
-        """Write the final network's errors and weights, then the metrics.
-
-        training_set_error_percent: of the final weights on the whole training set; None if not measured.
-        Raises ValueError without a pass.
-        """
+    def finish(self) -> None:
+        """Write the final network's errors and weights, then the metrics. Raises ValueError without a pass."""
         if self._last is None:
             raise ValueError("a run without a pass cannot be finished")
+        final = self._last
         about = {"name": self.config.name, "fingerprint": self.config.fingerprint(), "seed": self.seed}
-        # One key: safetensors writes several in an order that changes from process to process.
-        metadata = {"run": json.dumps({**about, "passes": self._last.pass_, "dataset": self.data_name})}
-        write_atomic(self.folder / "weights.safetensors", save(_contiguous(self._last.state), metadata))
+        about |= {"passes": final.pass_, "dataset": self.data.name}
+        self._write("weights.safetensors", tensor_bytes(about, final.state))
         last = self._passes[-1]
         hopeless = last["train_error_percent"] >= DIVERGED_PERCENT or not math.isfinite(last["train_loss"])
+        on_all = final.training_set_errors
         self._write_metrics(
             {
                 "status": "diverged" if hopeless else "ok",
                 "train_error_percent": last["train_error_percent"],
                 "test_error_percent": last["test_error_percent"],
-                "test_errors": self._last.test_errors,
-                "training_set_error_percent": training_set_error_percent,
+                "test_errors": final.test_errors,
+                "training_set_error_percent": None if on_all is None else 100 * on_all / final.train_size,
             }
         )
 
@@ -235,14 +274,17 @@ class RunWriter:
         self._write_metrics({"status": "diverged", "diverged_at": at})
 
     def _write_metrics(self, outcome: dict[str, Any]) -> None:
-        write_atomic(self.folder / "errors.csv", csv_text(ERROR_COLUMNS, self._errors))
+        # once more, for a run that was killed between its last checkpoint and this file
+        self._write("passes.csv", csv_text(PASS_COLUMNS, self._passes))
+        self._write("errors.csv", csv_text(ERROR_COLUMNS, self._errors))
         first = self._passes[0] if self._passes else {}
         seconds = sum(row["seconds"] for row in self._passes)
+        updates = len(self._passes) * self._last.train_size if self._last else 0
         environment = self._environment
         metrics = {
             "name": self.config.name,
-            "dataset": self.data_name,
-            "split": self.split,
+            "dataset": self.data.name,
+            "split": self.data.split,
             "fingerprint": self.config.fingerprint(),
             "seed": self.seed,
             "engine": self.config.engine.name,
@@ -253,26 +295,24 @@ class RunWriter:
             "train_error_percent": outcome.get("train_error_percent"),
             "test_error_percent": outcome.get("test_error_percent"),
             "test_errors": outcome.get("test_errors"),
-            "test_size": self._test_size,
+            "test_size": len(self.data.test_labels) if self._last else None,
             "train_size": self._last.train_size if self._last else None,
             "training_set_error_percent": outcome.get("training_set_error_percent"),
             "rate_min_pass1": _finite(first.get("rate_min")),
             "rate_max_pass1": _finite(first.get("rate_max")),
             "seconds": seconds,
-            "microseconds_per_update": 1e6 * seconds / self._updates if self._updates else None,
+            "microseconds_per_update": 1e6 * seconds / updates if updates else None,
             "commit": environment["commit"],
             "dirty": environment["dirty"],
             "cpu": environment["cpu"],
             "torch": environment["torch"],
             "numba": environment["numba"],
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "files": dict(sorted(self._digests.items())),
         }
-        write_atomic(self.folder / "metrics.json", json_text(metrics))
+        write_atomic(self.folder / "metrics.json", json_text(sealed(metrics)))
+        remove(self.folder / checkpoints.NAME)
 
 
 def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
-
-
-def _contiguous(state: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: np.ascontiguousarray(values) for name, values in state.items()}

@@ -14,7 +14,7 @@ import pandas as pd
 
 from paper_lenet import evaluate, paper
 from paper_lenet.collect import RUN_COLUMNS
-from paper_lenet.records import csv_text, write_atomic
+from paper_lenet.files import csv_text, write_atomic
 
 HEADLINE = "lenet5"
 # Runs with distortions, whose published error is another one; `claims` has it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from paper_lenet.config import Config, DataConfig, OptimConfig
 from paper_lenet.data import Data
 from paper_lenet.engines import PassRecord
+from paper_lenet.files import read_sealed, sealed, sha256
 from paper_lenet.records import RunWriter, write_job
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,7 +42,29 @@ def record(seed: int, pass_: int, held_out: Data, test_errors: int, train_errors
         "c1.weight": np.full((6, 1, 5, 5), seed, np.float32),
         "c1.bias": np.arange(6.0, dtype=np.float32),
     }
-    return PassRecord(seed, pass_, 1e-4, 7e-5, 0.016, 0.5, train_errors, 60_000, predictions, test_errors, 3.0, state)
+    return PassRecord(
+        seed,
+        pass_,
+        1e-4,
+        7e-5,
+        0.016,
+        0.5,
+        train_errors,
+        60_000,
+        predictions,
+        test_errors,
+        3.0,
+        state,
+        150 if pass_ == 2 else None,
+    )
+
+
+def begun(job: Config, seed: int, held_out: Data | None = None) -> RunWriter:
+    """A writer that lets go of its folder at once, so that a test can do without closing it."""
+    writer = RunWriter(job, seed, held_out or data(job.data.name))
+    writer.begin()
+    writer.close()
+    return writer
 
 
 def write_runs(job: Config, errors: list[int], held_out: Data | None = None) -> None:
@@ -48,10 +72,20 @@ def write_runs(job: Config, errors: list[int], held_out: Data | None = None) -> 
     held_out = held_out or data(job.data.name)
     write_job(job)
     for seed, wrong in zip(job.seeds, errors, strict=True):
-        writer = RunWriter(job, seed, held_out.name, held_out.split)
-        writer.add(record(seed, 1, held_out, 2 * wrong, 3000), held_out)
-        writer.add(record(seed, 2, held_out, wrong), held_out)
-        writer.finish(0.25)
+        with RunWriter(job, seed, held_out) as writer:
+            writer.begin()
+            writer.add(record(seed, 1, held_out, 2 * wrong, 3000))
+            writer.add(record(seed, 2, held_out, wrong))
+            writer.finish()
+
+
+def reseal(folder: Path, **changes: object) -> None:
+    """Make the run's metrics, with these changes, agree with its files again, as a foreign program could."""
+    path = folder / "metrics.json"
+    metrics = read_sealed(path) | changes
+    for name in metrics["files"]:
+        metrics["files"][name] = sha256((folder / name).read_bytes())
+    path.write_text(json.dumps(sealed(metrics)))
 
 
 def clean_tree(monkeypatch: pytest.MonkeyPatch, dirty: bool = False) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from synthetic_runs import call, clean_tree, config, data, record, write_runs
+from synthetic_runs import begun, call, clean_tree, config, data, record, reseal, write_runs
 
 from paper_lenet.collect import CollectError, collect
 from paper_lenet.engines import NonFiniteError
-from paper_lenet.records import RunWriter, run_folder, write_job
+from paper_lenet.records import run_folder, write_job
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,8 @@ def outputs(tmp_path: Path) -> Path:
 def test_three_files_and_the_environments(tmp_path: Path) -> None:
     write_runs(config(outputs(tmp_path), [10, 2]), [95, 90])
     results = tmp_path / "results"
-    written = collect(outputs(tmp_path) / "lenet5", results)
+    written, unfinished = collect(outputs(tmp_path) / "lenet5", results)
+    assert unfinished == []
     assert sorted(str(path.relative_to(results)) for path in written) == [
         *("curves/lenet5.csv", "env/lenet5.json", "errors/lenet5.csv", "runs/lenet5.csv")
     ]
@@ -85,7 +86,7 @@ def test_sweep_has_the_fields_that_differ(tmp_path: Path) -> None:
 def test_diverged_runs_are_rows(tmp_path: Path) -> None:
     job = config(outputs(tmp_path), [0])
     write_job(job)
-    RunWriter(job, 0, "mnist", "test").diverged(NonFiniteError(0, 1, 17))
+    begun(job, 0).diverged(NonFiniteError(0, 1, 17))
     collect(outputs(tmp_path) / "lenet5", tmp_path / "results")
     row = pd.read_csv(tmp_path / "results" / "runs" / "lenet5.csv").iloc[0]
     assert (row["status"], row["diverged_at"]) == ("diverged", "pass 1 update 17")
@@ -94,15 +95,25 @@ def test_diverged_runs_are_rows(tmp_path: Path) -> None:
 
 def test_missing_seeds(tmp_path: Path) -> None:
     write_runs(config(outputs(tmp_path), [0]), [95])
-    write_job(config(outputs(tmp_path), [0, 3, 4]))
-    assert refusal(outputs(tmp_path) / "lenet5").endswith("seeds expected but missing: 3, 4")
+    job = config(outputs(tmp_path), [0, 3, 4])
+    write_job(job)
+    written, unfinished = collect(outputs(tmp_path) / "lenet5", tmp_path / "results")
+    assert unfinished == [str(run_folder(job, seed)) for seed in (3, 4)]
+    assert list(pd.read_csv(tmp_path / "results" / "runs" / "lenet5.csv")["seed"]) == [0]
+    assert len(written) == 4
 
 
 def test_half_written_run(tmp_path: Path) -> None:
     job, held_out = config(outputs(tmp_path), [0, 1]), data()
     write_runs(job, [95, 90])
-    RunWriter(job, 1, "mnist", "test").add(record(1, 1, held_out, 200), held_out)
-    assert refusal(outputs(tmp_path) / "lenet5").endswith("half-written, without metrics.json: seed-1")
+    begun(job, 1).add(record(1, 1, held_out, 200))
+    _, unfinished = collect(outputs(tmp_path) / "lenet5", tmp_path / "results")
+    assert unfinished == [str(run_folder(job, 1))]
+    assert list(pd.read_csv(tmp_path / "results" / "runs" / "lenet5.csv")["seed"]) == [0]
+    assert set(pd.read_csv(tmp_path / "results" / "curves" / "lenet5.csv")["seed"]) == {0}
+    (run_folder(job, 0) / "metrics.json").unlink()
+    shutil.rmtree(tmp_path / "results")
+    assert "no finished run" in refusal(outputs(tmp_path) / "lenet5")
 
 
 def test_duplicate(tmp_path: Path) -> None:
@@ -135,9 +146,12 @@ def test_edited_configuration(tmp_path: Path) -> None:
     path = run_folder(job, 0) / "config.yaml"
     text = path.read_text()
     path.write_text(text.replace("eta_factor: 0.25", "eta_factor: 0.5"))
+    assert "config.yaml: changed" in refusal(outputs(tmp_path) / "lenet5")
+    reseal(run_folder(job, 0))
     assert "not its folder's" in refusal(outputs(tmp_path) / "lenet5")
     for wrong in (text.replace("passes: 2", "passes: 0"), text + "more: 1\n", "a: [", ""):
         path.write_text(wrong)
+        reseal(run_folder(job, 0))
         assert "seed-0" in refusal(outputs(tmp_path) / "lenet5")
 
 
@@ -146,7 +160,11 @@ def test_edited_metrics(tmp_path: Path, key: str, value: object) -> None:
     job = config(outputs(tmp_path), [0])
     write_runs(job, [95])
     path = run_folder(job, 0) / "metrics.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    sound = json.loads(path.read_text())
+    path.write_text(json.dumps({**sound, key: value}))
+    assert "metrics.json: damaged" in refusal(outputs(tmp_path) / "lenet5")
+    path.write_text(json.dumps(sound))
+    reseal(run_folder(job, 0), **{key: value})
     assert f"{key}={value}" in refusal(outputs(tmp_path) / "lenet5")
 
 

@@ -19,7 +19,7 @@ from paper_lenet.data import DIRECTORY_VARIABLE, Data, levels, load, normalise
 from paper_lenet.distort import Maps, draw, inverse, warp
 from paper_lenet.engines.grey import grey
 from paper_lenet.engines.plan import Patterns, passes, training_patterns
-from paper_lenet.records import csv_text
+from paper_lenet.files import csv_text
 
 IDENTITY = inverse(1, 1, 0, 0, 0)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,10 @@ from paper_lenet import paper
 from paper_lenet.config import Config, DistortConfig, EngineConfig, InitConfig, LossConfig, ModelConfig, OptimConfig
 from paper_lenet.connections import TABLE_I
 from paper_lenet.data import Data, levels, normalise
-from paper_lenet.engines import NonFiniteError, PassRecord, fused, reference, vectors
+from paper_lenet.engines import NonFiniteError, PassRecord, fused, records, reference, vectors
 from paper_lenet.engines.fused import FusedNet
 from paper_lenet.engines.plan import Patterns
+from paper_lenet.engines.reference import ReferenceNet
 from paper_lenet.losses import criterion, curvature_criterion
 from paper_lenet.models.family import PaperNet
 from paper_lenet.models.lenet5 import build
@@ -83,9 +84,13 @@ def difference(values: Mapping[str, Any], expected: Mapping[str, Any]) -> float:
     return max(found)
 
 
+def fit(engine: Any, config: Config, data: Data, seed: int) -> Iterator[PassRecord]:
+    return records(engine.train(config, data, seed))
+
+
 def both(config: Config, seed: int = 0) -> list[tuple[PassRecord, PassRecord]]:
     data = made_data()
-    return list(zip(fused.fit(config, data, seed), reference.fit(config, data, seed), strict=True))
+    return list(zip(fit(fused, config, data, seed), fit(reference, config, data, seed), strict=True))
 
 
 # Agreement on LeNet-5
@@ -144,7 +149,7 @@ def test_diagonal_hessian(curvature: str, precision: str, bound: float) -> None:
 @pytest.mark.parametrize("engine", [fused, reference], ids=["fused", "reference"])
 def test_same_seed_same_bits(engine: Any) -> None:
     config, data = configured("float32"), made_data(40)
-    runs = [list(engine.fit(config, data, seed)) for seed in (7, 7, 8)]
+    runs = [list(fit(engine, config, data, seed)) for seed in (7, 7, 8)]
     for first, again, other in zip(*runs, strict=True):
         assert all(np.array_equal(first.state[name], again.state[name]) for name in first.state)
         assert (first.train_loss, first.rate_max) == (again.train_loss, again.rate_max)
@@ -155,7 +160,7 @@ def test_train_size_takes_a_subset_of_its_own_seed() -> None:
     """Both engines draw it, and the patterns of a subset are those of a smaller data set."""
     config, data = configured(), made_data(60)
     config.data.train_size = 30
-    got, right = (list(engine.fit(config, data, 5))[-1] for engine in (fused, reference))
+    got, right = (list(fit(engine, config, data, 5))[-1] for engine in (fused, reference))
     assert got.train_size == right.train_size == 30
     assert difference(got.state, right.state) < FLOAT64_BOUND
 
@@ -169,7 +174,7 @@ def test_predictions() -> None:
     patterns = undistorted(images, np.zeros(len(images), np.int64))
     got = FusedNet(model, config).predict(patterns)
     assert got.dtype == np.int64
-    assert np.array_equal(got, reference.predict(model, patterns))
+    assert np.array_equal(got, ReferenceNet(model, config).predict(patterns))
     with torch.no_grad():
         assert np.array_equal(got[-50:], model(torch.from_numpy(normalise(images[-50:], np.float64))).argmin(1))
     assert len(set(got.tolist())) > 1
@@ -179,12 +184,11 @@ def test_chunks_leave_no_seam() -> None:
     config = configured("float32")
     patterns = undistorted(*made_images(fused.CHUNK + 100))
     nets = [FusedNet(build(config.model, 0), config) for _ in range(2)]
-    for net in nets:
-        net.e = net.layout.pack(dict.fromkeys(net.layout.places, 1e-4), net.dtype)
+    eps = dict.fromkeys(nets[0].layout.places, np.float32(1e-4))
     order = np.arange(len(patterns))[::-1]
-    loss, done, labelled = nets[0].train(patterns, order)
+    loss, done, labelled = nets[0].train(patterns, order, eps)
     assert done == len(patterns) == len(labelled)
-    parts = [nets[1].train(patterns, part) for part in (order[:333], order[333:])]
+    parts = [nets[1].train(patterns, part, eps) for part in (order[:333], order[333:])]
     assert np.array_equal(nets[0].p, nets[1].p)
     assert loss == pytest.approx(sum(part[0] for part in parts), rel=1e-12)
     assert np.array_equal(labelled, np.concatenate([part[2] for part in parts]))
@@ -246,8 +250,8 @@ def test_family(name: str) -> None:
         assert difference(net.diagonal_hessian(patterns, np.arange(20)), h) < FLOAT64_BOUND
 
     eps = step_sizes(h, 2e-4, 0.02)
-    net.e = net.layout.pack({key: value.numpy() for key, value in eps.items()}, net.dtype)
-    losses, done, labelled = net.train(patterns, np.arange(60))
+    steps = {key: value.numpy() for key, value in eps.items()}
+    losses, done, labelled = net.train(patterns, np.arange(60), steps)
     by_hand = 0.0
     for n in range(60):
         penalties = model(x[n : n + 1])
@@ -285,7 +289,7 @@ def test_nan_stops_at_once(engine: Any, precision: str, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(engine, "build", poisoned)
     with pytest.raises(NonFiniteError, match=r"seed 4: .* pass 1, update 1$") as error:
-        next(engine.fit(configured(precision), made_data(), 4))
+        next(fit(engine, configured(precision), made_data(), 4))
     assert (error.value.seed, error.value.pass_, error.value.update) == (4, 1, 1)
 
 
@@ -297,10 +301,10 @@ def test_step_too_large_stops_in_its_pass(precision: str, eta: float) -> None:
     config = configured(precision)
     config.optim = dataclasses.replace(config.optim, eta=[1e-4, eta], eta_factor=1.0)
     for engine in (fused, reference):
-        records = engine.fit(config, made_data(30), 0)
-        assert next(records).pass_ == 1
+        passes = fit(engine, config, made_data(30), 0)
+        assert next(passes).pass_ == 1
         with pytest.raises(NonFiniteError) as error:
-            next(records)
+            next(passes)
         stopped.append((error.value.pass_, error.value.update))
     assert stopped == [(2, 2)] * 2
 

@@ -8,7 +8,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic_runs import call, clean_tree, config, data, write_runs
+from synthetic_runs import begun, call, clean_tree, config, data, write_runs
 
 from paper_lenet import figures, paper
 from paper_lenet.collect import RUN_COLUMNS, collect
@@ -16,7 +16,7 @@ from paper_lenet.data import DIRECTORY_VARIABLE
 from paper_lenet.engines import NonFiniteError
 from paper_lenet.figures import fig5, fig6
 from paper_lenet.figures_images import fig7, fig8, ranked
-from paper_lenet.records import RunWriter, write_job
+from paper_lenet.records import write_job
 from paper_lenet.tables import TableError
 
 
@@ -56,14 +56,14 @@ def test_diverged_runs(tmp_path: Path) -> None:
     write_runs(config(tmp_path / "outputs", [0]), [90])
     job = config(tmp_path / "outputs", [1])
     write_job(job)
-    RunWriter(job, 1, "mnist", "test").diverged(NonFiniteError(1, 1, 9))
+    begun(job, 1).diverged(NonFiniteError(1, 1, 9))
     assert "1 seed (1 more diverged)" in drawn(tmp_path)["fig5-lenet5.svg"].decode()
 
 
 def test_nothing_to_draw(tmp_path: Path) -> None:
     job = config(tmp_path / "outputs", [1])
     write_job(job)
-    RunWriter(job, 1, "mnist", "test").diverged(NonFiniteError(1, 1, 9))
+    begun(job, 1).diverged(NonFiniteError(1, 1, 9))
     with pytest.raises(TableError, match="1 of 1 runs diverged"):
         drawn(tmp_path)
 

@@ -15,12 +15,13 @@ import pandas as pd
 import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file
-from synthetic_runs import config, data, record, write_runs
+from synthetic_runs import begun, config, data, record, write_runs
 
 from paper_lenet import records
 from paper_lenet.collect import RUN_COLUMNS
 from paper_lenet.engines import NonFiniteError
-from paper_lenet.records import RecordError, RunWriter, run_folder, write_atomic, write_job
+from paper_lenet.files import RecordError, write_atomic
+from paper_lenet.records import run_folder, write_job
 
 
 def metrics_of(folder: Path) -> dict[str, object]:
@@ -43,7 +44,7 @@ def test_finished_run(tmp_path: Path) -> None:
         )
     ]
     metrics = metrics_of(folder)
-    assert tuple(metrics) == RUN_COLUMNS
+    assert tuple(metrics) == (*RUN_COLUMNS, "files", "sha256")
     expected = {
         "seed": 3,
         "passes": 2,
@@ -70,13 +71,13 @@ def test_metrics_are_written_last_and_removed_first(tmp_path: Path) -> None:
     job, held_out = config(tmp_path, [0]), data()
     write_runs(job, [95])
     folder = run_folder(job, 0)
-    again = RunWriter(job, 0, "mnist", "test")
+    again = begun(job, 0)
     assert not (folder / "metrics.json").exists()
     assert not (folder / "passes.csv").exists()
-    again.add(record(0, 1, held_out, 100), held_out)
+    again.add(record(0, 1, held_out, 100))
     assert len(pd.read_csv(folder / "passes.csv")) == 1
     assert not (folder / "metrics.json").exists()
-    again.finish(None)
+    again.finish()
     times = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     assert max(times, key=lambda name: times[name]) == "metrics.json"
     assert metrics_of(folder)["training_set_error_percent"] is None
@@ -84,38 +85,38 @@ def test_metrics_are_written_last_and_removed_first(tmp_path: Path) -> None:
 
 def test_finish_needs_a_pass(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="without a pass"):
-        RunWriter(config(tmp_path, [0]), 0, "mnist", "test").finish()
+        begun(config(tmp_path, [0]), 0).finish()
 
 
 @pytest.mark.parametrize("passes_before", [0, 1])
 def test_non_finite_run(tmp_path: Path, passes_before: int) -> None:
     job, held_out = config(tmp_path, [0]), data()
-    writer = RunWriter(job, 0, "mnist", "test")
+    writer = begun(job, 0)
     for pass_ in range(1, passes_before + 1):
-        writer.add(record(0, pass_, held_out, 9000, 54_000), held_out)
+        writer.add(record(0, pass_, held_out, 9000, 54_000))
     writer.diverged(NonFiniteError(0, passes_before + 1, 17))
     metrics = metrics_of(writer.folder)
     assert metrics["status"] == "diverged"
     assert metrics["diverged_at"] == f"pass {passes_before + 1} update 17"
     assert metrics["passes"] == passes_before
     assert metrics["test_error_percent"] is None
-    assert (writer.folder / "passes.csv").exists() == bool(passes_before)
+    assert len(pd.read_csv(writer.folder / "passes.csv")) == passes_before
     assert not (writer.folder / "weights.safetensors").exists()
 
 
 @pytest.mark.parametrize(("train_errors", "status"), [(29_999, "ok"), (30_000, "diverged")])
 def test_half_of_the_patterns_wrong_is_divergence(tmp_path: Path, train_errors: int, status: str) -> None:
     job, held_out = config(tmp_path, [0]), data()
-    writer = RunWriter(job, 0, "mnist", "test")
-    writer.add(record(0, 1, held_out, 5000, train_errors), held_out)
+    writer = begun(job, 0)
+    writer.add(record(0, 1, held_out, 5000, train_errors))
     writer.finish()
     assert metrics_of(writer.folder)["status"] == status
 
 
 def test_loss_that_is_not_finite_is_divergence(tmp_path: Path) -> None:
     job, held_out = config(tmp_path, [0]), data()
-    writer = RunWriter(job, 0, "mnist", "test")
-    writer.add(replace(record(0, 1, held_out, 95), train_loss=float("nan"), rate_max=float("inf")), held_out)
+    writer = begun(job, 0)
+    writer.add(replace(record(0, 1, held_out, 95), train_loss=float("nan"), rate_max=float("inf")))
     writer.finish()
     metrics = metrics_of(writer.folder)
     assert (metrics["status"], metrics["rate_max_pass1"]) == ("diverged", None)
@@ -147,7 +148,7 @@ def test_damaged_job_file(tmp_path: Path) -> None:
     write_job(job)
     path = run_folder(job, 1).parent / "job.json"
     path.write_text("{")
-    with pytest.raises(RecordError, match=r"job\.json: cannot be updated") as error:
+    with pytest.raises(RecordError, match=r"job\.json: cannot be read") as error:
         write_job(job)
     assert "\n" not in str(error.value)
 
@@ -169,7 +170,7 @@ def test_full_disk_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_output_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "outputs").write_text("")
     job = config(tmp_path / "outputs", [0])
-    for attempt in (lambda: write_job(job), lambda: RunWriter(job, 0, "mnist", "test")):
+    for attempt in (lambda: write_job(job), lambda: begun(job, 0)):
         with pytest.raises(RecordError, match="outputs"):
             attempt()
 

@@ -16,7 +16,8 @@ from paper_lenet import paper
 from paper_lenet.claims import claims, overlap
 from paper_lenet.collect import RUN_COLUMNS
 from paper_lenet.config import Config
-from paper_lenet.records import ERROR_COLUMNS, PASS_COLUMNS, csv_text, write_atomic
+from paper_lenet.files import csv_text, write_atomic
+from paper_lenet.records import ERROR_COLUMNS, PASS_COLUMNS
 from paper_lenet.study import TAGS, curve_distance, deviations, rate_distance, readings
 from paper_lenet.tables import Table, TableError, available, build
 

@@ -8,11 +8,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from synthetic_runs import call, clean_tree, config, data, record, write_runs
+from synthetic_runs import begun, call, clean_tree, config, data, record, write_runs
 
 from paper_lenet.collect import collect
 from paper_lenet.engines import NonFiniteError
-from paper_lenet.records import RunWriter, write_job
+from paper_lenet.records import write_job
 from paper_lenet.tables import TableError, build, splice
 
 README = "# Title\n\n<!-- headline:begin -->\nold\n<!-- headline:end -->\n\nMore.\n"
@@ -58,8 +58,8 @@ def test_diverged_runs_are_stated_not_averaged(tmp_path: Path) -> None:
     write_runs(config(tmp_path / "outputs", [0, 1]), [90, 100])
     job, held_out = config(tmp_path / "outputs", [2]), data()
     write_job(job)
-    writer = RunWriter(job, 2, "mnist", "test")
-    writer.add(record(2, 1, held_out, 9000, 54_000), held_out)
+    writer = begun(job, 2)
+    writer.add(record(2, 1, held_out, 9000, 54_000))
     writer.finish()
     markdown = text(collected(tmp_path), "lenet5")
     assert "0.950 ± 0.071" in markdown
@@ -71,7 +71,7 @@ def test_all_diverged(tmp_path: Path) -> None:
     job = config(tmp_path / "outputs", [0, 1, 2])
     write_job(job)
     for seed in job.seeds:
-        RunWriter(job, seed, "mnist", "test").diverged(NonFiniteError(seed, 1, 9))
+        begun(job, seed).diverged(NonFiniteError(seed, 1, 9))
     markdown = text(collected(tmp_path), "lenet5")
     assert "| test error, % | 0.95 | 3 of 3 diverged | - | 0 | not reproduced |" in markdown
 

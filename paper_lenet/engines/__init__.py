@@ -1,13 +1,15 @@
 """Engines: the same training, carried out in different ways.
 
-Every engine module has `fit(config, data, seed) -> Iterator[PassRecord]`: it trains one network and yields after each
-pass over the training set. The caller records; an engine neither prints nor writes.
+Every engine module has `train(config, data, seed, start) -> Iterator[Checkpoint]`: it trains one network and yields
+often, with a record each time that a pass over the training set is over. The caller records and may stop; an engine
+neither prints nor writes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,4 +62,32 @@ class PassRecord:
     training_set_errors: int | None = None
 
 
-Fit = Callable[[Config, Data, int], Iterator[PassRecord]]
+@dataclass
+class Checkpoint:
+    """How far a training has come: with the configuration, the data and the seed all it takes to go on, to the bit.
+
+    Generators are not part of it: their draws depend on the seed alone and are made again.
+
+    pass_: the pass in progress, from 1.  update: how many of its updates are done.
+    parameters: by name, after these updates, as in the model's state_dict.
+    memory: what else the pass goes on with, by name: SDLM's step sizes.
+    loss, errors: sums over these updates of the loss and the misclassified patterns.  seconds: that they took.
+    record: of the pass, when it is over.
+    """
+
+    pass_: int
+    update: int
+    parameters: dict[str, NDArray[Any]]
+    memory: dict[str, NDArray[Any]] = field(default_factory=dict)
+    loss: float = 0.0
+    errors: int = 0
+    seconds: float = 0.0
+    record: PassRecord | None = None
+
+
+def records(points: Iterable[Checkpoint]) -> Iterator[PassRecord]:
+    """The records among the checkpoints of a training, one a pass."""
+    return (point.record for point in points if point.record is not None)
+
+
+Train = Callable[[Config, Data, int, Checkpoint | None], Iterator[Checkpoint]]

@@ -11,7 +11,6 @@ import functools
 import hashlib
 import itertools
 import math
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +22,10 @@ from numpy.typing import NDArray
 
 from paper_lenet.config import Config
 from paper_lenet.data import Data, levels
-from paper_lenet.engines import NonFiniteError, PassRecord
+from paper_lenet.engines import Checkpoint, loop
 from paper_lenet.engines import kernels as k
 from paper_lenet.engines.grey import grey
-from paper_lenet.engines.plan import Indices, Patterns, held_out_patterns, passes, training_patterns
+from paper_lenet.engines.plan import Indices, Pass, Patterns
 from paper_lenet.engines.vectors import LANES
 from paper_lenet.models.family import PaperNet
 from paper_lenet.models.lenet5 import build
@@ -254,18 +253,19 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...]) -
 
 
 class FusedNet:
-    """A network of the family in the kernels' layout.
+    """A network of the family in the kernels' layout. As loop.Net.
 
     model: gives shape, tables, centres and the parameters to start from.  dtype: numpy's float32 or float64.
-    config: for the loss.
+    config: for the loss, mu and precision.
     """
+
+    pace = 10_000
 
     def __init__(self, model: PaperNet, config: Config) -> None:
         self.dtype = np.dtype(config.engine.precision)
         self.layout, self.shape = Layout(model), Shape.of(model)
         shape = self.shape
         self.p = self.layout.pack({n: w.detach().numpy() for n, w in model.named_parameters()}, self.dtype)
-        self.e = _aligned(self.layout.size, self.dtype)
         self.ws = _aligned(self._program(PREDICT)[1], self.dtype)
         self.centres = _aligned(shape.classes * shape.below[-1], self.dtype)
         self.centres[: shape.classes * shape.below[-1]].reshape(shape.classes, -1)[:, : shape.units[-1]] = (
@@ -274,7 +274,7 @@ class FusedNet:
         table = model.c3.table.numpy()
         self.first = np.concatenate([[0], np.cumsum(table.sum(1))]).astype(np.int64)
         self.fed = np.nonzero(table)[1].astype(np.int64)
-        self.factor, self.loss = model.output.factor, config.loss
+        self.factor, self.loss, self.mu = model.output.factor, config.loss, config.optim.mu
         self.cross_terms = config.optim.cross_terms == "kept"
         self.levels, self.side, self.stride = levels(self.dtype), shape.side, shape.stride
         self.chunk = _aligned(CHUNK * self.side * self.stride, self.dtype)
@@ -301,13 +301,18 @@ class FusedNet:
                 return losses, start + done, out
         return losses, len(out), out
 
-    def train(self, patterns: Patterns, order: Indices) -> tuple[float, int, NDArray[np.int64]]:
-        """One update for each pattern of the order, by the step sizes `e`.
+    def parameters(self) -> dict[str, Array]:
+        return self.layout.unpack(self.p)
 
-        Returns the sum of the losses; how many updates were done, fewer than the patterns when the loss of the next one
-        is not finite; and the labels given to the patterns, each just before its update.
-        """
-        return self._run(TRAIN, self.e, patterns, order, self.loss.name == "eq9")
+    def set_parameters(self, values: dict[str, Array]) -> None:
+        self.p = self.layout.pack(values, self.dtype)
+
+    def train(self, patterns: Patterns, order: Indices, eps: dict[str, Array]) -> tuple[float, int, NDArray[np.int64]]:
+        return self._run(TRAIN, self.layout.pack(eps, self.dtype), patterns, order, self.loss.name == "eq9")
+
+    def step_sizes(self, patterns: Patterns, this: Pass) -> dict[str, Array]:
+        h = self.diagonal_hessian(patterns, this.hessian_sample)
+        return {name: this.eta / (self.mu + value) for name, value in h.items()}  # Eq. 21, p. 41
 
     def diagonal_hessian(self, patterns: Patterns, sample: Indices) -> dict[str, Array]:
         """h_kk by parameter, averaged over the sampled patterns, as `sdlm.curvature`."""
@@ -317,39 +322,9 @@ class FusedNet:
         return {name: value / len(sample) for name, value in self.layout.unpack(h).items()}
 
     def predict(self, patterns: Patterns) -> NDArray[np.int64]:
-        """The labels given to the images, undistorted: each the class of the smallest penalty."""
-        return self._run(PREDICT, self.e, patterns, np.arange(len(patterns.images)), False)[2]
+        return self._run(PREDICT, self.p, patterns, np.arange(len(patterns.images)), False)[2]
 
 
-def fit(config: Config, data: Data, seed: int) -> Iterator[PassRecord]:
-    """Train one network; a record after each pass. Raises NonFiniteError."""
-    patterns, held_out = training_patterns(config, data, seed), held_out_patterns(data)
-    net = FusedNet(build(config.model, seed), config)
-    for this in passes(config, seed, patterns):
-        started = time.perf_counter()
-        h = net.diagonal_hessian(patterns, this.hessian_sample)
-        eps = {name: this.eta / (config.optim.mu + value) for name, value in h.items()}  # Eq. 21, p. 41
-        net.e = net.layout.pack(eps, net.dtype)
-        labels = patterns.labels_of(this.order)
-        loss, done, on_the_fly = net.train(patterns, this.order)
-        if done < len(labels):
-            raise NonFiniteError(seed, this.pass_, done + 1)
-        seconds = time.perf_counter() - started
-
-        predictions = net.predict(held_out)
-        last = this.pass_ == config.optim.passes
-        yield PassRecord(
-            seed=seed,
-            pass_=this.pass_,
-            eta=this.eta,
-            rate_min=min(float(e.min()) for e in eps.values()),
-            rate_max=max(float(e.max()) for e in eps.values()),
-            train_loss=loss / len(this.order),
-            train_errors=int(np.sum(on_the_fly != labels)),
-            train_size=len(this.order),
-            predictions=predictions,
-            test_errors=int(np.sum(predictions != data.test_labels)),
-            seconds=seconds,
-            state=net.layout.unpack(net.p),
-            training_set_errors=int(np.sum(net.predict(patterns) != patterns.labels)) if last else None,
-        )
+def train(config: Config, data: Data, seed: int, start: Checkpoint | None = None) -> Iterator[Checkpoint]:
+    """Train one network, as loop.train."""
+    return loop.train(FusedNet(build(config.model, seed), config), config, data, seed, start)

@@ -1,0 +1,182 @@
+"""Files that are whole or not there: written atomically, sealed by a digest, and held by one process at a time."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import hashlib
+import io
+import json
+import os
+import platform
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+# How long a held folder is waited for: workers whose parent was killed let go of it within a moment.
+PATIENCE_SECONDS = 5.0
+Tensors = dict[str, NDArray[Any]]
+
+
+class RecordError(OSError):
+    """A file that cannot be written or read; the message is one line that names it."""
+
+
+def write_atomic(path: Path, content: bytes | str) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part. Raises RecordError."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            with suppress(OSError):  # the error that matters is the one above
+                temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def remove(path: Path) -> None:
+    """Remove a file that may not be there. Raises RecordError."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be removed: {error.strerror or error}") from error
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what processes that were killed while they wrote left behind; only for who holds the folder."""
+    for path in folder.glob(".*.[0-9]*"):
+        remove(path)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Make the folder if need be and hold it alone; a process that is killed lets go of it.
+
+    Raises RecordError where it cannot be held, and after a few seconds if another process goes on holding it.
+    """
+    path = folder / ".lock"
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            file = path.open("a+")
+        except OSError as error:
+            raise RecordError(f"{folder}: cannot be written: {error.strerror or error}") from error
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The one who held it removes the file: then this lock is on a file that nobody else will find.
+            if os.fstat(file.fileno()).st_ino == path.stat().st_ino:
+                break
+        except FileNotFoundError:
+            pass
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                file.seek(0)
+                holder = file.read().strip() or "another process"
+                file.close()
+                raise RecordError(f"{folder}: {holder} is writing it") from None
+            time.sleep(0.05)
+        except OSError as error:
+            file.close()
+            raise RecordError(f"{path}: cannot be locked: {error.strerror or error}") from error
+        file.close()
+    with file:
+        with suppress(OSError):  # a full disk: held all the same, only without a name
+            file.truncate(0)
+            since = datetime.now(UTC).isoformat(timespec="seconds")
+            file.write(f"process {os.getpid()} on {platform.node()} since {since}\n")
+            file.flush()
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """CSV in a fixed format: floats with 8 significant digits, None and missing keys empty."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        values = (row.get(column) for column in columns)
+        writer.writerow([f"{value:.8g}" if isinstance(value, float) else value for value in values])
+    return out.getvalue()
+
+
+def json_text(value: object) -> str:
+    """Indented JSON with a newline at its end; a float that is not finite raises ValueError."""
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"
+
+
+def sha256(content: bytes) -> str:
+    """The digest of a file's content, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
+    """The dictionary with a digest of the rest under `sha256`."""
+    return {**value, "sha256": sha256(json.dumps(value, sort_keys=True).encode())}
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """The content of a JSON file that `sealed` made, the seal taken off. Raises RecordError, also for a broken seal."""
+    try:
+        value = json.loads(path.read_bytes())
+        seal = value.pop("sha256")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise RecordError(f"{path}: cannot be read: {one_line(error)}") from error
+    if sealed(value)["sha256"] != seal:
+        raise RecordError(f"{path}: damaged: its content does not have the digest that it states")
+    return dict(value)
+
+
+def tensor_bytes(about: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> bytes:
+    """A safetensors file of named arrays, with `about` and a digest of everything as JSON in its metadata."""
+    arrays = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
+    # One key: safetensors writes several in an order that changes from process to process.
+    return save(arrays, {"run": json.dumps({**about, "sha256": _digest(about, arrays)})})
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Any], Tensors]:
+    """What `tensor_bytes` made: about, and the arrays. Raises RecordError for a damaged or foreign file."""
+    try:
+        content = path.read_bytes()
+        tensors = load(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        about = json.loads(header["__metadata__"]["run"])
+        seal = about.pop("sha256")
+    except (OSError, SafetensorError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise RecordError(f"{path}: cannot be read: {one_line(error)}") from error
+    if _digest(about, tensors) != seal:
+        raise RecordError(f"{path}: damaged: its content does not have the digest that it states")
+    return about, tensors
+
+
+def _digest(about: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> str:
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for name in sorted(tensors):
+        values = tensors[name]
+        digest.update(f"{name} {values.dtype.str} {values.shape}".encode())
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
+
+
+def one_line(error: BaseException) -> str:
+    """The first line of an error's message, or its type where it has none."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
