@@ -239,7 +239,7 @@ def _start_worker(data: Data, told: Any, stop: Any) -> None:
     _data, _told, _stop = data, told, stop
     if threading.current_thread() is threading.main_thread():
         # A terminal and a batch system signal every process of a job; the first one tells the others.
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(number, signal.SIG_IGN)
 
 

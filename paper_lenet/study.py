@@ -9,6 +9,7 @@ squares of logarithms of ratios: 0.1 is about 10 %.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -230,6 +231,32 @@ def _settings(fields: Mapping[str, str]) -> str:
     return ", ".join(f"{key}={value}" for key, value in fields.items())
 
 
+def noise(results: Path) -> Table:
+    """How far apart trainings end that differ in the order of summation alone, beside those that differ by seed."""
+    runs, by_seed = read_runs(results, "noise"), read_runs(results, "fig5")
+    groups = [
+        (f"order of summation, seed {seed}", "noise", group) for seed, group in runs.groupby("seed", sort=True)
+    ] + [("seed", "fig5", by_seed)]
+    header = ["what differs", "n runs", "test error, %", "training error on the fly, %", "images, wrong in one of two"]
+    rows = []
+    for label, source, group in groups:
+        done = finished(group)
+        errors = read_results(results / "errors" / f"{source}.csv").groupby(["fingerprint", "seed"])["index"]
+        wrong = [set(errors.get_group((f, s))) for f, s in zip(done["fingerprint"], done["seed"], strict=True)]
+        apart = [float(len(a ^ b)) for a, b in itertools.combinations(wrong, 2)]
+        test, _ = statistics_cells(numbers(done, "test_error_percent"), len(group), percent)
+        train, _ = statistics_cells(numbers(done, "train_error_percent"), len(group), percent)
+        rows.append([label, str(len(done)), test, train, f"{evaluate.mean(apart):.1f}"])
+    notes = [
+        "Mean ± standard deviation. Another order of summation is another order of C5's units: the same network, "
+        "trained the same way in exact arithmetic.",
+        "The last column is a mean over pairs of runs: test images that one of the two gets wrong and the other right.",
+        *diverged_note(runs),
+        provenance("noise", pd.concat([runs, by_seed]), ("noise", "fig5")),
+    ]
+    return Table("noise", "What rounding alone changes, and what the seed changes.", header, rows, notes)
+
+
 def _curve(rows: pd.DataFrame) -> dict[int, float]:
     """Training error in % by pass, of one curve."""
     return {int(pass_): float(error) for pass_, error in zip(rows["pass"], rows["train_error_percent"], strict=True)}
@@ -282,4 +309,5 @@ SPECIAL = {
     "claims": Special(claims, ("fig5",), "README.md"),
     "overlap": Special(overlap, ("fig5",)),
     "deviations": Special(deviations, ("deviations", "fig5"), "DEVIATIONS.md"),
+    "noise": Special(noise, ("noise", "fig5"), "README.md"),
 }

@@ -259,6 +259,7 @@ OUT_OF_RANGE = {
     "optim.cross_terms": (OptimConfig, "some"),
     "engine.name": (EngineConfig, "slow"),
     "engine.precision": (EngineConfig, "float16"),
+    "engine.summation": (EngineConfig, -1),
     "engine.workers": (EngineConfig, -1),
     "name": (Config, "a/b"),
     "seeds": (Config, [3, 3]),

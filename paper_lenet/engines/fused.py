@@ -327,4 +327,5 @@ class FusedNet:
 
 def train(config: Config, data: Data, seed: int, start: Checkpoint | None = None) -> Iterator[Checkpoint]:
     """Train one network, as loop.train."""
-    return loop.train(FusedNet(build(config.model, seed), config), config, data, seed, start)
+    model = loop.in_order(build(config.model, seed), config.engine.summation)
+    return loop.train(FusedNet(model, config), config, data, seed, start)

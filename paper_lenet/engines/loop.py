@@ -7,12 +7,29 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from paper_lenet.config import Config
 from paper_lenet.data import Data
 from paper_lenet.engines import Checkpoint, NonFiniteError, PassRecord
 from paper_lenet.engines.plan import Indices, Pass, Patterns, held_out_patterns, passes, training_patterns
+from paper_lenet.models.family import PaperNet
+
+
+def in_order(model: PaperNet, summation: int) -> PaperNet:
+    """The same network with its units of C5 in the order of that number; 0 leaves it as it is."""
+    if summation:
+        order = torch.from_numpy(np.random.default_rng(summation).permutation(model.units[0]))
+        with torch.no_grad():
+            for parameter in (model.c5.weight, model.c5.bias):
+                assert parameter is not None
+                parameter.copy_(parameter[order])
+            if model.f6 is None:
+                model.output.centres.copy_(model.output.centres[:, order])
+            else:
+                model.f6.weight.copy_(model.f6.weight[:, order])
+    return model
 
 
 class Net(Protocol):

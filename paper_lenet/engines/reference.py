@@ -79,5 +79,7 @@ class ReferenceNet:
 
 def train(config: Config, data: Data, seed: int, start: Checkpoint | None = None) -> Iterator[Checkpoint]:
     """Train one network, as loop.train."""
-    model = build(config.model, seed).to(getattr(torch, config.engine.precision))
+    model = loop.in_order(build(config.model, seed), config.engine.summation).to(
+        getattr(torch, config.engine.precision)
+    )
     return loop.train(ReferenceNet(model, config), config, data, seed, start)
