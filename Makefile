@@ -91,7 +91,7 @@ lint: setup  ## style and types
 	$(PY) -m mypy
 
 lock:  ## write requirements.lock anew from pyproject.toml (needs uv); versions stay where they still fit
-	uv pip compile pyproject.toml --quiet --extra dev --universal --python-version 3.11 --generate-hashes \
+	uv pip compile pyproject.toml --quiet --extra dev --extra sweeps --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-header --output-file requirements.lock
 
 clean:  ## remove caches; .venv, data, outputs and results stay

@@ -23,7 +23,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
 
 from paper_lenet import job
 from paper_lenet.config import Config, ConfigError, DataConfig
@@ -31,7 +32,7 @@ from paper_lenet.data import DataError, load
 from paper_lenet.files import RecordError
 from paper_lenet.records import job_folder
 
-CONF = str(Path(__file__).resolve().parents[1] / "conf")
+CONF = str(ROOT / "conf")
 FAILURES = (HydraException, OmegaConfBaseException, ConfigError, DataError, RecordError, job.JobError, MemoryError)
 log = logging.getLogger("paper_lenet")
 # EX_TEMPFAIL of sysexits.h: interrupted, and the same command goes on.
@@ -59,33 +60,50 @@ def _refuse_added(node: Any, path: str) -> None:
             _refuse_added(value, f"{path}{key}.")
 
 
-def check_sweep(overrides: list[str], multirun: bool) -> None:
+def check_sweep(overrides: list[str], multirun: bool) -> list[tuple[Config, str]]:
     """Compose and check every combination of a sweep, if it is one, and then that the data of each can be had.
 
-    An experiment may be a sweep by itself, with its own choices. Raises ConfigError with the overrides of a wrong one.
+    An experiment may be a sweep by itself, with its own choices. Returns the configuration of each job with its
+    overrides; none for a single job. Raises ConfigError with the overrides of a wrong one, and for a sweep of no jobs.
     """
+    jobs: list[tuple[Config, str]] = []
     data: list[tuple[DataConfig, str]] = []
     with hydra.initialize_config_dir(CONF, version_base="1.3"):
         single = [o for o in overrides if o.startswith("experiment=") and "," not in o]
         own = hydra.compose("config", single, return_hydra_config=True).hydra
         if not multirun and own.mode != RunMode.MULTIRUN:
-            return
+            return []
         choices = [f"{key}={value}" for key, value in (own.sweeper.params or {}).items()]
         parsed = OverridesParser.create().parse_overrides(choices + overrides)
         for batch in BasicSweeper.split_arguments(parsed, max_batch_size=None):
             for combination in batch:
                 wanted = [o for o in combination if not o.startswith("hydra")]
                 try:
-                    config = to_config(hydra.compose("config", wanted)).data
+                    config = to_config(hydra.compose("config", wanted))
                 except FAILURES as error:
                     raise ConfigError(f"{one_line(error)} (in {' '.join(wanted)})") from None
-                if config not in [known for known, _ in data]:
-                    data.append((config, " ".join(wanted)))
-    for config, job_of in data:
+                jobs.append((config, " ".join(wanted)))
+                if config.data not in [known for known, _ in data]:
+                    data.append((config.data, " ".join(wanted)))
+    if not jobs:
+        raise ConfigError(f"{' '.join(overrides)}: a sweep of no jobs")
+    for needed, job_of in data:
         try:
-            load(config)
+            load(needed)
         except FAILURES as error:
             raise ConfigError(f"{one_line(error)} (in {job_of})") from None
+    return jobs
+
+
+def check_ends(jobs: list[tuple[Config, str]]) -> None:
+    """Note the jobs of a sweep that did not end well and were not heard of, since a launcher ran them elsewhere."""
+    heard = " ".join(failed_jobs)
+    for config, job_of in jobs:
+        if f"(in {job_of})" not in heard:
+            try:
+                job.check_end(config)
+            except (RecordError, job.JobError) as error:
+                failed_jobs.append(f"{one_line(error)} (in {job_of})")
 
 
 @hydra.main(config_path=CONF, config_name="config", version_base="1.3")
@@ -117,12 +135,16 @@ def one_line(error: BaseException) -> str:
 
 def main() -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    arguments = sys.argv[1:]
+    # A launcher's processes may start elsewhere.
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    arguments, jobs = sys.argv[1:], []
     try:
         flags = {a for a in arguments if a.startswith("-")}
         if flags <= {"-m", "--multirun"}:  # others, like --cfg, start no job
-            check_sweep([a for a in arguments if a not in flags], bool(flags))
+            jobs = check_sweep([a for a in arguments if a not in flags], bool(flags))
         train()
+        if not interrupted:
+            check_ends(jobs)
     except (*FAILURES, OSError) as error:  # OSError: Hydra makes the output folder itself
         failed_jobs.append(one_line(error))
     except KeyboardInterrupt:

@@ -136,6 +136,20 @@ def run(config: Config) -> None:
         raise JobError(failure)
 
 
+def check_end(config: Config) -> None:
+    """Whether all seeds have ended, and ended well. Raises JobError or RecordError otherwise."""
+    ends = {seed: finished(config, seed) for seed in config.seeds}
+    failed = [f"seed {seed} is unfinished" for seed, metrics in ends.items() if metrics is None]
+    failed += [_what_stopped(seed, metrics) for seed, metrics in ends.items() if metrics and metrics["diverged_at"]]
+    if failed:
+        raise JobError(f"{len(failed)} of {len(config.seeds)} seeds failed: {'; '.join(failed)}")
+
+
+def _what_stopped(seed: int, metrics: dict[str, Any]) -> str:
+    pass_, _, update = metrics["diverged_at"].partition(" update ")
+    return f"seed {seed}: a penalty is not finite in {pass_}, update {update}"
+
+
 def _unfinished(config: Config) -> tuple[list[int], list[str]]:
     """The seeds to train; and of the others those that had failed for good, or whose records are damaged."""
     seeds, failed, commit = [], [], ""
@@ -153,7 +167,7 @@ def _unfinished(config: Config) -> tuple[list[int], list[str]]:
         here = "" if metrics["commit"] == commit else f", by commit {metrics['commit'][:12]} and not by this one"
         log.info(f"{config.name} seed {seed}: finished on {metrics['date']}{here} (force=true trains it anew)")
         if metrics["diverged_at"]:
-            failed.append(f"seed {seed}: a penalty is not finite in {metrics['diverged_at'].replace(' upd', ', upd')}")
+            failed.append(_what_stopped(seed, metrics))
     return seeds, failed
 
 
@@ -191,6 +205,9 @@ def _train_all(
     asked: Callable[[], bool],
 ) -> Iterator[tuple[int, BaseException | None]]:
     """Each seed with what stopped it (None: nothing), in no particular order."""
+    if multiprocessing.get_start_method() not in multiprocessing.get_all_start_methods():
+        # joblib's processes have loky's, which the processes that they start do not know
+        multiprocessing.set_start_method("spawn", force=True)
     context = multiprocessing.get_context("spawn")
     told: Any = context.Queue()
     stop: Any = context.Event()

@@ -1,0 +1,84 @@
+"""Sweeps by launchers: their jobs run in processes of their own, are preempted, and fail without stopping the others."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from synthetic_runs import ROOT
+
+pytestmark = pytest.mark.slow
+
+JOB = ("data=digits", "data.test_size=50", "seeds=[3]", "engine=reference", "engine.workers=1", "name=sweep")
+SIZE = ("data.train_size=400", "optim.passes=3", "optim.hessian_samples=5")
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, str(ROOT / "experiments" / "train.py"), *arguments]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def bits(folder: Path) -> dict[str, bytes]:
+    """The weights of every run by its path."""
+    paths = folder.glob("outputs/sweep/*/seed-*/weights.safetensors")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert start(folder, "-m", *JOB, *SIZE, "model.pooling=sum,average").wait(300) == 0
+    return bits(folder)
+
+
+@pytest.mark.parametrize(
+    "launcher",
+    [("joblib", "hydra.launcher.n_jobs=2"), ("submitit_local",)],
+    ids=["joblib", "submitit"],
+)
+def test_same_bits_whatever_the_launcher(
+    launcher: tuple[str, ...], tmp_path: Path, undisturbed: dict[str, bytes]
+) -> None:
+    name, *options = launcher
+    sweep = start(tmp_path, "-m", f"hydra/launcher={name}", *options, *JOB, *SIZE, "model.pooling=average,sum")
+    _, err = sweep.communicate(timeout=300)
+    assert (sweep.returncode, len(undisturbed)) == (0, 2), err
+    assert bits(tmp_path) == undisturbed
+
+
+def test_failed_job_is_named_and_stops_no_other(tmp_path: Path) -> None:
+    """With a launcher whose processes cannot tell: what is missing is seen in the run folders."""
+    options = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=1", "optim.eta=[1e-4],[1e38]")
+    sweep = start(tmp_path, "-m", *options, *JOB, *SIZE)
+    _, err = sweep.communicate(timeout=300)
+    assert sweep.returncode == 1
+    (line,) = (line for line in err.splitlines() if line.startswith("error: "))
+    assert "1 of 1 seeds failed: seed 3: a penalty is not finite in pass 1, update 2" in line
+    assert "optim.eta=[1e38]" in line or "optim.eta=[1e+38]" in line
+    assert len(bits(tmp_path)) == 1
+
+
+def test_preempted_job_is_requeued_and_goes_on(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+    """As Slurm does it: a signal, the checkpoint, the same job once more."""
+    sweep = start(tmp_path, "-m", "hydra/launcher=submitit_local", *JOB, *SIZE, "model.pooling=sum")
+    deadline = time.monotonic() + 120
+    while not (passes := list(tmp_path.glob("outputs/sweep/*/seed-3/passes.csv"))):
+        assert time.monotonic() < deadline and sweep.poll() is None
+        time.sleep(0.02)
+    (folder,) = (path for path in (tmp_path / "outputs" / ".submitit").iterdir() if path.name.isdigit())
+    children = Path(f"/proc/{folder.name}/task/{folder.name}/children").read_text().split()
+    os.kill(int(children[0]), signal.SIGUSR2)
+    _, err = sweep.communicate(timeout=300)
+    assert sweep.returncode == 0, err
+    log = next(folder.glob("*_log.out")).read_text() + next(folder.glob("*_log.err")).read_text()
+    assert "Requeued job" in log and "goes on after " in log
+    with passes[0].open() as file:
+        assert [row["pass"] for row in csv.DictReader(file)] == ["1", "2", "3"]
+    ((path, weights),) = bits(tmp_path).items()
+    assert undisturbed[path] == weights
