@@ -48,6 +48,8 @@ class DataConfig:
     validation: this many training images (the last ones) are held out, and errors are measured on them instead of the
         test set; 0 measures on the test set.
     test_size: only the first held-out images; null for all, 0 for none: a run that must not look at the test set.
+    input: what a byte becomes: `paper`, -0.1 to 1.175 (p. 7); `unit`, 0 to 1; `standard`, mean 0 and standard deviation
+        1 over the training images; `standard_each`, the held-out images by their own mean and deviation.
     """
 
     name: str = "mnist"
@@ -55,8 +57,10 @@ class DataConfig:
     train_size: int | None = None
     validation: int = 0
     test_size: int | None = None
+    input: str = "paper"
 
     def __post_init__(self) -> None:
+        _one_of("data.input", self.input, ("paper", "unit", "standard", "standard_each"))
         _one_of("data.name", self.name, ("mnist", "digits"))
         _optional_count("data.train_size", self.train_size)
         _require(self.test_size is None or self.test_size >= 0, "data.test_size", self.test_size, "0 or more, or null")
@@ -100,11 +104,15 @@ class DistortConfig:
 class InitConfig:
     """Initial weights: uniform in ±gain / F**exponent, F the fan-in of the unit (Appendix A, p. 41).  # D1
 
+    scheme: `paper`, the above; or one that reads nothing below: `kaiming`, normal with variance 2 / F, biases 0;
+        `xavier`, uniform in ±sqrt(6 / (F + fan-out)), biases 0 (Keras's default); `torch`, weights and biases uniform
+        in ±1 / sqrt(F) (PyTorch's default). In these subsampling starts as the average, biases 0.
     bias: `zero`, or `random`: drawn like the weights of the same unit.  # D2
     coefficient: `fixed`, all subsampling coefficients start at coefficient_value; `random`, uniform in
         ±gain / F**exponent with F = 4.  # D3
     """
 
+    scheme: str = "paper"
     gain: float = 1.1
     exponent: float = 0.5
     bias: str = "zero"
@@ -112,6 +120,7 @@ class InitConfig:
     coefficient_value: float = 0.55
 
     def __post_init__(self) -> None:
+        _one_of("model.init.scheme", self.scheme, ("paper", "kaiming", "xavier", "torch"))
         _positive("model.init.gain", self.gain)
         _require(0 <= self.exponent <= 2, "model.init.exponent", self.exponent, "from 0 to 2")
         _one_of("model.init.bias", self.bias, ("zero", "random"))
@@ -126,27 +135,48 @@ class InitConfig:
 
 @dataclass
 class ModelConfig:
-    """The network.
+    """The network: LeNet-5's skeleton, every detail of it a choice.
 
-    pooling: the four inputs of a subsampling unit are added (`sum`, p. 7) or averaged (`average`, p. 6).  # D4
+    activation: `scaled_tanh` (Eq. 6), `tanh`, `relu`, `gelu` or `silu`.
+    pooling: the four inputs of a subsampling unit are added (`sum`, p. 7) or averaged (`average`, p. 6), weighted by a
+        trainable coefficient, and squashed  # D4; or nothing is trainable and nothing squashed: `avg_pool`, `max_pool`.
+    table: which maps feed C3: `paper` (Table I), `full`, or `random`: as many connections as Table I, drawn by seed.
+    output: `rbf` (Eq. 7, the bitmaps of Fig. 3) or `linear`, ten weighted sums for a softmax.
+    geometry: how 28x28 images enter: `padded` to 32x32 with background (p. 7), `resized` to 32x32, or `unpadded`: then
+        C5 sees 4x4.
+    batch_norm: normalise the weighted sums of C1 and C3.
+    dropout: this share of the states of C5 and F6 is left out while training.
     rbf_factor: factor in front of the sum of Eq. 7 (printed: none, so 1).  # D5
     """
 
     name: str = "lenet5"
+    activation: str = "scaled_tanh"
     pooling: str = "sum"
+    table: str = "paper"
+    output: str = "rbf"
+    geometry: str = "padded"
+    batch_norm: bool = False
+    dropout: float = 0.0
     rbf_factor: float = 1.0
     init: InitConfig = field(default_factory=InitConfig)
 
     def __post_init__(self) -> None:
         _one_of("model.name", self.name, ("lenet5",))
-        _one_of("model.pooling", self.pooling, ("sum", "average"))
+        _one_of("model.activation", self.activation, ("scaled_tanh", "tanh", "relu", "gelu", "silu"))
+        _one_of("model.pooling", self.pooling, ("sum", "average", "avg_pool", "max_pool"))
+        _one_of("model.table", self.table, ("paper", "full", "random"))
+        _one_of("model.output", self.output, ("rbf", "linear"))
+        _one_of("model.geometry", self.geometry, ("padded", "resized", "unpadded"))
+        _require(0 <= self.dropout < 1, "model.dropout", self.dropout, "from 0 to below 1")
         _positive("model.rbf_factor", self.rbf_factor)
 
 
 @dataclass
 class LossConfig:
-    """The criterion: `eq8` (MSE, maximum likelihood) or `eq9` (discriminative, with the junk constant j).  # D6
+    """The criterion: `eq8` (MSE, maximum likelihood) or `eq9` (discriminative, with the junk constant j)  # D6; or
+    `cross_entropy` of the softmax of a linear output.
 
+    smoothing: for cross_entropy, the share of the target that is spread over all classes.
     j: Eq. 9's positive constant, whose value the paper does not give; read only for eq9.  # D7
     curvature: for eq9, the second derivative at the output: `exact`, or `eq8` (that of Eq. 8).  # D8
     """
@@ -154,18 +184,28 @@ class LossConfig:
     name: str = "eq8"
     j: float = 1.0
     curvature: str = "exact"
+    smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        _one_of("loss.name", self.name, ("eq8", "eq9"))
+        _one_of("loss.name", self.name, ("eq8", "eq9", "cross_entropy"))
+        _require(0 <= self.smoothing < 1, "loss.smoothing", self.smoothing, "from 0 to below 1")
         _require(self.j > 0 and not math.isnan(self.j), "loss.j", self.j, "positive")
         _one_of("loss.curvature", self.curvature, ("exact", "eq8"))
 
 
 @dataclass
 class OptimConfig:
-    """Stochastic diagonal Levenberg-Marquardt, one pattern an update (Appendix C; p. 10).
+    """How the network learns: stochastic diagonal Levenberg-Marquardt, one pattern an update (Appendix C; p. 10), or
+    what came after it.
 
+    name: `sdlm`, `sgd`, `adam`, `adamw` or `muon` (for the kernels and matrices; the rest by AdamW).
     passes: times through the training set.
+    batch: patterns an update; the last batch of a pass may be smaller.
+    schedule: of the rate: `paper`, a value a pass (eta times eta_factor); or, with the peak `rate`, an update at a time:
+        `constant`, `cosine` down to 0, or `onecycle`, up for the first 30 % and down to almost 0.
+    rate: of sgd, adam, adamw and muon.
+    momentum: of sgd and muon.  nesterov: of sgd.  weight_decay: of sgd, adamw and muon, times the rate.
+    epsilon: of adam and adamw.  average: decay of a moving average of the weights, which is what is tested; 0 for none.
     eta: the global rate of each pass; the last value holds for all later passes.
     eta_factor: multiplies every eta.  # D9
     mu: keeps a step from blowing up where the curvature is small (Eq. 21).
@@ -174,7 +214,16 @@ class OptimConfig:
     cross_terms: between connections that share a parameter, `dropped` (Eq. 23) or `kept` (Eq. 22).  # D11
     """
 
+    name: str = "sdlm"
     passes: int = 20
+    batch: int = 1
+    schedule: str = "paper"
+    rate: float = 1e-3
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    epsilon: float = 1e-8
+    average: float = 0.0
     eta: list[float] = field(default_factory=lambda: list(paper.ETA))
     eta_factor: float = 0.25
     mu: float = paper.MU
@@ -183,6 +232,14 @@ class OptimConfig:
     cross_terms: str = "dropped"
 
     def __post_init__(self) -> None:
+        _one_of("optim.name", self.name, ("sdlm", "sgd", "adam", "adamw", "muon"))
+        _one_of("optim.schedule", self.schedule, ("paper", "constant", "cosine", "onecycle"))
+        _require(self.batch >= 1, "optim.batch", self.batch, "at least 1")
+        _positive("optim.rate", self.rate)
+        _require(0 <= self.momentum < 1, "optim.momentum", self.momentum, "from 0 to below 1")
+        _require(0 <= self.weight_decay < math.inf, "optim.weight_decay", self.weight_decay, "0 or more")
+        _positive("optim.epsilon", self.epsilon)
+        _require(0 <= self.average < 1, "optim.average", self.average, "from 0 to below 1")
         _require(self.passes >= 1, "optim.passes", self.passes, "at least 1")
         _require(len(self.eta) >= 1, "optim.eta", self.eta, "a list of at least one rate")
         for value in self.eta:
@@ -202,7 +259,9 @@ class OptimConfig:
 class EngineConfig:
     """How the arithmetic is carried out; never what is computed.
 
-    name: `reference` (autograd, the specification) or `fused` (compiled for one core).
+    name: `reference` (autograd, the specification), `fused` (compiled for one core), or `batched` (all seeds of a job
+        together, along a leading axis).
+    device: `cpu` or `cuda`, for batched.
     precision: `float32` or `float64`.
     summation: another number puts the units of C5 in another order: the same network and the same training, but its
         sums are rounded otherwise. What that changes is the noise below which no two results differ.
@@ -211,18 +270,41 @@ class EngineConfig:
 
     name: str = "fused"
     precision: str = "float32"
+    device: str = "cpu"
     summation: int = 0
     workers: int = 0
 
     def __post_init__(self) -> None:
-        _one_of("engine.name", self.name, ("reference", "fused"))
+        _one_of("engine.name", self.name, ("reference", "fused", "batched"))
+        _one_of("engine.device", self.device, ("cpu", "cuda"))
         _one_of("engine.precision", self.precision, ("float32", "float64"))
         _require(self.summation >= 0, "engine.summation", self.summation, "0 or more")
         _require(self.workers >= 0, "engine.workers", self.workers, "0 or more")
 
 
 # Keys that came after results had been published: at these values they leave the fingerprint as it was.
-ADDED_LATER = {"engine.summation": 0}
+ADDED_LATER = {
+    "engine.summation": 0,
+    "engine.device": "cpu",
+    "data.input": "paper",
+    "model.activation": "scaled_tanh",
+    "model.table": "paper",
+    "model.output": "rbf",
+    "model.geometry": "padded",
+    "model.batch_norm": False,
+    "model.dropout": 0.0,
+    "model.init.scheme": "paper",
+    "loss.smoothing": 0.0,
+    "optim.name": "sdlm",
+    "optim.batch": 1,
+    "optim.schedule": "paper",
+    "optim.rate": 1e-3,
+    "optim.momentum": 0.9,
+    "optim.nesterov": False,
+    "optim.weight_decay": 0.0,
+    "optim.epsilon": 1e-8,
+    "optim.average": 0.0,
+}
 # What does not change what is computed, so that no fingerprint and no table has it.
 NOT_METHOD = ("name", "seeds", "output", "resume", "force", "engine.workers", "data.dir")
 
@@ -255,6 +337,37 @@ class Config:
         _require(len(self.seeds) >= 1, "seeds", self.seeds, "a list of at least one seed")
         _require(len(set(self.seeds)) == len(self.seeds), "seeds", self.seeds, "different from each other")
         _require(all(0 <= s < 2**31 for s in self.seeds), "seeds", self.seeds, "from 0 to 2**31 - 1")
+        self._refuse_combinations()
+
+    def _refuse_combinations(self) -> None:
+        """What no choice of the other keys could make sense of."""
+        model, loss, optim, engine = self.model, self.loss, self.optim, self.engine
+
+        def refuse(condition: bool, what: str, why: str) -> None:
+            if condition:
+                raise ConfigError(f"{what}: {why}")
+
+        fits = (loss.name == "cross_entropy") == (model.output == "linear")
+        refuse(not fits, f"loss.name={loss.name} with model.output={model.output}",
+               "Eq. 8 and 9 need penalties (rbf), cross-entropy needs a linear output")  # fmt: skip
+        refuse(model.batch_norm and optim.batch == 1, "model.batch_norm=true with optim.batch=1",
+               "one pattern has no statistics to normalise by")  # fmt: skip
+        refuse(optim.name == "sdlm" and optim.schedule != "paper", f"optim.schedule={optim.schedule} with sdlm",
+               "its rates are those of optim.eta")  # fmt: skip
+        refuse(optim.cross_terms == "kept" and self.is_modern(), "optim.cross_terms=kept",
+               "is only for the network and the training of 1998")  # fmt: skip
+        refuse(model.geometry == "resized" and self.distort.variants > 0, "model.geometry=resized with distortions",
+               "distorted images are made in the padded frame")  # fmt: skip
+        refuse(engine.device != "cpu" and engine.name != "batched", f"engine.device={engine.device}",
+               "only engine=batched runs there")  # fmt: skip
+
+    def is_modern(self) -> bool:
+        """Whether anything but the details of 1998 is asked for, in the network, the loss or the training."""
+        model, optim = self.model, self.optim
+        choices = (model.activation, model.table, model.output, model.geometry, model.init.scheme, self.data.input)
+        paper_s = choices == ("scaled_tanh", "paper", "rbf", "padded", "paper", "paper")
+        plain = model.pooling in ("sum", "average") and not (model.batch_norm or model.dropout or optim.average)
+        return not (paper_s and plain and optim.name == "sdlm" and optim.batch == 1)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries and lists, as written to a run's config.yaml."""

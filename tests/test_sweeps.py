@@ -1,4 +1,4 @@
-"""Sweeps by launchers: their jobs run in processes of their own, are preempted, and fail without stopping the others."""
+"""Sweeps by launchers: jobs in processes of their own, which are preempted, and fail without stopping the others."""
 
 from __future__ import annotations
 
