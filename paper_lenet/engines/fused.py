@@ -266,6 +266,8 @@ class FusedNet:
         self.layout, self.shape = Layout(model), Shape.of(model)
         shape = self.shape
         self.p = self.layout.pack({n: w.detach().numpy() for n, w in model.named_parameters()}, self.dtype)
+        self.eps: dict[str, Array] = {}
+        self.e = _aligned(self.layout.size, self.dtype)
         self.ws = _aligned(self._program(PREDICT)[1], self.dtype)
         self.centres = _aligned(shape.classes * shape.below[-1], self.dtype)
         self.centres[: shape.classes * shape.below[-1]].reshape(shape.classes, -1)[:, : shape.units[-1]] = (
@@ -307,12 +309,22 @@ class FusedNet:
     def set_parameters(self, values: dict[str, Array]) -> None:
         self.p = self.layout.pack(values, self.dtype)
 
-    def train(self, patterns: Patterns, order: Indices, eps: dict[str, Array]) -> tuple[float, int, NDArray[np.int64]]:
-        return self._run(TRAIN, self.layout.pack(eps, self.dtype), patterns, order, self.loss.name == "eq9")
+    def memory(self) -> dict[str, Array]:
+        return dict(self.eps)
 
-    def step_sizes(self, patterns: Patterns, this: Pass) -> dict[str, Array]:
+    def set_memory(self, values: dict[str, Array]) -> None:
+        self.eps = dict(values)
+        self.e = self.layout.pack(self.eps, self.dtype)
+
+    def begin(self, patterns: Patterns, this: Pass) -> None:
         h = self.diagonal_hessian(patterns, this.hessian_sample)
-        return {name: this.eta / (self.mu + value) for name, value in h.items()}  # Eq. 21, p. 41
+        self.set_memory({name: this.eta / (self.mu + value) for name, value in h.items()})  # Eq. 21, p. 41
+
+    def rates(self) -> tuple[float, float]:
+        return min(float(e.min()) for e in self.eps.values()), max(float(e.max()) for e in self.eps.values())
+
+    def train(self, patterns: Patterns, order: Indices, this: Pass, done: int) -> tuple[float, int, NDArray[np.int64]]:
+        return self._run(TRAIN, self.e, patterns, order, self.loss.name == "eq9")
 
     def diagonal_hessian(self, patterns: Patterns, sample: Indices) -> dict[str, Array]:
         """h_kk by parameter, averaged over the sampled patterns, as `sdlm.curvature`."""
@@ -328,4 +340,5 @@ class FusedNet:
 def train(config: Config, data: Data, seed: int, start: Checkpoint | None = None) -> Iterator[Checkpoint]:
     """Train one network, as loop.train."""
     model = loop.in_order(build(config.model, seed), config.engine.summation)
+    assert isinstance(model, PaperNet)
     return loop.train(FusedNet(model, config), config, data, seed, start)
