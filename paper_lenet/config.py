@@ -45,6 +45,7 @@ class DataConfig:
     name: `mnist`, or `digits` (scikit-learn's embedded 8x8 digits enlarged; a stand-in where MNIST cannot be had).
     dir: folder that holds MNIST/raw; null looks in the usual places and downloads as a last resort.
     train_size: patterns trained on, a subset drawn by seed, nested in its size; null for all.
+    skip: this many training images (the first ones) are left out.
     validation: this many training images (the last ones) are held out, and errors are measured on them instead of the
         test set; 0 measures on the test set.
     test_size: only the first held-out images; null for all, 0 for none: a run that must not look at the test set.
@@ -55,6 +56,7 @@ class DataConfig:
     name: str = "mnist"
     dir: str | None = None
     train_size: int | None = None
+    skip: int = 0
     validation: int = 0
     test_size: int | None = None
     input: str = "paper"
@@ -64,6 +66,7 @@ class DataConfig:
         _one_of("data.name", self.name, ("mnist", "digits"))
         _optional_count("data.train_size", self.train_size)
         _require(self.test_size is None or self.test_size >= 0, "data.test_size", self.test_size, "0 or more, or null")
+        _require(self.skip >= 0, "data.skip", self.skip, "0 or more")
         _require(self.validation >= 0, "data.validation", self.validation, "0 or more")
 
 
@@ -291,6 +294,7 @@ ADDED_LATER = {
     "engine.summation": 0,
     "engine.device": "cpu",
     "data.input": "paper",
+    "data.skip": 0,
     "model.activation": "scaled_tanh",
     "model.table": "paper",
     "model.output": "rbf",
@@ -317,6 +321,7 @@ class Config:
     """One job: one configuration, trained once for each seed.
 
     name: what the job is called; its runs go to `output`/`name`/.
+    label: what tables call the configuration; empty: by the fields in which it differs from others.
     resume: go on with a run that was interrupted; false starts it anew.
     force: train anew also what is finished.
     """
@@ -324,6 +329,7 @@ class Config:
     name: str = "lenet5"
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2, 3, 4])
     output: str = "outputs"
+    label: str = ""
     resume: bool = True
     force: bool = False
     data: DataConfig = field(default_factory=DataConfig)
@@ -363,6 +369,10 @@ class Config:
                "is only for the network and the training of 1998")  # fmt: skip
         refuse(model.geometry == "resized" and self.distort.variants > 0, "model.geometry=resized with distortions",
                "distorted images are made in the padded frame")  # fmt: skip
+        for key, value in {"model.batch_norm": model.batch_norm, "model.dropout": model.dropout > 0,
+                           f"model.activation={model.activation}": model.activation in ("gelu", "silu"),
+                           "optim.name=muon": optim.name == "muon"}.items():  # fmt: skip
+            refuse(bool(value) and engine.name == "fused", f"{key} with engine.name=fused", "engine=batched has it")
         refuse(engine.device != "cpu" and engine.name != "batched", f"engine.device={engine.device}",
                "only engine=batched runs there")  # fmt: skip
 
@@ -378,7 +388,7 @@ class Config:
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that stand for what is computed: not for the seeds, the place or the workers."""
         method = self.to_dict()
-        for key in (*NOT_METHOD, *ADDED_LATER):
+        for key in ("label", *NOT_METHOD, *ADDED_LATER):
             *groups, last = key.split(".")
             inner = method
             for group in groups:

@@ -76,6 +76,9 @@ def load(config: DataConfig) -> Data:
         kept = len(train_images) - config.validation
         split, test_images, test_labels = "validation", train_images[kept:], train_labels[kept:]
         train_images, train_labels = train_images[:kept], train_labels[:kept]
+    if config.skip:
+        _at_most("data.skip", config.skip, len(train_images) - 1)
+        train_images, train_labels = train_images[config.skip :], train_labels[config.skip :]
     if config.train_size is not None:
         _at_most("data.train_size", config.train_size, len(train_images))
     if config.test_size is not None:

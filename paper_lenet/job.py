@@ -14,15 +14,17 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
+import torch
 from tqdm import tqdm
 
 from paper_lenet.config import Config
 from paper_lenet.data import Data, load
-from paper_lenet.engines import NonFiniteError, Train
+from paper_lenet.engines import Checkpoint, NonFiniteError
 from paper_lenet.files import RecordError
 from paper_lenet.records import RunWriter, environment, finished, write_job
 
@@ -30,6 +32,8 @@ log = logging.getLogger("paper_lenet")
 
 # Longest time that a run may lose, where a pass takes longer; after each pass it writes a checkpoint anyway.
 CHECKPOINT_SECONDS = 60.0
+# From this batch on a CPU trains the networks of the batched engine one by one.
+ALONE = 16
 
 
 class JobError(RuntimeError):
@@ -52,10 +56,9 @@ class Progress:
     remark: str = ""
 
 
-def engine(config: Config) -> Train:
-    """The train function of the configured engine, imported only now: compiled engines are slow to import."""
-    train: Train = importlib.import_module(f"paper_lenet.engines.{config.engine.name}").train
-    return train
+def engine(config: Config) -> ModuleType:
+    """The module of the configured engine, imported only now: compiled engines are slow to import."""
+    return importlib.import_module(f"paper_lenet.engines.{config.engine.name}")
 
 
 def train_seed(
@@ -65,48 +68,129 @@ def train_seed(
     tell: Callable[[Progress], object],
     stop: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Train and record one seed, from where an earlier process left it.
+    """As `train_group`, one seed. Raises NonFiniteError after having recorded it."""
+    for error in train_group(config, data, [seed], tell, stop).values():
+        raise error
 
-    Raises NonFiniteError after having recorded it; RecordError; and Interrupted soon after stop() has become true.
+
+def train_group(
+    config: Config,
+    data: Data,
+    seeds: list[int],
+    tell: Callable[[Progress], object],
+    stop: Callable[[], bool] = lambda: False,
+) -> dict[int, NonFiniteError]:
+    """Train and record seeds in this process, each from where an earlier one left it; those that could not go on.
+
+    Several seeds are for the batched engine, which trains those together that are equally far; out of memory, it does
+    so in halves. Raises RecordError; and Interrupted soon after stop() has become true.
     """
-    with RunWriter(config, seed, data) as writer:
-        if not config.force and finished(config, seed):  # by another process, since this one looked
-            return
-        start, remark = writer.begin()
-        if remark:
-            tell(Progress(seed, remark=remark))
-        written = time.monotonic()
-        try:
-            for point in engine(config)(config, data, seed, start):
-                record = point.record
-                if record is not None:
-                    writer.add(record)
-                over = record is not None and record.pass_ == config.optim.passes
-                stopping = not over and stop()
-                if record is not None or stopping or time.monotonic() - written > CHECKPOINT_SECONDS:
-                    writer.checkpoint(point)
-                    written = time.monotonic()
-                if record is not None:
-                    tell(
-                        Progress(
-                            seed,
-                            record.pass_,
-                            100 * record.train_errors / record.train_size,
-                            100 * record.test_errors / len(data.test_labels) if len(data.test_labels) else None,
-                            record.seconds,
-                        )
+    failed: dict[int, NonFiniteError] = {}
+    with ExitStack() as stack:
+        starts: dict[int, Checkpoint | None] = {}
+        writers: dict[int, RunWriter] = {}
+        for seed in seeds:
+            writers[seed] = stack.enter_context(RunWriter(config, seed, data))
+            if not config.force and finished(config, seed):  # by another process, since this one looked
+                continue
+            starts[seed], remark = writers[seed].begin()
+            if remark:
+                tell(Progress(seed, remark=remark))
+        together: dict[tuple[int, int, bool], list[int]] = {}
+        for seed, start in starts.items():
+            where = (start.pass_, start.update, start.record is None) if start else (0, 0, True)
+            together.setdefault(where, []).append(seed)
+        groups = list(together.values())
+        while groups:
+            group = groups.pop()
+            try:
+                runs = [(writers[seed], starts[seed]) for seed in group]
+                failed |= _train_together(config, data, runs, tell, stop)
+            except torch.OutOfMemoryError:
+                if len(group) == 1:
+                    raise
+                half = len(group) // 2
+                tell(Progress(group[0], remark=f"{len(group)} networks do not fit the memory; now {half} at a time"))
+                for seed in group:
+                    starts[seed] = writers[seed].begin()[0]
+                groups += [group[half:], group[:half]]
+    return failed
+
+
+def _train_together(
+    config: Config,
+    data: Data,
+    runs: list[tuple[RunWriter, Checkpoint | None]],
+    tell: Callable[[Progress], object],
+    stop: Callable[[], bool],
+) -> dict[int, NonFiniteError]:
+    written = time.monotonic()
+    failed: dict[int, NonFiniteError] = {}
+    writers = [writer for writer, _ in runs]
+    for outcomes in _outcomes(config, data, [w.seed for w in writers], [start for _, start in runs]):
+        points = [point for point in outcomes if isinstance(point, Checkpoint)]
+        over = any(point.record is not None and point.record.pass_ == config.optim.passes for point in points)
+        stopping = not over and bool(points) and stop()
+        late = time.monotonic() - written > CHECKPOINT_SECONDS
+        for writer, outcome in zip(writers, outcomes, strict=True):
+            if isinstance(outcome, NonFiniteError):
+                if writer.seed not in failed:
+                    failed[writer.seed] = outcome
+                    writer.diverged(outcome)
+                continue
+            record = outcome.record
+            if record is not None:
+                writer.add(record)
+            if record is not None or stopping or late:
+                writer.checkpoint(outcome)
+                written = time.monotonic()
+            if record is not None:
+                tell(
+                    Progress(
+                        writer.seed,
+                        record.pass_,
+                        100 * record.train_errors / record.train_size,
+                        100 * record.test_errors / len(data.test_labels) if len(data.test_labels) else None,
+                        record.seconds,
                     )
-                if stopping:
-                    raise Interrupted("stopped before its end")
-        except NonFiniteError as error:
-            writer.diverged(error)
-            raise
-        writer.finish()
+                )
+        if stopping:
+            raise Interrupted("stopped before its end")
+    for writer in writers:
+        if writer.seed not in failed:
+            writer.finish()
+    return failed
+
+
+def _outcomes(
+    config: Config, data: Data, seeds: list[int], starts: list[Checkpoint | None]
+) -> Iterator[list[Checkpoint | NonFiniteError]]:
+    """The checkpoints of the seeds, or how they ended, of whatever engine."""
+    if config.engine.name == "batched":
+        yield from engine(config).train_many(config, data, seeds, starts)
+        return
+    try:
+        for point in engine(config).train(config, data, seeds[0], starts[0]):
+            yield [point]
+    except NonFiniteError as error:
+        yield [error]
 
 
 def cores() -> int:
     """Processor cores that this process may use; a batch system often gives it fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _groups(config: Config, seeds: list[int]) -> list[list[int]]:
+    """The seeds that one process trains together."""
+    if config.engine.name != "batched":
+        return [[seed] for seed in seeds]
+    if config.engine.device == "cuda":
+        return [seeds]
+    workers = min(config.engine.workers or cores(), len(seeds))
+    # On a CPU several networks at once are for small batches: large ones fill its caches by themselves.
+    size = -(-len(seeds) // workers) if config.optim.batch < ALONE else 1
+    return [seeds[k : k + size] for k in range(0, len(seeds), size)]
 
 
 def run(config: Config) -> None:
@@ -120,9 +204,10 @@ def run(config: Config) -> None:
     seeds, failed = _unfinished(config)
     stopped = 0
     if seeds:
-        workers = min(config.engine.workers or cores(), len(seeds))
+        groups = _groups(config, seeds)
+        workers = min(config.engine.workers or cores(), len(groups))
         with _display(config, len(seeds)) as show, _asked_to_stop() as asked:
-            for seed, error in _train_all(config, seeds, data, workers, show, asked):
+            for seed, error in _train_all(config, groups, data, workers, show, asked):
                 if isinstance(error, Interrupted | CancelledError):
                     stopped += 1
                 elif error is not None:
@@ -198,12 +283,12 @@ def _asked_to_stop() -> Iterator[Callable[[], bool]]:
 
 def _train_all(
     config: Config,
-    seeds: list[int],
+    groups: list[list[int]],
     data: Data,
     workers: int,
     show: Callable[[Progress], object],
     asked: Callable[[], bool],
-) -> Iterator[tuple[int, BaseException | None]]:
+) -> Iterator[tuple[int, Exception | None]]:
     """Each seed with what stopped it (None: nothing), in no particular order."""
     if multiprocessing.get_start_method() not in multiprocessing.get_all_start_methods():
         # joblib's processes have loky's, which the processes that they start do not know
@@ -214,7 +299,7 @@ def _train_all(
     # A child reads this before it imports a library that would start threads.
     os.environ["OMP_NUM_THREADS"] = "1"
     with ProcessPoolExecutor(workers, context, _start_worker, (data, told, stop)) as pool:
-        waiting: dict[Future[None], int] = {pool.submit(_work, config, seed): seed for seed in seeds}
+        waiting = {pool.submit(_work, config, group): group for group in groups}
         try:
             while waiting:
                 if asked() and not stop.is_set():
@@ -227,20 +312,32 @@ def _train_all(
                 except queue.Empty:
                     pass
                 for future in [f for f in waiting if f.done()]:
-                    error = CancelledError() if future.cancelled() else future.exception()
-                    if isinstance(error, BrokenProcessPool):
-                        error = JobError("its process was killed (out of memory?); the same command goes on")
-                    elif isinstance(error, MemoryError):
-                        error = JobError("out of memory")
-                    elif error is not None and not isinstance(error, Exception):
-                        raise error
-                    yield waiting.pop(future), error
+                    group = waiting.pop(future)
+                    error, failed = _how_it_ended(future)
+                    for seed in group:
+                        yield seed, error or failed.get(seed)
             while not told.empty():
                 show(told.get())
         except BaseException:
             stop.set()  # on the way out the pool waits for its workers
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _how_it_ended(future: Future[dict[int, NonFiniteError]]) -> tuple[Exception | None, dict[int, NonFiniteError]]:
+    """What stopped a group altogether, and what stopped single seeds of it."""
+    if future.cancelled():
+        return CancelledError(), {}
+    error = future.exception()
+    if error is None:
+        return None, future.result()
+    if isinstance(error, BrokenProcessPool):
+        return JobError("its process was killed (out of memory?); the same command goes on"), {}
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return JobError("out of memory"), {}
+    if not isinstance(error, Exception):
+        raise error
+    return error, {}
 
 
 _data: Data
@@ -250,8 +347,6 @@ _stop: Any
 
 def _start_worker(data: Data, told: Any, stop: Any) -> None:
     global _data, _told, _stop
-    import torch
-
     torch.set_num_threads(1)
     _data, _told, _stop = data, told, stop
     if threading.current_thread() is threading.main_thread():
@@ -266,10 +361,10 @@ def _should_stop() -> bool:
     return _stop.is_set() or (parent is not None and not parent.is_alive())
 
 
-def _work(config: Config, seed: int) -> None:
+def _work(config: Config, seeds: list[int]) -> dict[int, NonFiniteError]:
     if _should_stop():
         raise Interrupted("not begun")
-    train_seed(config, _data, seed, _told.put, _should_stop)
+    return train_group(config, _data, seeds, _told.put, _should_stop)
 
 
 class _display:

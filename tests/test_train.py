@@ -176,8 +176,8 @@ def test_sweep_of_an_experiment(
 
 
 def test_engine_by_its_name() -> None:
-    for name in ("reference", "fused"):
-        assert job.engine(Config(engine=EngineConfig(name))).__module__ == f"paper_lenet.engines.{name}"
+    for name in ("reference", "fused", "batched"):
+        assert job.engine(Config(engine=EngineConfig(name))).__name__ == f"paper_lenet.engines.{name}"
 
 
 def test_seed_that_diverges_leaves_the_others(
@@ -235,6 +235,8 @@ OUT_OF_RANGE = {
     "data.train_size": (DataConfig, 0),
     "data.validation": (DataConfig, -1),
     "data.test_size": (DataConfig, -1),
+    "data.skip": (DataConfig, -1),
+    "data.input": (DataConfig, "grey"),
     "distort.variants": (DistortConfig, -1),
     "distort.strength": (DistortConfig, math.nan),
     "distort.squeeze": (DistortConfig, [1.1, 0.9]),

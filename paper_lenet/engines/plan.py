@@ -66,13 +66,18 @@ def all_patterns(config: Config, data: Data, seed: int) -> tuple[Patterns, Patte
     )
 
 
+def dropout_start(seed: int) -> int:
+    """Where the hash of `kept_units` begins for a seed, 0 to 2**32 - 1."""
+    return int(rng.generator(seed, "dropout").integers(2**32))
+
+
 def kept_units(seed: int, pass_: int, position: int, count: int, units: int, rate: float) -> NDArray[np.bool_]:
     """Which units dropout keeps, (count, units), for the patterns of a pass from `position` on.
 
     A hash of where it is, not a generator: every engine and device has the same, wherever it begins. The mixing is that
     of MurmurHash3's end.
     """
-    start = int(rng.generator(seed, "dropout").integers(2**32)) + pass_ * 0x9E3779B1
+    start = (dropout_start(seed) + pass_ * 0x9E3779B1) & 0xFFFFFFFF
     x = np.arange(position * units, (position + count) * units, dtype=np.uint64).reshape(count, units)
     x = (x + np.uint64(start)) & np.uint64(0xFFFFFFFF)
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
