@@ -119,6 +119,16 @@ class Writer:
     def square(self, x: ir.Value) -> ir.Value:
         return self.b.fmul(x, x)
 
+    def where(self, condition: ir.Value, x: ir.Value, y: ir.Value) -> ir.Value:
+        """x in the lanes where the condition holds, y elsewhere."""
+        return self.b.select(condition, x, y)
+
+    def maximum(self, x: ir.Value, y: ir.Value) -> ir.Value:
+        """The larger one; NaN where either is."""
+        name = f"llvm.maximum.v{LANES}f{8 * self.bytes}"
+        kind = ir.FunctionType(self.vector, [self.vector] * 2)
+        return self.b.call(cgutils.get_or_insert_function(self.b.module, kind, name), [x, y])
+
     def shuffle(self, x: ir.Value, y: ir.Value, lanes: list[int]) -> ir.Value:
         """The named lanes of x (0 .. LANES-1) and y (LANES ..)."""
         return self.b.shuffle_vector(x, y, ir.Constant(ir.VectorType(ir.IntType(32), LANES), lanes))
