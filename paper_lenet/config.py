@@ -170,6 +170,12 @@ class ModelConfig:
         _require(0 <= self.dropout < 1, "model.dropout", self.dropout, "from 0 to below 1")
         _positive("model.rbf_factor", self.rbf_factor)
 
+    def is_modern(self) -> bool:
+        """Whether any detail is not of 1998."""
+        details = (self.activation, self.table, self.output, self.geometry, self.init.scheme)
+        of_1998 = details == ("scaled_tanh", "paper", "rbf", "padded", "paper") and self.pooling in ("sum", "average")
+        return not of_1998 or self.batch_norm or self.dropout > 0
+
 
 @dataclass
 class LossConfig:
@@ -201,11 +207,11 @@ class OptimConfig:
     name: `sdlm`, `sgd`, `adam`, `adamw` or `muon` (for the kernels and matrices; the rest by AdamW).
     passes: times through the training set.
     batch: patterns an update; the last batch of a pass may be smaller.
-    schedule: of the rate: `paper`, a value a pass (eta times eta_factor); or, with the peak `rate`, an update at a time:
+    schedule: of the rate: `paper`, a value a pass (eta times eta_factor); or, with the peak `rate`, at each update:
         `constant`, `cosine` down to 0, or `onecycle`, up for the first 30 % and down to almost 0.
     rate: of sgd, adam, adamw and muon.
     momentum: of sgd and muon.  nesterov: of sgd.  weight_decay: of sgd, adamw and muon, times the rate.
-    epsilon: of adam and adamw.  average: decay of a moving average of the weights, which is what is tested; 0 for none.
+    epsilon: of adam and adamw.
     eta: the global rate of each pass; the last value holds for all later passes.
     eta_factor: multiplies every eta.  # D9
     mu: keeps a step from blowing up where the curvature is small (Eq. 21).
@@ -223,7 +229,6 @@ class OptimConfig:
     nesterov: bool = False
     weight_decay: float = 0.0
     epsilon: float = 1e-8
-    average: float = 0.0
     eta: list[float] = field(default_factory=lambda: list(paper.ETA))
     eta_factor: float = 0.25
     mu: float = paper.MU
@@ -239,7 +244,6 @@ class OptimConfig:
         _require(0 <= self.momentum < 1, "optim.momentum", self.momentum, "from 0 to below 1")
         _require(0 <= self.weight_decay < math.inf, "optim.weight_decay", self.weight_decay, "0 or more")
         _positive("optim.epsilon", self.epsilon)
-        _require(0 <= self.average < 1, "optim.average", self.average, "from 0 to below 1")
         _require(self.passes >= 1, "optim.passes", self.passes, "at least 1")
         _require(len(self.eta) >= 1, "optim.eta", self.eta, "a list of at least one rate")
         for value in self.eta:
@@ -303,7 +307,6 @@ ADDED_LATER = {
     "optim.nesterov": False,
     "optim.weight_decay": 0.0,
     "optim.epsilon": 1e-8,
-    "optim.average": 0.0,
 }
 # What does not change what is computed, so that no fingerprint and no table has it.
 NOT_METHOD = ("name", "seeds", "output", "resume", "force", "engine.workers", "data.dir")
@@ -354,6 +357,8 @@ class Config:
                "one pattern has no statistics to normalise by")  # fmt: skip
         refuse(optim.name == "sdlm" and optim.schedule != "paper", f"optim.schedule={optim.schedule} with sdlm",
                "its rates are those of optim.eta")  # fmt: skip
+        refuse(model.batch_norm and optim.name == "sdlm", "model.batch_norm=true with optim.name=sdlm",
+               "Appendix C has no second derivatives for it")  # fmt: skip
         refuse(optim.cross_terms == "kept" and self.is_modern(), "optim.cross_terms=kept",
                "is only for the network and the training of 1998")  # fmt: skip
         refuse(model.geometry == "resized" and self.distort.variants > 0, "model.geometry=resized with distortions",
@@ -362,12 +367,9 @@ class Config:
                "only engine=batched runs there")  # fmt: skip
 
     def is_modern(self) -> bool:
-        """Whether anything but the details of 1998 is asked for, in the network, the loss or the training."""
-        model, optim = self.model, self.optim
-        choices = (model.activation, model.table, model.output, model.geometry, model.init.scheme, self.data.input)
-        paper_s = choices == ("scaled_tanh", "paper", "rbf", "padded", "paper", "paper")
-        plain = model.pooling in ("sum", "average") and not (model.batch_norm or model.dropout or optim.average)
-        return not (paper_s and plain and optim.name == "sdlm" and optim.batch == 1)
+        """Whether anything but the details of 1998 is asked for, in the network, its input or the training."""
+        optim = self.optim
+        return self.model.is_modern() or self.data.input != "paper" or optim.name != "sdlm" or optim.batch > 1
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries and lists, as written to a run's config.yaml."""

@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
-from paper_lenet import paper, rng
+from paper_lenet import rng
 from paper_lenet.config import DistortConfig
 
 Maps = NDArray[np.float64]
@@ -45,11 +45,13 @@ def draw(config: DistortConfig, patterns: int, seed: int) -> Maps:
     return inverse(sx, sy, h, sx * tx, sy * ty + (1 - sy) * config.centre)
 
 
-def warp(images: NDArray[np.uint8], maps: Maps, side: int, dtype: DTypeLike) -> NDArray[Any]:
+def warp(images: NDArray[np.uint8], maps: Maps, side: int, values: NDArray[Any]) -> NDArray[Any]:
     """Grey values (N, side, side) of images of bytes (N, 28, 28), each put through its inverse map.
 
-    Bilinear between the pixels; background beyond the image.
+    Bilinear between the pixels; background beyond the image. values: (256,), of each byte, in even steps; their type
+    is the result's.
     """
+    dtype = values.dtype
     count, size = len(images), images.shape[1]
     edge = (side - size) // 2
     # one more pixel of background on each side, for positions that lie between image and nothing
@@ -67,5 +69,6 @@ def warp(images: NDArray[np.uint8], maps: Maps, side: int, dtype: DTypeLike) -> 
     upper = source[n, y0, x0] * (1 - fx) + source[n, y0, x0 + 1] * fx
     lower = source[n, y0 + 1, x0] * (1 - fx) + source[n, y0 + 1, x0 + 1] * fx
     mixed = upper * (1 - fy) + lower * fy
-    result: NDArray[Any] = (paper.BACKGROUND + (paper.FOREGROUND - paper.BACKGROUND) / 255 * mixed).astype(dtype)
+    step = (float(values[255]) - float(values[0])) / 255
+    result: NDArray[Any] = (float(values[0]) + step * mixed).astype(dtype)
     return result

@@ -65,7 +65,7 @@ def refit(images: NDArray[np.uint8], fitted: pd.DataFrame) -> pd.DataFrame:
     images: bytes (N, 28, 28), one a fitted map. The search starts at the identity, on blurred images first, and
     samples with scipy by the forward map, so that it shares neither code nor convention with distort.py.
     """
-    targets = warp(images, inverse_maps(fitted), paper.INPUT_SIZE, np.float64)
+    targets = warp(images, inverse_maps(fitted), paper.INPUT_SIZE, levels(np.float64))
     edge = (paper.INPUT_SIZE - images.shape[1]) // 2
     sources = np.pad(levels(np.float64)[images], ((0, 0), (edge, edge), (edge, edge)), constant_values=paper.BACKGROUND)
     found = [_refit_one(source, target) for source, target in zip(sources, targets, strict=True)]

@@ -39,8 +39,8 @@ def fig7(results: Path, data: Data) -> dict[Path, bytes]:
     fitted = paper.fig7().sort_values(["digit", "column"])
     images = data.train_images[fitted["mnist_train_index"].to_numpy()]
     side = paper.INPUT_SIZE
-    paper_panel = warp(images, inverse_maps(fitted), side, np.float64)
-    own_panel = warp(images, draw(DistortConfig(), len(images), FIG7_SEED), side, np.float64)
+    paper_panel = warp(images, inverse_maps(fitted), side, levels(np.float64))
+    own_panel = warp(images, draw(DistortConfig(), len(images), FIG7_SEED), side, levels(np.float64))
     rows = paper.CLASSES
     originals = normalise(images[:: len(images) // rows], np.float64)
     step, gap = side + 1, 5

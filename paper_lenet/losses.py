@@ -1,4 +1,7 @@
-"""The two criteria of Section II-C, p. 9. Legend: y_i penalty of class i, D the desired class, j Eq. 9's constant."""
+"""The two criteria of Section II-C, p. 9, and cross-entropy.
+
+Legend: y_i penalty of class i, D the desired class, j Eq. 9's constant.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from paper_lenet.config import LossConfig
 
@@ -35,6 +39,8 @@ def eq9(penalties: Tensor, labels: Tensor, j: float) -> Tensor:
 
 def criterion(config: LossConfig) -> Loss:
     """The function (penalties, labels) -> mean loss that a configuration asks for."""
+    if config.name == "cross_entropy":
+        return functools.partial(F.cross_entropy, label_smoothing=config.smoothing)
     return eq8 if config.name == "eq8" else functools.partial(eq9, j=config.j)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 # The position in this tuple is part of every result: append, never reorder.
-PURPOSES = ("weights", "order", "hessian", "subset", "distortions")
+PURPOSES = ("weights", "order", "hessian", "subset", "distortions", "dropout")
 
 
 def generator(seed: int, purpose: str) -> np.random.Generator:

@@ -14,6 +14,9 @@ from paper_lenet.config import Config
 from paper_lenet.layers import EuclideanRBF, Subsampling, squash_slope, subsample
 from paper_lenet.losses import Loss, curvature_criterion
 from paper_lenet.models.family import PaperNet
+from paper_lenet.models.modern import ACTIVATIONS, ModernNet
+
+Network = PaperNet | ModernNet
 
 
 def output_curvature(output: EuclideanRBF, x: Tensor, labels: Tensor, loss: Loss) -> Tensor:
@@ -43,7 +46,24 @@ def _weighted_sums(layer: nn.Module, parameters: dict[str, Tensor], x: Tensor) -
     return sums
 
 
-def diagonal_hessian(model: PaperNet, images: Tensor, labels: Tensor, loss: Loss) -> dict[str, Tensor]:
+def _slope(activation: str, a: Tensor, x: Tensor) -> Tensor:
+    """f'(a) of weighted sums a with the states x = f(a)."""
+    if activation == "scaled_tanh":
+        return squash_slope(x)
+    with torch.enable_grad():
+        a = a.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(ACTIVATIONS[activation](a).sum(), a)
+    return slope
+
+
+def _through_pooling(layer: nn.Module, x: Tensor, curvature: Tensor) -> Tensor:
+    """d2E/dx2 below a pooling without parameters: to the largest input, or 1/16 to each of four."""
+    x = x.detach().requires_grad_()
+    (below,) = torch.autograd.grad(layer(x), x, curvature)
+    return below if isinstance(layer, nn.MaxPool2d) else below / 4
+
+
+def diagonal_hessian(model: Network, images: Tensor, labels: Tensor, loss: Loss) -> dict[str, Tensor]:
     """h_kk of every trainable parameter by its name in the state_dict, averaged over the images.
 
     images: (N, 1, side, side).  labels: int64 (N,).  loss: (penalties, labels) -> mean, e.g. `losses.eq8`.
@@ -53,21 +73,33 @@ def diagonal_hessian(model: PaperNet, images: Tensor, labels: Tensor, loss: Loss
     (Eq. 23, without the cross terms of Eq. 22). Each of the four inputs of a subsampling unit is a connection.  # D11
     """
     count = len(images)
+    activation = model.choices.activation if isinstance(model, ModernNet) else "scaled_tanh"
+    names = ["c1", "s2", "c3", "s4", "c5"] + (["f6"] if model.f6 is not None else [])
     with torch.no_grad():
         states = model.features(images)
-        below = ["input", "c1", "s2", "c3", "s4", "c5"] + (["f6"] if model.f6 is not None else [])
-        curvature = output_curvature(model.output, states[below[-1]].flatten(1), labels, loss)  # d2E/dx2
+    if isinstance(model.output, EuclideanRBF):
+        curvature = output_curvature(model.output, states[names[-1]].flatten(1), labels, loss)  # d2E/dx2
+    else:
+        names.append("output")
+        share = torch.softmax(states["output"], 1)
+        curvature = share * (1 - share)  # of the cross-entropy by each weighted sum, whatever the labels
     h: dict[str, Tensor] = {}
-    for name, name_below in zip(reversed(below[1:]), reversed(below[:-1]), strict=True):
+    for name, name_below in zip(reversed(names), ["input", *names][-2::-1], strict=True):
         layer, x = getattr(model, name), states[name_below]
-        if name == "f6":
+        above = curvature.reshape(states[name].shape)
+        if isinstance(layer, nn.AvgPool2d | nn.MaxPool2d):
+            curvature = _through_pooling(layer, x, above)
+            continue
+        if isinstance(layer, nn.Linear):
             x = x.flatten(1)
+        if name != "output":
+            with torch.no_grad():
+                a = layer(x)
+            above = _slope(activation, a, states[name]).square() * above  # Eq. 27, p. 42: d2E/da2 = f'(a)^2 d2E/dx2
         if isinstance(layer, Subsampling):
             x = x * layer.scale
         squared = {k: p.detach().square().requires_grad_() for k, p in layer.named_parameters()}
         x_squared = x.square().requires_grad_()
-        # Eq. 27, p. 42: d2E/da2 = f'(a)^2 d2E/dx2
-        above = squash_slope(states[name]).square() * curvature.reshape(states[name].shape)
         sums = _weighted_sums(layer, squared, x_squared)
         *of_parameters, curvature = torch.autograd.grad(sums, [*squared.values(), x_squared], above)
         if isinstance(layer, Subsampling):
@@ -96,10 +128,12 @@ def diagonal_with_cross_terms(model: PaperNet, images: Tensor, labels: Tensor, l
     return {name: value / len(images) for name, value in h.items()}
 
 
-def curvature(config: Config, model: PaperNet, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+def curvature(config: Config, model: Network, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
     """h_kk as a configuration asks for it, averaged over the images."""
-    of = diagonal_with_cross_terms if config.optim.cross_terms == "kept" else diagonal_hessian
-    return of(model, images, labels, curvature_criterion(config.loss))
+    if config.optim.cross_terms == "kept":
+        assert isinstance(model, PaperNet)
+        return diagonal_with_cross_terms(model, images, labels, curvature_criterion(config.loss))
+    return diagonal_hessian(model, images, labels, curvature_criterion(config.loss))
 
 
 def step_sizes(h: dict[str, Tensor], eta: float, mu: float) -> dict[str, Tensor]:

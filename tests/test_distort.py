@@ -18,7 +18,7 @@ from paper_lenet.config import Config, DataConfig, DistortConfig, OptimConfig
 from paper_lenet.data import DIRECTORY_VARIABLE, Data, levels, load, normalise
 from paper_lenet.distort import Maps, draw, inverse, warp
 from paper_lenet.engines.grey import grey
-from paper_lenet.engines.plan import Patterns, passes, training_patterns
+from paper_lenet.engines.plan import Patterns, all_patterns, passes
 from paper_lenet.files import csv_text
 
 IDENTITY = inverse(1, 1, 0, 0, 0)
@@ -65,7 +65,7 @@ def test_inverse_maps_undo_forward_maps() -> None:
 def test_identity_is_the_undistorted_image(dtype: type, atol: float) -> None:
     images = random_images(5)
     for side in (28, 32):
-        got = warp(images, np.tile(IDENTITY, (5, 1)), side, dtype)
+        got = warp(images, np.tile(IDENTITY, (5, 1)), side, levels(dtype))
         assert got.dtype == dtype and got.shape == (5, side, side)
         edge = (32 - side) // 2
         expected = normalise(images, dtype)[:, 0, edge : 32 - edge, edge : 32 - edge]
@@ -77,9 +77,9 @@ def test_whole_pixels_shift_exactly(tx: int, ty: int) -> None:
     images = random_images(2)
     images[:, 0, :] = 255
     wide = np.full((2, 132, 132), paper.BACKGROUND)
-    wide[:, 50:82, 50:82] = warp(images, np.tile(IDENTITY, (2, 1)), 32, np.float64)
+    wide[:, 50:82, 50:82] = warp(images, np.tile(IDENTITY, (2, 1)), 32, levels(np.float64))
     expected = wide[:, 50 - ty : 82 - ty, 50 - tx : 82 - tx]
-    got = warp(images, np.tile(inverse(1, 1, 0, tx, ty), (2, 1)), 32, np.float64)
+    got = warp(images, np.tile(inverse(1, 1, 0, tx, ty), (2, 1)), 32, levels(np.float64))
     assert np.array_equal(got, expected)
 
 
@@ -89,7 +89,7 @@ def test_warp_is_bilinear_sampling(side: int, mode: str) -> None:
     maps = wild_maps()
     images = random_images(len(maps))
     edge, middle = (side - 28) // 2, (side - 1) / 2
-    got = warp(images, maps, side, np.float64)
+    got = warp(images, maps, side, levels(np.float64))
     for image, (a, b, c, d, e), ours in zip(images, maps, got, strict=True):
         source = np.pad(levels(np.float64)[image], edge, constant_values=paper.BACKGROUND)
         matrix = np.array([[d, 0], [b, a]])
@@ -173,7 +173,7 @@ def labelled(count: int) -> Data:
 def distorted_job(order: str, count: int) -> tuple[Config, Patterns]:
     optim = OptimConfig(passes=20, order=order)
     config = Config(distort=DistortConfig(variants=9, strength=0.5), optim=optim)
-    return config, training_patterns(config, labelled(count), 5)
+    return config, all_patterns(config, labelled(count), 5)[0]
 
 
 @pytest.mark.parametrize("order", ["constant", "reshuffled"])
@@ -202,10 +202,10 @@ def test_copies_keep_label_and_image() -> None:
 
 
 def test_no_variants_no_maps() -> None:
-    patterns = training_patterns(Config(), labelled(30), 5)
+    patterns = all_patterns(Config(), labelled(30), 5)[0]
     assert len(patterns) == 30 and patterns.maps.shape == (0, 5)
     small = Config(distort=DistortConfig(variants=2), data=DataConfig(train_size=10))
-    assert len(training_patterns(small, labelled(30), 5)) == 30
+    assert len(all_patterns(small, labelled(30), 5)[0]) == 30
 
 
 def test_configuration_file_has_the_ranges_of_the_schema() -> None:

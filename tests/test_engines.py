@@ -19,7 +19,7 @@ from paper_lenet.connections import TABLE_I
 from paper_lenet.data import Data, levels, normalise
 from paper_lenet.engines import NonFiniteError, PassRecord, fused, records, reference, vectors
 from paper_lenet.engines.fused import FusedNet
-from paper_lenet.engines.plan import Patterns
+from paper_lenet.engines.plan import Pass, Patterns
 from paper_lenet.engines.reference import ReferenceNet
 from paper_lenet.losses import criterion, curvature_criterion
 from paper_lenet.models.family import PaperNet
@@ -174,7 +174,7 @@ def test_predictions() -> None:
     patterns = undistorted(images, np.zeros(len(images), np.int64))
     got = FusedNet(model, config).predict(patterns)
     assert got.dtype == np.int64
-    assert np.array_equal(got, ReferenceNet(model, config).predict(patterns))
+    assert np.array_equal(got, ReferenceNet(model, config, 0).predict(patterns))
     with torch.no_grad():
         assert np.array_equal(got[-50:], model(torch.from_numpy(normalise(images[-50:], np.float64))).argmin(1))
     assert len(set(got.tolist())) > 1
@@ -184,11 +184,13 @@ def test_chunks_leave_no_seam() -> None:
     config = configured("float32")
     patterns = undistorted(*made_images(fused.CHUNK + 100))
     nets = [FusedNet(build(config.model, 0), config) for _ in range(2)]
-    eps = dict.fromkeys(nets[0].layout.places, np.float32(1e-4))
+    for net in nets:
+        net.set_memory({name: np.full(where.shape, 1e-4, np.float32) for name, where in net.layout.places.items()})
+    this = Pass(1, 1e-4, np.arange(len(patterns)), np.arange(0))
     order = np.arange(len(patterns))[::-1]
-    loss, done, labelled = nets[0].train(patterns, order, eps)
+    loss, done, labelled = nets[0].train(patterns, order, this, 0)
     assert done == len(patterns) == len(labelled)
-    parts = [nets[1].train(patterns, part, eps) for part in (order[:333], order[333:])]
+    parts = [nets[1].train(patterns, part, this, 0) for part in (order[:333], order[333:])]
     assert np.array_equal(nets[0].p, nets[1].p)
     assert loss == pytest.approx(sum(part[0] for part in parts), rel=1e-12)
     assert np.array_equal(labelled, np.concatenate([part[2] for part in parts]))
@@ -250,8 +252,8 @@ def test_family(name: str) -> None:
         assert difference(net.diagonal_hessian(patterns, np.arange(20)), h) < FLOAT64_BOUND
 
     eps = step_sizes(h, 2e-4, 0.02)
-    steps = {key: value.numpy() for key, value in eps.items()}
-    losses, done, labelled = net.train(patterns, np.arange(60), steps)
+    net.set_memory({key: value.numpy() for key, value in eps.items()})
+    losses, done, labelled = net.train(patterns, np.arange(60), Pass(1, 2e-4, np.arange(60), np.arange(20)), 0)
     by_hand = 0.0
     for n in range(60):
         penalties = model(x[n : n + 1])

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from paper_lenet.config import Config
 from paper_lenet.data import Data
 from paper_lenet.engines import Checkpoint, NonFiniteError, PassRecord
-from paper_lenet.engines.plan import Indices, Pass, Patterns, held_out_patterns, passes, training_patterns
-from paper_lenet.models.family import PaperNet
+from paper_lenet.engines.plan import Indices, Pass, Patterns, all_patterns, passes
+from paper_lenet.sdlm import Network
 
 
-def in_order(model: PaperNet, summation: int) -> PaperNet:
+def in_order(model: Network, summation: int) -> Network:
     """The same network with its units of C5 in the order of that number; 0 leaves it as it is."""
     if summation:
         order = torch.from_numpy(np.random.default_rng(summation).permutation(model.units[0]))
@@ -25,38 +25,46 @@ def in_order(model: PaperNet, summation: int) -> PaperNet:
             for parameter in (model.c5.weight, model.c5.bias):
                 assert parameter is not None
                 parameter.copy_(parameter[order])
-            if model.f6 is None:
-                model.output.centres.copy_(model.output.centres[:, order])
-            else:
-                model.f6.weight.copy_(model.f6.weight[:, order])
+            assert model.f6 is not None
+            model.f6.weight.copy_(model.f6.weight[:, order])
     return model
 
 
 class Net(Protocol):
-    """One network in the form that an engine computes with. pace: updates between two checkpoints."""
+    """One network in the form that an engine computes with, and what trains it.
+
+    pace: patterns between two checkpoints, a multiple of the batch.
+    """
 
     pace: int
 
     def parameters(self) -> dict[str, NDArray[Any]]:
-        """Copies of the parameters, by their names in the model's state_dict."""
+        """Copies of the parameters, by their names in the model's state_dict, and of the running statistics."""
 
     def set_parameters(self, values: dict[str, NDArray[Any]]) -> None:
         """The reverse."""
 
-    def step_sizes(self, patterns: Patterns, this: Pass) -> dict[str, NDArray[Any]]:
-        """eps_k of a pass by parameter (Eq. 21, p. 41), with the curvature measured now."""
+    def memory(self) -> dict[str, NDArray[Any]]:
+        """Copies of what the optimiser keeps from update to update: SDLM its step sizes, others their averages."""
 
-    def train(
-        self, patterns: Patterns, order: Indices, eps: dict[str, NDArray[Any]]
-    ) -> tuple[float, int, NDArray[np.int64]]:
-        """One update for each pattern of the order.
+    def set_memory(self, values: dict[str, NDArray[Any]]) -> None:
+        """The reverse."""
 
-        Returns the sum of the losses; how many updates were done, fewer than the patterns when the loss of the next one
-        is not finite; and the labels given to the patterns, each just before its update.
+    def begin(self, patterns: Patterns, this: Pass) -> None:
+        """Before a pass: SDLM measures the curvature and sets its step sizes (Eq. 21, p. 41)."""
+
+    def rates(self) -> tuple[float, float]:
+        """The smallest and the largest rate: SDLM's of the pass, others' of the latest update."""
+
+    def train(self, patterns: Patterns, order: Indices, this: Pass, done: int) -> tuple[float, int, NDArray[np.int64]]:
+        """Go through the patterns of the order, a batch an update; `done` patterns of the pass came before.
+
+        Returns the sum of the losses; how many patterns were gone through, fewer when the loss of the next batch is not
+        finite; and the labels given to the patterns, each just before the update of its batch.
         """
 
     def predict(self, patterns: Patterns) -> NDArray[np.int64]:
-        """The labels given to the images, undistorted: each the class of the smallest penalty."""
+        """The labels given to the images, undistorted."""
 
 
 def train(net: Net, config: Config, data: Data, seed: int, start: Checkpoint | None = None) -> Iterator[Checkpoint]:
@@ -64,9 +72,10 @@ def train(net: Net, config: Config, data: Data, seed: int, start: Checkpoint | N
 
     Raises NonFiniteError.
     """
-    patterns, held_out = training_patterns(config, data, seed), held_out_patterns(data)
+    patterns, held_out = all_patterns(config, data, seed)
     if start is not None:
         net.set_parameters(start.parameters)
+        net.set_memory(start.memory)
     for this in passes(config, seed, patterns):
         at = Checkpoint(this.pass_, 0, {})
         if start is not None:
@@ -75,29 +84,31 @@ def train(net: Net, config: Config, data: Data, seed: int, start: Checkpoint | N
             if this.pass_ == start.pass_:
                 at = start
         began = time.perf_counter()
-        eps = at.memory or net.step_sizes(patterns, this)
+        if at.update == 0:
+            net.begin(patterns, this)
         done, loss, errors, seconds = at.update, at.loss, at.errors, at.seconds
         while done < len(this.order):
             part = this.order[done : done + net.pace]
-            more, updates, given = net.train(patterns, part, eps)
-            if updates < len(part):
-                raise NonFiniteError(seed, this.pass_, done + updates + 1)
+            more, trained, given = net.train(patterns, part, this, done)
+            if trained < len(part):
+                raise NonFiniteError(seed, this.pass_, (done + trained) // config.optim.batch + 1)
             done, loss = done + len(part), loss + more
             errors += int(np.sum(given != patterns.labels_of(part)))
             if done < len(this.order):
                 seconds += time.perf_counter() - began
-                yield Checkpoint(this.pass_, done, net.parameters(), eps, loss, errors, seconds)
+                yield Checkpoint(this.pass_, done, net.parameters(), net.memory(), loss, errors, seconds)
                 began = time.perf_counter()
         seconds += time.perf_counter() - began
 
         predictions = net.predict(held_out)
         last = this.pass_ == config.optim.passes
+        smallest, largest = net.rates()
         record = PassRecord(
             seed=seed,
             pass_=this.pass_,
-            eta=this.eta,
-            rate_min=min(float(e.min()) for e in eps.values()),
-            rate_max=max(float(e.max()) for e in eps.values()),
+            eta=this.eta if config.optim.name == "sdlm" else largest,
+            rate_min=smallest,
+            rate_max=largest,
             train_loss=loss / done,
             train_errors=errors,
             train_size=done,
@@ -107,4 +118,4 @@ def train(net: Net, config: Config, data: Data, seed: int, start: Checkpoint | N
             state=net.parameters(),
             training_set_errors=int(np.sum(net.predict(patterns) != patterns.labels)) if last else None,
         )
-        yield Checkpoint(this.pass_, done, record.state, record=record)
+        yield Checkpoint(this.pass_, done, record.state, net.memory(), record=record)

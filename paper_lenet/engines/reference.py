@@ -1,4 +1,4 @@
-"""The specification: autograd, one pattern at a time, no tricks. Every other engine is tested against this one."""
+"""The specification: autograd, plain PyTorch, no tricks. Every other engine is tested against this one."""
 
 from __future__ import annotations
 
@@ -14,72 +14,132 @@ from torch import Tensor
 from paper_lenet.config import Config
 from paper_lenet.data import Data
 from paper_lenet.engines import Checkpoint, loop
-from paper_lenet.engines.plan import Indices, Pass, Patterns
+from paper_lenet.engines.plan import Indices, Pass, Patterns, kept_units
 from paper_lenet.losses import criterion
-from paper_lenet.models.family import PaperNet
 from paper_lenet.models.lenet5 import build
-from paper_lenet.sdlm import curvature, step_sizes
+from paper_lenet.models.modern import ModernNet, statistics
+from paper_lenet.optimisers import Optimiser, corrections, rate_of
+from paper_lenet.sdlm import Network, curvature, step_sizes
 
 
-def inputs(patterns: Patterns, chosen: Indices, model: PaperNet) -> Tensor:
+def inputs(patterns: Patterns, chosen: Indices, model: Network) -> Tensor:
     """The network's input (N, 1, side, side) of the chosen patterns (N,)."""
     dtype = str(model.c1.weight.dtype).removeprefix("torch.")
     return torch.from_numpy(patterns.grey(chosen, model.side, dtype))[:, None]
 
 
 class ReferenceNet:
-    """A network of the family, trained by plain autograd. As loop.Net."""
+    """A network trained by plain autograd. As loop.Net."""
 
-    pace = 200
-
-    def __init__(self, model: PaperNet, config: Config) -> None:
-        self.model, self.config = model, config
+    def __init__(self, model: Network, config: Config, seed: int) -> None:
+        self.model, self.config, self.seed = model, config, seed
         self.named = dict(model.named_parameters())
+        self.statistics = statistics(model)
         self.loss_of = criterion(config.loss)
+        self.pace = config.optim.batch * max(1, 200 // config.optim.batch)
+        self.eps: dict[str, Tensor] = {}
+        self.rate = 0.0
+        if config.optim.name != "sdlm":
+            like = [w.detach()[None] for w in self.named.values()]
+            self.optimiser = Optimiser(config.optim, like, [_is_matrix(n, w) for n, w in self.named.items()])
 
     def parameters(self) -> dict[str, NDArray[Any]]:
-        return {name: w.detach().numpy().copy() for name, w in self.named.items()}
+        return {name: w.detach().numpy().copy() for name, w in (self.named | self.statistics).items()}
 
     def set_parameters(self, values: dict[str, NDArray[Any]]) -> None:
         self.model.set_state(values)
 
-    def step_sizes(self, patterns: Patterns, this: Pass) -> dict[str, NDArray[Any]]:
-        sample = this.hessian_sample
-        labels = torch.from_numpy(patterns.labels_of(sample))
-        h = curvature(self.config, self.model, inputs(patterns, sample, self.model), labels)
-        return {name: e.numpy() for name, e in step_sizes(h, this.eta, self.config.optim.mu).items()}
+    def memory(self) -> dict[str, NDArray[Any]]:
+        if self.config.optim.name == "sdlm":
+            return {name: e.numpy() for name, e in self.eps.items()}
+        kept = self.optimiser.memory.items()
+        return {f"{k}/{n}": w[0].numpy().copy() for k, ws in kept for n, w in zip(self.named, ws, strict=True)}
 
-    def train(
-        self, patterns: Patterns, order: Indices, eps: dict[str, NDArray[Any]]
-    ) -> tuple[float, int, NDArray[np.int64]]:
-        steps = {name: torch.from_numpy(e) for name, e in eps.items()}
+    def set_memory(self, values: dict[str, NDArray[Any]]) -> None:
+        if self.config.optim.name == "sdlm":
+            self.eps = {name: torch.from_numpy(e) for name, e in values.items()}
+        else:
+            for kind, tensors in self.optimiser.memory.items():
+                for name, w in zip(self.named, tensors, strict=True):
+                    w[0] = torch.from_numpy(values[f"{kind}/{name}"])
+
+    def begin(self, patterns: Patterns, this: Pass) -> None:
+        if self.config.optim.name == "sdlm":
+            sample = this.hessian_sample
+            labels = torch.from_numpy(patterns.labels_of(sample))
+            self.model.eval()
+            h = curvature(self.config, self.model, inputs(patterns, sample, self.model), labels)
+            self.eps = step_sizes(h, this.eta, self.config.optim.mu)
+
+    def rates(self) -> tuple[float, float]:
+        if self.config.optim.name == "sdlm":
+            return min(float(e.min()) for e in self.eps.values()), max(float(e.max()) for e in self.eps.values())
+        return self.rate, self.rate
+
+    def train(self, patterns: Patterns, order: Indices, this: Pass, done: int) -> tuple[float, int, NDArray[np.int64]]:
+        batch = self.config.optim.batch
         given = np.empty(len(order), np.int64)
         losses = 0.0
-        for update, k in enumerate(order[:, None]):
-            penalties = self.model(inputs(patterns, k, self.model))
-            loss = self.loss_of(penalties, torch.from_numpy(patterns.labels_of(k)))
+        self.model.train()
+        for start in range(0, len(order), batch):
+            k = order[start : start + batch]
+            output = self._output(inputs(patterns, k, self.model), this.pass_, done + start)
+            loss = self.loss_of(output, torch.from_numpy(patterns.labels_of(k)))
             if not math.isfinite(loss.item()):
-                return losses, update, given
-            losses += loss.item()
-            given[update] = penalties.argmin(1).item()
+                return losses, start, given
+            losses += loss.item() * len(k)
+            given[start : start + batch] = winners(output, self.model).numpy()
             gradients = torch.autograd.grad(loss, list(self.named.values()))
             with torch.no_grad():
-                for (name, w), gradient in zip(self.named.items(), gradients, strict=True):
-                    w.sub_(steps[name] * gradient)  # Eq. 18, p. 41
+                self._update(gradients, this, done + start, len(this.order))
         return losses, len(order), given
+
+    def _output(self, x: Tensor, pass_: int, position: int) -> Tensor:
+        """The output while training, for patterns from that position of the pass on."""
+        rate = self.config.model.dropout
+        if not rate or not isinstance(self.model, ModernNet):
+            output: Tensor = self.model(x)
+            return output
+        kept = kept_units(self.seed, pass_, position, len(x), sum(self.model.units), rate)
+        masks = (torch.from_numpy(kept).to(x.dtype) / (1 - rate)).split(list(self.model.units), 1)
+        masked: Tensor = self.model(x, dict(zip(("c5", "f6"), masks, strict=True)))
+        return masked
+
+    def _update(self, gradients: tuple[Tensor, ...], this: Pass, position: int, length: int) -> None:
+        if self.config.optim.name == "sdlm":
+            for (name, w), gradient in zip(self.named.items(), gradients, strict=True):
+                w.sub_(self.eps[name] * gradient)  # Eq. 18, p. 41
+            return
+        optim = self.config.optim
+        a_pass = -(-length // optim.batch)
+        update = (this.pass_ - 1) * a_pass + position // optim.batch
+        self.rate = rate_of(optim, update, optim.passes * a_pass, this.pass_)
+        parameters = [w.detach()[None] for w in self.named.values()]
+        self.optimiser.step(parameters, [g[None] for g in gradients], self.rate, *corrections(update))
 
     @torch.no_grad()
     def predict(self, patterns: Patterns, batch: int = 500) -> Indices:
+        self.model.eval()
         parts = np.split(np.arange(len(patterns.images)), range(batch, len(patterns.images), batch))
         given: list[Indices] = [
-            self.model(inputs(patterns, part, self.model)).argmin(1).numpy() for part in parts if len(part)
+            winners(self.model(inputs(patterns, part, self.model)), self.model).numpy() for part in parts if len(part)
         ]
         return np.concatenate([np.empty(0, np.int64), *given])
 
 
+def winners(output: Tensor, model: Network) -> Tensor:
+    """The labels (N,) of outputs (N, classes): the smallest penalty, or the largest sum of a linear output."""
+    linear = isinstance(model, ModernNet) and model.choices.output == "linear"
+    return output.argmax(1) if linear else output.argmin(1)
+
+
+def _is_matrix(name: str, parameter: Tensor) -> bool:
+    """Whether Muon has a parameter: kernels and matrices of the hidden layers, not those of a table or the output."""
+    return parameter.dim() in (2, 4) and not name.startswith(("output", "c1"))
+
+
 def train(config: Config, data: Data, seed: int, start: Checkpoint | None = None) -> Iterator[Checkpoint]:
     """Train one network, as loop.train."""
-    model = loop.in_order(build(config.model, seed), config.engine.summation).to(
-        getattr(torch, config.engine.precision)
-    )
-    return loop.train(ReferenceNet(model, config), config, data, seed, start)
+    model = loop.in_order(build(config.model, seed), config.engine.summation)
+    net = ReferenceNet(model.to(getattr(torch, config.engine.precision)), config, seed)
+    return loop.train(net, config, data, seed, start)

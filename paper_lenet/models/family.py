@@ -17,6 +17,50 @@ from paper_lenet.layers import EuclideanRBF, Subsampling, TableConv2d, squash
 KERNEL = 5
 
 
+@torch.no_grad()
+def reset(net: nn.Module, init: InitConfig, generator: torch.Generator | None) -> None:
+    """Draw the initial parameters, layer by layer, weights before biases (Appendix A, p. 41, or the scheme's)."""
+    for layer in net.children():
+        if isinstance(layer, Subsampling):
+            of_unit, fan_out = torch.tensor(4.0), 1.0
+            weight: Tensor = layer.coefficient
+            fan_in = of_unit
+        elif isinstance(layer, TableConv2d):
+            weight, of_unit = layer.weight, KERNEL**2 * layer.table.sum(0).float()
+            fan_in, fan_out = of_unit[layer.out_of][:, None, None], KERNEL**2 * float(layer.table.sum(1).float().mean())
+        elif isinstance(layer, nn.Conv2d | nn.Linear):
+            weight, of_unit = layer.weight, torch.tensor(float(layer.weight[0].numel()))
+            fan_in, fan_out = of_unit, float(layer.weight[:, 0].numel())
+        else:
+            continue
+        bias = layer.bias
+        assert bias is not None
+
+        def uniform(parameter: Tensor, bound: Tensor) -> None:
+            parameter.copy_((2 * torch.rand(parameter.shape, generator=generator) - 1) * bound)
+
+        if init.scheme == "paper":
+            if isinstance(layer, Subsampling) and init.coefficient == "fixed":  # D3
+                weight.fill_(init.coefficient_value)
+            else:
+                uniform(weight, init.gain / fan_in**init.exponent)  # D1
+            if init.bias == "random":  # D2
+                uniform(bias, init.gain / of_unit**init.exponent)
+            else:
+                bias.zero_()
+            continue
+        bias.zero_()
+        if isinstance(layer, Subsampling):
+            weight.fill_(0.25 / layer.scale)
+        elif init.scheme == "kaiming":
+            weight.copy_(torch.randn(weight.shape, generator=generator) * (2 / fan_in).sqrt())
+        elif init.scheme == "xavier":
+            uniform(weight, (6 / (fan_in + fan_out)).sqrt())
+        else:
+            uniform(weight, fan_in.rsqrt())
+            uniform(bias, of_unit.rsqrt())
+
+
 class PaperNet(nn.Module):
     """A convolutional network of the paper.
 
@@ -51,37 +95,7 @@ class PaperNet(nn.Module):
         self.c5 = nn.Conv2d(table.shape[1], units[0], after_s4)
         self.f6 = nn.Linear(units[0], units[1]) if len(units) == 2 else None
         self.output = EuclideanRBF(centres, rbf_factor)
-        self.reset(init or InitConfig(), generator)
-
-    @torch.no_grad()
-    def reset(self, init: InitConfig, generator: torch.Generator | None) -> None:
-        """Draw the initial parameters, layer by layer, weights before biases (Appendix A, p. 41)."""
-
-        def uniform(parameter: Tensor, fan_in: Tensor) -> None:
-            bound = init.gain / fan_in**init.exponent  # D1
-            parameter.copy_((2 * torch.rand(parameter.shape, generator=generator) - 1) * bound)
-
-        for name, layer in self.named_children():
-            if name == "output":
-                continue
-            bias, weight = layer.bias, layer.coefficient if isinstance(layer, Subsampling) else layer.weight
-            assert isinstance(bias, Tensor) and isinstance(weight, Tensor)
-            if isinstance(layer, Subsampling):
-                fan_in = torch.tensor(4.0)
-                if init.coefficient == "random":  # D3
-                    uniform(weight, fan_in)
-                else:
-                    weight.fill_(init.coefficient_value)
-            elif isinstance(layer, TableConv2d):
-                fan_in = KERNEL**2 * layer.table.sum(0).float()  # of each map of C3
-                uniform(weight, fan_in[layer.out_of][:, None, None])
-            else:
-                fan_in = torch.tensor(float(weight[0].numel()))
-                uniform(weight, fan_in)
-            if init.bias == "random":  # D2
-                uniform(bias, fan_in)
-            else:
-                bias.zero_()
+        reset(self, init or InitConfig(), generator)
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
         """The state of every layer by name: input, c1, s2, c3, s4, c5, f6 (where there is one) and output.

@@ -7,6 +7,7 @@ import torch
 from paper_lenet import bitmaps, connections, paper
 from paper_lenet.config import InitConfig, ModelConfig
 from paper_lenet.models.family import PaperNet
+from paper_lenet.models.modern import ModernNet
 from paper_lenet.rng import generator as purpose_generator
 
 
@@ -38,7 +39,9 @@ class LeNet5(PaperNet):
         assert self.connections() == paper.CONNECTIONS
 
 
-def build(config: ModelConfig, seed: int) -> PaperNet:
+def build(config: ModelConfig, seed: int) -> PaperNet | ModernNet:
     """The configured network with the initial weights of a seed, in float32 on the CPU."""
-    drawn = int(purpose_generator(seed, "weights").integers(2**63))
-    return LeNet5(config.init, torch.Generator().manual_seed(drawn), config.pooling, config.rbf_factor)
+    generator = torch.Generator().manual_seed(int(purpose_generator(seed, "weights").integers(2**63)))
+    if config.is_modern():
+        return ModernNet(config, generator)
+    return LeNet5(config.init, generator, config.pooling, config.rbf_factor)
