@@ -48,7 +48,7 @@ class Shape:
     """The sizes of a network of the family, all a compiled program depends on.
 
     side: of the input.  maps, maps3: of C1 and C3.  units: of C5 and, if there is one, of F6.  classes.
-    activation, pooling, output: as in ModelConfig.
+    full: whether every map of S2 feeds every map of C3.  activation, pooling, output: as in ModelConfig.
     """
 
     side: int
@@ -56,6 +56,7 @@ class Shape:
     maps3: int
     units: tuple[int, ...]
     classes: int
+    full: bool
     activation: str
     pooling: str
     output: str
@@ -75,8 +76,8 @@ class Shape:
         linear = isinstance(model.output, nn.Linear)
         classes = model.output.out_features if isinstance(model.output, nn.Linear) else len(model.output.centres)
         maps, maps3 = model.c3.table.shape
-        return cls(model.side, maps, maps3, model.units, classes, choices.activation, pooling,
-                   "linear" if linear else "rbf")  # fmt: skip
+        return cls(model.side, maps, maps3, model.units, classes, bool(model.c3.table.all()), choices.activation,
+                   pooling, "linear" if linear else "rbf")  # fmt: skip
 
     @property
     def stride(self) -> int:
@@ -182,7 +183,7 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...]) -
     rows1, rows2, rows3 = shape.rows1, shape.rows1 // 2, shape.rows3
     rows4, has_f6, linear = rows3 // 2, len(shape.units) == 2, shape.output == "linear"
     activation, pooling, none = k.ACTIVATIONS.index(shape.activation), k.POOLINGS.index(shape.pooling), k.NONE
-    curved = purpose in (CURVATURE, SQUARES)
+    full, curved = shape.full, purpose in (CURVATURE, SQUARES)
     image = shape.side * stride
     units5, units_last = shape.units[0], shape.units[-1]
     below5, below6, below_output = shape.below[0], shape.below[1], shape.below[-1]
@@ -300,8 +301,11 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...]) -
                 k.through_activation(ws, x5, d5, units5, activation, mode)
             k.full_backward(p, e, c5w, c5b, ws, x4, d5, dx4, below5, units5, mode)
             k.s4_backward(p, e, s4c, s4b, ws, x3, x4, dx4, rows4, lanes3, pooling, activation, mode)
-            k.c3_planes(ws, x3, planes, rows3, lanes3)
-            k.c3_input_backward(p, c3w, ws, planes, dx2, first, fed, rows3, maps, lanes3, mode)
+            if full:
+                k.c3_input_backward_full(p, c3w, ws, x3, dx2, rows3, maps, lanes3, mode)
+            else:
+                k.c3_planes(ws, x3, planes, rows3, lanes3)
+                k.c3_input_backward(p, c3w, ws, planes, dx2, first, fed, rows3, maps, lanes3, mode)
             k.c3_weight_step(p, e, c3w, c3b, ws, x2, x3, rows3, maps, lanes3, mode)
             k.s2_backward(p, e, s2c, s2b, c1b, ws, x1, x2, dx2, rows2, maps, pooling, activation, mode)
             k.c1_weight_step(images, n * image, p, e, c1w, ws, x1, rows1, stride, maps, mode)

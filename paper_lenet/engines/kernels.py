@@ -379,6 +379,30 @@ def c3_input_backward(
 
 
 @kernel
+def c3_input_backward_full(
+    w: Writer, p: Any, weight: int, ws: Any, d: int, dx: int, rows: int, maps_in: int, lanes: int, mode: int
+) -> None:
+    """The same where every map feeds every map: vectors of all maps of C3, which need neither planes nor padding."""
+    rows_in = rows + TAPS - 1
+    with w.loop(maps_in) as i, w.loop(rows_in) as r:
+        sums = [w.variable() for _ in range(rows_in)]
+        # the rows of C3 that row r of S2 reaches: r - ky for ky from `start` to `end` - 1
+        start, end = w.larger(w.index(r, 1 - rows), 0), w.smaller(w.index(r, 1), TAPS)
+        with w.loop(w.b.sub(end, start)) as k:
+            ky = w.index(start, k)
+            row = w.b.sub(r, ky)
+            for v in range(0, lanes, LANES):
+                above = [w.load(ws, d + c * lanes + v, (row, rows * lanes)) for c in range(rows)]
+                for kx in range(TAPS):
+                    u = w.load(p, weight + kx * lanes + v, (i, TAPS * TAPS * lanes), (ky, TAPS * lanes))
+                    if mode == CURVATURE:
+                        u = w.square(u)
+                    for c in range(rows):
+                        w.add_product(sums[c + kx], u, above[c])
+        w.store(w.totals([w.get(total) for total in sums]), ws, dx, (i, rows_in * LANES), (r, LANES))
+
+
+@kernel
 def c3_weight_step(
     w: Writer, p: Any, e: Any, weight: int, bias: int, ws: Any, x: int, d: int, rows: int, maps_in: int, lanes: int,
     mode: int,

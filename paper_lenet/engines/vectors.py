@@ -56,6 +56,12 @@ class Writer:
             total = value if total is None else self.b.add(total, value)
         return INT(fixed) if total is None else self.b.add(total, INT(fixed))
 
+    def larger(self, x: ir.Value, y: int) -> ir.Value:
+        return self.b.select(self.b.icmp_signed(">", x, INT(y)), x, INT(y))
+
+    def smaller(self, x: ir.Value, y: int) -> ir.Value:
+        return self.b.select(self.b.icmp_signed("<", x, INT(y)), x, INT(y))
+
     def at(self, array: ir.Value, *terms: Any) -> ir.Value:
         """Address of array[sum of terms]."""
         return self.b.gep(array, [self.index(*terms)], source_etype=self.element)
@@ -140,6 +146,20 @@ class Writer:
             width //= 2
             x = self.add(x, self.shuffle(x, x, [(k + width) % LANES for k in range(LANES)]))
         return self.b.extract_element(x, ir.IntType(32)(0))
+
+    def totals(self, vectors: list[ir.Value]) -> ir.Value:
+        """The sums of up to LANES vectors, one a lane, and 0 in the lanes that are left."""
+        vectors = vectors + [self.number(0.0)] * (LANES - len(vectors))
+        width = LANES
+        while width > 1:
+            # two vectors into one: of every `width` lanes of each the two halves are added
+            half = width // 2
+            low = [k if k % width < half else k - half + LANES for k in range(LANES)]
+            high = [lane + half for lane in low]
+            pairs = zip(vectors[: len(vectors) // 2], vectors[len(vectors) // 2 :], strict=True)
+            vectors = [self.add(self.shuffle(x, y, low), self.shuffle(x, y, high)) for x, y in pairs]
+            width = half
+        return vectors[0]
 
     def squash(self, a: ir.Value, amplitude: float, slope: float) -> ir.Value:
         """amplitude * tanh(slope * a): within 6e-7 of it, relative, for float, the C library's tanh for double."""
