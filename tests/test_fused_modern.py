@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from paper_lenet.config import Config, EngineConfig, LossConfig, ModelConfig, OptimConfig
+from paper_lenet.data import Data
+from paper_lenet.engines import fused, records, reference
 from paper_lenet.engines.fused import FusedNet
 from paper_lenet.engines.plan import Indices, Pass, Patterns
 from paper_lenet.losses import eq9
@@ -30,8 +31,8 @@ ADAM = {"name": "adam", "rate": 2e-3, "schedule": "constant"}
 CASES: dict[str, tuple[dict[str, Any], LossConfig, dict[str, Any]]] = {
     "modern, momentum": (MODERN, SMOOTHED, MOMENTUM | {"schedule": "cosine"}),
     "modern, adam": (MODERN, LossConfig("cross_entropy"), ADAM),
-    "modern, table of the paper, nesterov": (
-        MODERN | {"table": "paper"}, LossConfig("cross_entropy"), MOMENTUM | {"nesterov": True, "schedule": "constant"}
+    "modern, nesterov": (
+        MODERN, LossConfig("cross_entropy"), MOMENTUM | {"nesterov": True, "schedule": "constant"}
     ),
     "side 28, adamw": (
         {"activation": "tanh", "pooling": "avg_pool", "table": "random", "output": "linear", "geometry": "unpadded"},
@@ -52,11 +53,13 @@ def configured(
     )  # fmt: skip
 
 
-def made_patterns(count: int = 30, values: NDArray[np.float64] | None = None) -> Patterns:
+def made_patterns(count: int = 30) -> Patterns:
+    """A coarse pattern for each class under much noise."""
     draw = np.random.default_rng(3)
-    images = draw.integers(0, 256, (count, 28, 28), dtype=np.uint8)
-    values = np.linspace(-0.4, 2.8, 256) if values is None else values
-    return Patterns(images, draw.integers(0, 10, count), np.zeros((0, 5)), values)
+    labels = draw.integers(0, 10, count)
+    coarse = np.kron(draw.integers(0, 256, (10, 7, 7))[labels], np.ones((1, 4, 4)))
+    images = (coarse + draw.normal(0, 80, coarse.shape)).clip(0, 255).astype(np.uint8)
+    return Patterns(images, labels, np.zeros((0, 5)), np.linspace(-0.4, 2.8, 256))
 
 
 def passes(count: int = 30) -> list[Pass]:
@@ -230,17 +233,36 @@ def test_sdlm(batch: int) -> None:
     assert difference(net.parameters(), dict(model.named_parameters())) < FLOAT64_BOUND
 
 
-def test_gradients_are_those_of_the_steps_of_1998() -> None:
+def test_gradients_are_those_of_the_steps() -> None:
     """One pattern at a time, to the bit: the program that adds gradients up against the one that steps."""
-    config = configured({}, LossConfig(), {}, "float32", batch=1)
-    patterns, this = made_patterns(values=np.linspace(-0.1, 1.175, 256)), passes()[0]
+    config = configured(MODERN, SMOOTHED, {}, batch=1)
+    patterns, this = made_patterns(), passes()[0]
     stepped, added = (FusedNet(build(config.model, 0), config) for _ in range(2))
     for net in (stepped, added):
-        net.begin(patterns, this)
-    first = stepped.train(patterns, this.order, this, 0)
-    losses = [added._by_batches(patterns, this.order[n : n + 1], this, n)[0] for n in range(30)]
-    assert np.array_equal(stepped.p, added.p)
-    assert first[0] == pytest.approx(sum(losses), rel=1e-12)
+        net.set_memory({name: np.full(w.shape, 1e-3) for name, w in net.parameters().items()})
+    before = stepped.parameters()
+    losses, done, given = stepped.train(patterns, this.order, this, 0)
+    right, _, same = added._by_batches(patterns, this.order, this, 0)
+    assert done == 30 and losses == pytest.approx(right, rel=1e-12) and np.array_equal(given, same)
+    for name, w in stepped.parameters().items():
+        assert np.array_equal(w, added.parameters()[name]) and not np.array_equal(w, before[name])
+
+
+def test_training_as_the_reference_does() -> None:
+    """Both engines from the configuration on, with held-out images of their own mean and deviation."""
+    config = configured(MODERN, SMOOTHED, ADAM | {"rate": 5e-3})
+    config.data.input, config.distort.variants = "standard_each", 1
+    images = made_patterns(50)
+    data = Data("mnist", "test", images.images[:30], images.labels[:30], images.images[30:], images.labels[30:])
+    runs = [list(records(engine.train(config, data, 4, None))) for engine in (fused, reference)]
+    assert len(runs[0]) == 2
+    for got, right in zip(*runs, strict=True):
+        assert difference(got.state, {name: torch.from_numpy(w) for name, w in right.state.items()}) < FLOAT64_BOUND
+        assert np.array_equal(got.predictions, right.predictions)
+        assert (got.rate_min, got.train_errors, got.training_set_errors) == (
+            right.rate_min, right.train_errors, right.training_set_errors
+        )  # fmt: skip
+    assert len(set(runs[0][-1].predictions.tolist())) > 1
 
 
 def test_going_on_from_parameters_and_memory() -> None:

@@ -249,7 +249,7 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...]) -
                         ws[g + i] *= 1.0 - ws[g + i]
                     else:
                         ws[g + i] -= smoothing / classes + (1.0 - smoothing if i == label else 0.0)
-                k.full_backward(p, e, ow, ob, ws, x_last, g, d_last, below_output, classes, mode)
+                k.full_backward(p, e, ow, ob, ws, x_last, g, d_last, below_output, classes, none, mode)
             else:
                 k.rbf_forward(centres, ws, x_last, y, below_output, classes)
                 least = 0
@@ -297,9 +297,9 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...]) -
 
             k.through_activation(ws, x_last, d_last, units_last, activation, mode)
             if has_f6:
-                k.full_backward(p, e, f6w, f6b, ws, x5, d6, d5, below6, units_last, mode)
+                k.full_backward(p, e, f6w, f6b, ws, x5, d6, d5, below6, units_last, activation, mode)
                 k.through_activation(ws, x5, d5, units5, activation, mode)
-            k.full_backward(p, e, c5w, c5b, ws, x4, d5, dx4, below5, units5, mode)
+            k.full_backward(p, e, c5w, c5b, ws, x4, d5, dx4, below5, units5, activation, mode)
             k.s4_backward(p, e, s4c, s4b, ws, x3, x4, dx4, rows4, lanes3, pooling, activation, mode)
             if full:
                 k.c3_input_backward_full(p, c3w, ws, x3, dx2, rows3, maps, lanes3, mode)

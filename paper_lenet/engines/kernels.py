@@ -18,6 +18,7 @@ the others have neither, so that S2 and S4 hold averages or maxima.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 from llvmlite import ir
@@ -262,24 +263,16 @@ def through_activation(w: Writer, ws: Any, x: int, d: int, units: int, activatio
 
 @kernel
 def full_backward(
-    w: Writer,
-    p: Any,
-    e: Any,
-    weight: int,
-    bias: int,
-    ws: Any,
-    x: int,
-    d: int,
-    dx: int,
-    below: int,
-    units: int,
-    mode: int,
-) -> None:
+    w: Writer, p: Any, e: Any, weight: int, bias: int, ws: Any, x: int, d: int, dx: int, below: int, units: int,
+    activation: int, mode: int,
+) -> None:  # fmt: skip
     """The gradient to the inputs, by the weights as they were, and the step of the weights, in one sweep."""
     for first in range(0, below, REGISTERS * LANES):
         block = range(first, min(below, first + REGISTERS * LANES), LANES)
         sums = {v: w.variable() for v in block}
-        with w.loop(units) as o:
+        # with ReLU about half of the units have nothing to pass on
+        passing = w.unless_zero if activation == RELU else nullcontext
+        with w.loop(units) as o, passing(w.scalar(ws, d, o)):
             above = w.broadcast(ws, d, o)
             for v in block:
                 place = (weight + v, (o, below))

@@ -189,6 +189,12 @@ class Writer:
         with cgutils.for_range(self.b, INT(count) if isinstance(count, int) else count) as counter:
             yield counter.index
 
+    @contextmanager
+    def unless_zero(self, value: ir.Value) -> Iterator[None]:
+        """What is written inside is done unless a number is 0."""
+        with self.b.if_then(self.b.fcmp_unordered("!=", value, self.element(0.0))):
+            yield
+
 
 def kernel(write: Callable[..., None]) -> Any:
     """Make a function that writes instructions callable from compiled code.
