@@ -49,7 +49,7 @@ EXPERIMENTS = sorted(
 )
 # A moment, whatever else is asked for.
 TINY = (
-    *("data=digits", "data.train_size=10", "data.validation=0"),
+    *("data=digits", "data.train_size=10", "data.skip=0", "data.validation=0"),
     *("engine=reference", "optim.passes=1", "optim.hessian_samples=3"),
 )
 
@@ -100,18 +100,33 @@ def test_composed_default_is_the_schema_s(entry: ModuleType) -> None:
     assert composed(entry) == Config()
 
 
+<<<<<<< HEAD
+# What minibatches go with.
+MINIBATCH: dict[str, Any] = {"batch": 64, "schedule": "onecycle", "order": "reshuffled"}
+ALSO: dict[str, dict[str, Any]] = {
+    "sgd": {**MINIBATCH, "rate": 0.05, "weight_decay": 5e-4},
+    "adam": MINIBATCH,
+    "adamw": {**MINIBATCH, "weight_decay": 0.01},
+    "muon": {**MINIBATCH, "weight_decay": 0.01},
+}
+CHOICES = [
+    (p.parent.name, p.stem) for p in sorted(CONF.glob("*/*.yaml")) if p.parent.name not in ("experiment", "change")
+]
+=======
 GROUPS = ("data", "distort", "engine", "loss", "model", "optim")
 CHOICES = [(p.parent.name, p.stem) for p in sorted(CONF.glob("*/*.yaml")) if p.parent.name in GROUPS]
+>>>>>>> origin/next
 
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
 def test_choice_differs_from_the_schema_by_its_name_alone(entry: ModuleType, group: str, choice: str) -> None:
     """Their values stand in two places: a default that is changed in one only would never be used."""
-    got, default = getattr(composed(entry, f"{group}={choice}"), group), getattr(Config(), group)
+    partners = {"cross_entropy": ["model.output=linear"], "muon": ["engine=batched"]}.get(choice, [])
+    got, default = getattr(composed(entry, f"{group}={choice}", *partners), group), getattr(Config(), group)
     if group == "distort":
         default = dataclasses.replace(default, variants={"none": 0, "paper": 9}[choice])
-    elif group != "optim":
-        default = dataclasses.replace(default, name=choice)
+    else:
+        default = dataclasses.replace(default, name=choice, **ALSO.get(choice, {}))
     assert got == default
 
 
