@@ -100,7 +100,6 @@ def test_composed_default_is_the_schema_s(entry: ModuleType) -> None:
     assert composed(entry) == Config()
 
 
-<<<<<<< HEAD
 # What minibatches go with.
 MINIBATCH: dict[str, Any] = {"batch": 64, "schedule": "onecycle", "order": "reshuffled"}
 ALSO: dict[str, dict[str, Any]] = {
@@ -109,13 +108,8 @@ ALSO: dict[str, dict[str, Any]] = {
     "adamw": {**MINIBATCH, "weight_decay": 0.01},
     "muon": {**MINIBATCH, "weight_decay": 0.01},
 }
-CHOICES = [
-    (p.parent.name, p.stem) for p in sorted(CONF.glob("*/*.yaml")) if p.parent.name not in ("experiment", "change")
-]
-=======
 GROUPS = ("data", "distort", "engine", "loss", "model", "optim")
 CHOICES = [(p.parent.name, p.stem) for p in sorted(CONF.glob("*/*.yaml")) if p.parent.name in GROUPS]
->>>>>>> origin/next
 
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
