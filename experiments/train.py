@@ -37,6 +37,7 @@ FAILURES = (HydraException, OmegaConfBaseException, ConfigError, DataError, Reco
 log = logging.getLogger("paper_lenet")
 # EX_TEMPFAIL of sysexits.h: interrupted, and the same command goes on.
 INTERRUPTED = 75
+composed_jobs: list[str] = []
 failed_jobs: list[str] = []
 interrupted: list[str] = []
 
@@ -110,26 +111,37 @@ def check_ends(jobs: list[tuple[Config, str]]) -> None:
 def train(composed: DictConfig) -> None:
     if interrupted:
         return
+    job_of = " ".join(HydraConfig.get().overrides.task)
+    composed_jobs.append(job_of)
     try:
         config = to_config(composed)
         log.info(f"{config.name}: seeds {config.seeds}, runs go to {job_folder(config)}")
         job.run(config)
     except job.Interrupted as error:
-        interrupted.append(one_line(error))
+        interrupted.append(f"{one_line(error)}; {how_to_go_on(config)}")
     except FAILURES as error:
         # kept until all jobs are over: raised here it would end the whole sweep
-        job_of = " ".join(HydraConfig.get().overrides.task)
         failed_jobs.append(f"{one_line(error)} (in {job_of})" if job_of else one_line(error))
 
 
+def how_to_go_on(config: Config) -> str:
+    """What to do after an interruption: a command that starts anew would do so again."""
+    anew = [key for key, is_so in (("force=true", config.force), ("resume=false", not config.resume)) if is_so]
+    without = f" without {' and '.join(anew)}" if anew else ""
+    return f"the same command{without} goes on from here"
+
+
 def one_line(error: BaseException) -> str:
-    """The first line of an error and, where it has another cause, of that."""
+    """The first line of an error and, where it has another cause, of that; OmegaConf's with the key it is about."""
     root = error
     while root.__cause__ is not None:
         root = root.__cause__
     lines = [str(e).strip().splitlines()[0] for e in (error, root) if str(e).strip()] or [type(error).__name__]
     if isinstance(error, OverrideParseException):
         lines.insert(0, error.override)
+    key = getattr(root, "full_key", None)  # stands in a later line of its message
+    if key and not any(key in line for line in lines):
+        lines.insert(0, key)
     return ": ".join(dict.fromkeys(lines))
 
 
@@ -147,12 +159,16 @@ def main() -> int:
             check_ends(jobs)
     except (*FAILURES, OSError) as error:  # OSError: Hydra makes the output folder itself
         failed_jobs.append(one_line(error))
+    except ValueError as error:  # Hydra's own, where the choice of a group is no name, as in loss=null
+        if composed_jobs:
+            raise
+        failed_jobs.append(f"{one_line(error)} (in {' '.join(arguments)})")
     except KeyboardInterrupt:
-        interrupted.append("stopped at once")
+        interrupted.append("stopped at once; the same command goes on from here")
     for line in failed_jobs:
         print(f"error: {line}", file=sys.stderr)
     for line in interrupted:
-        print(f"interrupted: {line}; the same command goes on from here", file=sys.stderr)
+        print(f"interrupted: {line}", file=sys.stderr)
     return INTERRUPTED if interrupted else 1 if failed_jobs else 0
 
 

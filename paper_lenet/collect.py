@@ -10,8 +10,17 @@ from typing import Any, cast
 from omegaconf import OmegaConf
 
 from paper_lenet.config import NOT_METHOD, Config
-from paper_lenet.files import RecordError, csv_text, held, json_text, read_sealed, sha256, write_atomic
-from paper_lenet.records import ERROR_COLUMNS, PASS_COLUMNS
+from paper_lenet.files import (
+    RecordError,
+    csv_text,
+    held,
+    json_text,
+    read_sealed,
+    remove_leftovers,
+    sha256,
+    write_atomic,
+)
+from paper_lenet.records import ERROR_COLUMNS, PASS_COLUMNS, read_job
 
 # Those of metrics.json, and their order in results/runs.
 RUN_COLUMNS = (
@@ -103,13 +112,17 @@ def collect(
         files.update(_results(name, [run for run in runs if run.metrics["dataset"] == dataset], results))
     with held(results):
         for path, text in files.items():
+            remove_leftovers(path.parent)
             write_atomic(path, text)
     return list(files), unfinished
 
 
 def _runs_of(job: Path, unfinished: list[str]) -> list[_Run]:
     """The finished runs of one configuration by seed; the folders of other expected ones go to `unfinished`."""
-    expected = _read_json(job / "job.json").get("seeds", [])
+    try:
+        expected = read_job(job)
+    except RecordError as error:
+        raise CollectError(str(error)) from error
     folders = sorted(job.glob("seed-*"))
     ended = [path for path in folders if (path / "metrics.json").exists()]
     places = sorted({*folders, *(job / f"seed-{seed}" for seed in expected)} - {*ended})
@@ -170,13 +183,16 @@ def _read_metrics(folder: Path) -> Row:
         metrics = read_sealed(folder / "metrics.json")
     except RecordError as error:
         raise CollectError(str(error)) from error
-    for name in ("config.yaml", "environment.json", "errors.csv", "passes.csv"):
+    digests = metrics.get("files")
+    if not isinstance(digests, dict):
+        raise CollectError(f"{folder}: metrics.json has no digests of the other files")
+    for name in sorted({"config.yaml", "environment.json", "errors.csv", "passes.csv", *digests}):
         path = folder / name
         try:
             digest = sha256(path.read_bytes())
         except OSError as error:
             raise CollectError(f"{path}: cannot be read: {_line(error)}") from error
-        if metrics.get("files", {}).get(name) != digest:
+        if digests.get(name) != digest:
             raise CollectError(f"{path}: changed since its run ended: metrics.json has another digest of it")
     return metrics
 

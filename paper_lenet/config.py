@@ -30,8 +30,13 @@ def _one_of(key: str, value: str, choices: tuple[str, ...]) -> None:
     _require(value in choices, key, value, "one of " + ", ".join(choices))
 
 
+def _is_number(value: object) -> bool:
+    """An element of a list may be anything, and so may a list, where it comes from an interpolation."""
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
 def _positive(key: str, value: float) -> None:
-    _require(math.isfinite(value) and value > 0, key, value, "a positive number")
+    _require(_is_number(value) and value > 0, key, value, "a positive number")
 
 
 def _optional_count(key: str, value: int | None) -> None:
@@ -95,12 +100,14 @@ class DistortConfig:
         _require(0 <= self.variants <= 100, "distort.variants", self.variants, "from 0 to 100")
         _require(0 <= self.strength <= 2, "distort.strength", self.strength, "from 0 to 2")
         for key in ("inverse_scale", "squeeze"):
-            low, high = (ends := getattr(self, key))[0], ends[-1]
-            fits = len(ends) == 2 and low <= high and 1 + self.strength * (low - 1) > 0
-            _require(fits, f"distort.{key}", ends, "two rising numbers that stay above 0 at this strength")
+            ends = getattr(self, key)
+            fits = isinstance(ends, list) and len(ends) == 2 and all(map(_is_number, ends)) and ends[0] <= ends[1]
+            # Farther, positions in the image would overflow.
+            fits = fits and all(0.01 <= 1 + self.strength * (end - 1) <= 100 for end in ends)
+            _require(fits, f"distort.{key}", ends, "two rising numbers that are from 0.01 to 100 at this strength")
         for key in ("shear", "translation", "centre"):
             value = getattr(self, key)
-            _require(math.isfinite(value) and value >= 0, f"distort.{key}", value, "0 or more")
+            _require(0 <= value <= 1000, f"distort.{key}", value, "from 0 to 1000")
 
 
 @dataclass
@@ -129,10 +136,10 @@ class InitConfig:
         _one_of("model.init.bias", self.bias, ("zero", "random"))
         _one_of("model.init.coefficient", self.coefficient, ("fixed", "random"))
         _require(
-            math.isfinite(self.coefficient_value),
+            abs(self.coefficient_value) <= 1e30,
             "model.init.coefficient_value",
             self.coefficient_value,
-            "finite",
+            "from -1e30 to 1e30",
         )
 
 
@@ -248,7 +255,9 @@ class OptimConfig:
         _require(0 <= self.weight_decay < math.inf, "optim.weight_decay", self.weight_decay, "0 or more")
         _positive("optim.epsilon", self.epsilon)
         _require(self.passes >= 1, "optim.passes", self.passes, "at least 1")
-        _require(len(self.eta) >= 1, "optim.eta", self.eta, "a list of at least one rate")
+        _require(
+            isinstance(self.eta, list) and len(self.eta) >= 1, "optim.eta", self.eta, "a list of at least one rate"
+        )
         for value in self.eta:
             _positive("optim.eta", value)
         _positive("optim.eta_factor", self.eta_factor)
@@ -341,11 +350,15 @@ class Config:
 
     def __post_init__(self) -> None:
         allowed = self.name.replace("-", "").replace("_", "").replace(".", "")
-        _require(bool(allowed) and allowed.isalnum() and self.name[0].isalnum(), "name", self.name,
-                 "letters, digits, '-', '_' and '.'")  # fmt: skip
-        _require(len(self.seeds) >= 1, "seeds", self.seeds, "a list of at least one seed")
+        _require(allowed.isalnum() and self.name[0].isalnum() and len(self.name) <= 100, "name", self.name,
+                 "at most 100 letters, digits, '-', '_' and '.'")  # fmt: skip
+        _require("\0" not in self.output, "output", repr(self.output), "a path")
+        _require(
+            isinstance(self.seeds, list) and len(self.seeds) >= 1, "seeds", self.seeds, "a list of at least one seed"
+        )
+        whole = all(isinstance(s, int) and 0 <= s < 2**31 for s in self.seeds)
+        _require(whole, "seeds", self.seeds, "from 0 to 2**31 - 1")
         _require(len(set(self.seeds)) == len(self.seeds), "seeds", self.seeds, "different from each other")
-        _require(all(0 <= s < 2**31 for s in self.seeds), "seeds", self.seeds, "from 0 to 2**31 - 1")
         self._refuse_combinations()
 
     def _refuse_combinations(self) -> None:

@@ -75,7 +75,7 @@ def held(folder: Path) -> Iterator[None]:
             folder.mkdir(parents=True, exist_ok=True)
             file = path.open("a+")
         except OSError as error:
-            raise RecordError(f"{folder}: cannot be written: {error.strerror or error}") from error
+            raise RecordError(f"{error.filename or folder}: cannot be written: {error.strerror or error}") from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # The one who held it removes the file: then this lock is on a file that nobody else will find.

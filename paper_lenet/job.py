@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -26,12 +26,16 @@ from paper_lenet.config import Config
 from paper_lenet.data import Data, load
 from paper_lenet.engines import Checkpoint, NonFiniteError
 from paper_lenet.files import RecordError
-from paper_lenet.records import RunWriter, environment, finished, write_job
+from paper_lenet.records import RunWriter, environment, finished, run_folder, tidy, write_job
 
 log = logging.getLogger("paper_lenet")
 
 # Longest time that a run may lose, where a pass takes longer; after each pass it writes a checkpoint anyway.
 CHECKPOINT_SECONDS = 60.0
+# How long workers may take to write where they are after one of them was killed.
+LEAVE_SECONDS = 5.0
+# What asks a job to stop, on a terminal or in a batch system.
+ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 # From this batch on a CPU trains the networks of the batched engine one by one.
 ALONE = 16
 
@@ -92,6 +96,7 @@ def train_group(
         for seed in seeds:
             writers[seed] = stack.enter_context(RunWriter(config, seed, data))
             if not config.force and finished(config, seed):  # by another process, since this one looked
+                writers[seed].tidy()
                 continue
             starts[seed], remark = writers[seed].begin()
             if remark:
@@ -208,7 +213,7 @@ def run(config: Config) -> None:
         workers = min(config.engine.workers or cores(), len(groups))
         with _display(config, len(seeds)) as show, _asked_to_stop() as asked:
             for seed, error in _train_all(config, groups, data, workers, show, asked):
-                if isinstance(error, Interrupted | CancelledError):
+                if isinstance(error, Interrupted):
                     stopped += 1
                 elif error is not None:
                     failed.append(f"{error}" if str(error).startswith("seed") else f"seed {seed}: {error}")
@@ -248,6 +253,7 @@ def _unfinished(config: Config) -> tuple[list[int], list[str]]:
         if metrics is None:
             seeds.append(seed)
             continue
+        tidy(run_folder(config, seed))
         commit = commit or environment()["commit"]
         here = "" if metrics["commit"] == commit else f", by commit {metrics['commit'][:12]} and not by this one"
         log.info(f"{config.name} seed {seed}: finished on {metrics['date']}{here} (force=true trains it anew)")
@@ -295,17 +301,21 @@ def _train_all(
         multiprocessing.set_start_method("spawn", force=True)
     context = multiprocessing.get_context("spawn")
     told: Any = context.Queue()
-    stop: Any = context.Event()
+    # Not an event: a worker that was killed while it looked at one would keep its lock.
+    stop: Any = context.RawValue("b", 0)
     # A child reads this before it imports a library that would start threads.
     os.environ["OMP_NUM_THREADS"] = "1"
     with ProcessPoolExecutor(workers, context, _start_worker, (data, told, stop)) as pool:
-        waiting = {pool.submit(_work, config, group): group for group in groups}
+        # The pool starts its processes here; they hear of no signal before they have said that they ignore it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ASKING)
+        try:
+            waiting = {pool.submit(_work, config, group): group for group in groups}
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         try:
             while waiting:
-                if asked() and not stop.is_set():
-                    stop.set()
-                    for future in waiting:
-                        future.cancel()
+                if asked():
+                    stop.value = 1
                 try:
                     show(told.get(timeout=0.2))
                     continue
@@ -313,26 +323,27 @@ def _train_all(
                     pass
                 for future in [f for f in waiting if f.done()]:
                     group = waiting.pop(future)
-                    error, failed = _how_it_ended(future)
+                    error, failed = _how_it_ended(future, stop)
                     for seed in group:
                         yield seed, error or failed.get(seed)
             while not told.empty():
                 show(told.get())
         except BaseException:
-            stop.set()  # on the way out the pool waits for its workers
+            stop.value = 1  # on the way out the pool waits for its workers
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _how_it_ended(future: Future[dict[int, NonFiniteError]]) -> tuple[Exception | None, dict[int, NonFiniteError]]:
+def _how_it_ended(
+    future: Future[dict[int, NonFiniteError]], stop: Any
+) -> tuple[Exception | None, dict[int, NonFiniteError]]:
     """What stopped a group altogether, and what stopped single seeds of it."""
-    if future.cancelled():
-        return CancelledError(), {}
     error = future.exception()
     if error is None:
         return None, future.result()
     if isinstance(error, BrokenProcessPool):
-        return JobError("its process was killed (out of memory?); the same command goes on"), {}
+        _end_workers(stop)
+        return JobError("a worker process was killed (out of memory?); the same command goes on"), {}
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return JobError("out of memory"), {}
     if not isinstance(error, Exception):
@@ -340,9 +351,20 @@ def _how_it_ended(future: Future[dict[int, NonFiniteError]]) -> tuple[Exception 
     return error, {}
 
 
+def _end_workers(stop: Any) -> None:
+    """End the workers that are left when one was killed: it may have held a lock of the pool, which they wait for."""
+    stop.value = 1
+    deadline = time.monotonic() + LEAVE_SECONDS
+    for process in multiprocessing.active_children():
+        process.join(max(0.0, deadline - time.monotonic()))
+        if process.is_alive():
+            process.kill()
+
+
 _data: Data
 _told: Any
 _stop: Any
+_working = threading.Lock()
 
 
 def _start_worker(data: Data, told: Any, stop: Any) -> None:
@@ -351,20 +373,32 @@ def _start_worker(data: Data, told: Any, stop: Any) -> None:
     _data, _told, _stop = data, told, stop
     if threading.current_thread() is threading.main_thread():
         # A terminal and a batch system signal every process of a job; the first one tells the others.
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+        for number in ASKING:
             signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKING)
+        threading.Thread(target=_leave_too, daemon=True).start()
+
+
+def _leave_too() -> None:
+    """End this process when the one that started it was killed: the pool would have it wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        with _working:  # which ends soon, with a checkpoint
+            os._exit(1)
 
 
 def _should_stop() -> bool:
     """Also when the process that started this one was killed: another may want to go on with its runs."""
     parent = multiprocessing.parent_process()
-    return _stop.is_set() or (parent is not None and not parent.is_alive())
+    return bool(_stop.value) or (parent is not None and not parent.is_alive())
 
 
 def _work(config: Config, seeds: list[int]) -> dict[int, NonFiniteError]:
-    if _should_stop():
-        raise Interrupted("not begun")
-    return train_group(config, _data, seeds, _told.put, _should_stop)
+    with _working:
+        if _should_stop():
+            raise Interrupted("not begun")
+        return train_group(config, _data, seeds, _told.put, _should_stop)
 
 
 class _display:

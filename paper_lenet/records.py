@@ -6,11 +6,10 @@ own, so that nothing of a finished run changes unnoticed.
 
 from __future__ import annotations
 
-import json
 import math
 import platform
 import subprocess
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -64,12 +63,18 @@ def write_job(config: Config) -> None:
     """List the job's seeds in its job.json, added to those that earlier jobs listed. Raises RecordError."""
     path = job_folder(config) / "job.json"
     with held(path.parent):
-        try:
-            earlier = json.loads(path.read_bytes())["seeds"] if path.exists() else []
-            seeds = sorted({*earlier, *config.seeds})
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            raise RecordError(f"{path}: cannot be read: {one_line(error)}") from error
-        write_atomic(path, json_text({"name": config.name, "seeds": seeds}))
+        remove_leftovers(path.parent)
+        earlier = read_job(path.parent) if path.exists() else []
+        write_atomic(path, json_text(sealed({"name": config.name, "seeds": sorted({*earlier, *config.seeds})})))
+
+
+def read_job(folder: Path) -> list[int]:
+    """The seeds that the jobs of a configuration have listed in the folder's job.json. Raises RecordError."""
+    path = folder / "job.json"
+    try:
+        return [int(seed) for seed in read_sealed(path)["seeds"]]
+    except (LookupError, TypeError, ValueError) as error:
+        raise RecordError(f"{path}: cannot be read: {one_line(error)}") from error
 
 
 def finished(config: Config, seed: int) -> dict[str, Any] | None:
@@ -82,7 +87,24 @@ def finished(config: Config, seed: int) -> dict[str, Any] | None:
         raise RecordError(
             f"{path}: of another run: fingerprint {metrics.get('fingerprint')}, seed {metrics.get('seed')}"
         )
+    missing = [key for key in ("diverged_at", "commit", "date") if not isinstance(metrics.get(key), str)]
+    if missing:
+        raise RecordError(f"{path}: cannot be read: no {', '.join(missing)}")
     return metrics
+
+
+def tidy(folder: Path) -> None:
+    """Remove what a process left in a run's folder that was killed when the run had just ended."""
+    # Nothing depends on it, so that a folder that is read-only or still held stays as it is.
+    with suppress(RecordError):
+        if any(folder.glob(".*")) or (folder / checkpoints.NAME).exists():
+            with held(folder):
+                _clear(folder)
+
+
+def _clear(folder: Path) -> None:
+    remove_leftovers(folder)
+    remove(folder / checkpoints.NAME)
 
 
 def environment() -> dict[str, Any]:
@@ -152,6 +174,7 @@ class RunWriter:
         self._passes: list[dict[str, Any]] = []
         self._errors: list[dict[str, Any]] = []
         self._last: PassRecord | None = None
+        self._train_size: int | None = None
         self._digests: dict[str, str] = {}
         self._environment = environment()
         self._held = ExitStack()
@@ -170,6 +193,10 @@ class RunWriter:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def tidy(self) -> None:
+        """As the function `tidy`, for who holds the folder."""
+        _clear(self.folder)
 
     def begin(self) -> tuple[Checkpoint | None, str]:
         """Where to go on, None for the start; and what a reader of the log should know of it, or nothing.
@@ -199,6 +226,9 @@ class RunWriter:
         path = self.folder / checkpoints.NAME
         if (run.get("fingerprint"), run.get("seed")) != (self.config.fingerprint(), self.seed):
             raise RecordError(f"{path}: of another run: fingerprint {run.get('fingerprint')}, seed {run.get('seed')}")
+        done = point.pass_ if point.record else point.pass_ - 1
+        if [(*row, row.get("pass")) for row in rows] != [(*PASS_COLUMNS, pass_ + 1) for pass_ in range(done)]:
+            raise RecordError(f"{path}: not a checkpoint: its rows are not of {done} passes")
         before = run.get("environment", {})
         for key in SAME_TO_RESUME:
             if before.get(key) != self._environment[key]:
@@ -209,7 +239,7 @@ class RunWriter:
                 self._environment[key] = " + ".join([*machines, str(self._environment[key])])
             else:
                 self._environment[key] = before.get(key)
-        self._passes = rows
+        self._passes, self._train_size = rows, run.get("train_size")
         if point.record is not None:
             self._remember(point.record)
         where = f"pass {point.pass_}" if point.record else f"update {point.update} of pass {point.pass_}"
@@ -218,10 +248,11 @@ class RunWriter:
     def checkpoint(self, point: Checkpoint) -> None:
         """Keep the point, so that a later process can go on from it."""
         about = {"fingerprint": self.config.fingerprint(), "seed": self.seed, "environment": self._environment}
+        about |= {"train_size": self._train_size}
         checkpoints.write(self.folder, about, self._passes, point)
 
     def _remember(self, record: PassRecord) -> None:
-        self._last = record
+        self._last, self._train_size = record, record.train_size
         true = self.data.test_labels
         self._errors = [
             {"index": int(i), "true_label": int(true[i]), "predicted_label": int(record.predictions[i])}
@@ -279,7 +310,7 @@ class RunWriter:
         self._write("errors.csv", csv_text(ERROR_COLUMNS, self._errors))
         first = self._passes[0] if self._passes else {}
         seconds = sum(row["seconds"] for row in self._passes)
-        updates = len(self._passes) * self._last.train_size if self._last else 0
+        updates = len(self._passes) * (self._train_size or 0)
         environment = self._environment
         metrics = {
             "name": self.config.name,
@@ -295,8 +326,8 @@ class RunWriter:
             "train_error_percent": outcome.get("train_error_percent"),
             "test_error_percent": outcome.get("test_error_percent"),
             "test_errors": outcome.get("test_errors"),
-            "test_size": len(self.data.test_labels) if self._last else None,
-            "train_size": self._last.train_size if self._last else None,
+            "test_size": len(self.data.test_labels) if self._passes else None,
+            "train_size": self._train_size,
             "training_set_error_percent": outcome.get("training_set_error_percent"),
             "rate_min_pass1": _finite(first.get("rate_min")),
             "rate_max_pass1": _finite(first.get("rate_max")),
