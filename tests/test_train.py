@@ -108,9 +108,8 @@ ALSO: dict[str, dict[str, Any]] = {
     "adamw": {**MINIBATCH, "weight_decay": 0.01},
     "muon": {**MINIBATCH, "weight_decay": 0.01},
 }
-CHOICES = [
-    (p.parent.name, p.stem) for p in sorted(CONF.glob("*/*.yaml")) if p.parent.name not in ("experiment", "change")
-]
+GROUPS = ("data", "distort", "engine", "loss", "model", "optim")
+CHOICES = [(p.parent.name, p.stem) for p in sorted(CONF.glob("*/*.yaml")) if p.parent.name in GROUPS]
 
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES)

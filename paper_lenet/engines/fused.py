@@ -17,20 +17,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numba import njit
 from numpy.typing import NDArray
+from torch import nn
 
-from paper_lenet.config import Config
-from paper_lenet.data import Data, levels
+from paper_lenet.config import Config, ModelConfig
+from paper_lenet.data import Data
 from paper_lenet.engines import Checkpoint, loop
 from paper_lenet.engines import kernels as k
 from paper_lenet.engines.grey import grey
 from paper_lenet.engines.plan import Indices, Pass, Patterns
 from paper_lenet.engines.vectors import LANES
-from paper_lenet.models.family import PaperNet
+from paper_lenet.layers import EuclideanRBF, Subsampling
 from paper_lenet.models.lenet5 import build
+from paper_lenet.optimisers import Optimiser, corrections, rate_of
+from paper_lenet.sdlm import Network
 
 CHUNK = 1000  # images made grey at once
+PACE = 10_000  # about so many patterns between two checkpoints
 Array = NDArray[Any]
 
 
@@ -43,7 +48,7 @@ class Shape:
     """The sizes of a network of the family, all a compiled program depends on.
 
     side: of the input.  maps, maps3: of C1 and C3.  units: of C5 and, if there is one, of F6.  classes.
-    average: whether S2 and S4 average.
+    full: whether every map of S2 feeds every map of C3.  activation, pooling, output: as in ModelConfig.
     """
 
     side: int
@@ -51,16 +56,28 @@ class Shape:
     maps3: int
     units: tuple[int, ...]
     classes: int
-    average: bool
+    full: bool
+    activation: str
+    pooling: str
+    output: str
 
     @classmethod
-    def of(cls, model: PaperNet) -> Shape:
-        """Raises ValueError for a network whose rows do not fit the kernels' vectors."""
-        maps, maps3 = model.c3.table.shape
-        shape = cls(model.side, maps, maps3, model.units, len(model.output.centres), model.s2.scale != 1)
+    def of(cls, model: Network) -> Shape:
+        """Raises ValueError for a network whose rows do not fit the kernels' vectors, or of a choice they lack."""
+        choices = getattr(model, "choices", ModelConfig())
+        for name, wanted in (("activation", k.ACTIVATIONS), ("batch_norm", (False,)), ("dropout", (0,))):
+            if (value := getattr(choices, name)) not in wanted:
+                raise ValueError(f"model.{name}={value}: the fused engine has only {', '.join(map(str, wanted))}")
         if model.side not in (24, 28, 32):
             raise ValueError(f"an input of {model.side}x{model.side}: the fused engine takes sides of 24, 28 and 32")
-        return shape
+        pooling = choices.pooling
+        if isinstance(model.s2, Subsampling):
+            pooling = "sum" if model.s2.scale == 1 else "average"
+        linear = isinstance(model.output, nn.Linear)
+        classes = model.output.out_features if isinstance(model.output, nn.Linear) else len(model.output.centres)
+        maps, maps3 = model.c3.table.shape
+        return cls(model.side, maps, maps3, model.units, classes, bool(model.c3.table.all()), choices.activation,
+                   pooling, "linear" if linear else "rbf")  # fmt: skip
 
     @property
     def stride(self) -> int:
@@ -91,12 +108,16 @@ class Layout:
     places: for each name in the state_dict an int64 array of the parameter's shape, its positions.
     """
 
-    def __init__(self, model: PaperNet) -> None:
+    def __init__(self, model: Network) -> None:
         s = Shape.of(model)
         areas = {"c1.weight": s.maps * 25, "c1.bias": s.maps, "s2.coefficient": s.maps, "s2.bias": s.maps,
                  "c3.weight": s.maps * 25 * s.lanes3, "c3.bias": s.lanes3, "s4.coefficient": s.lanes3,
                  "s4.bias": s.lanes3}  # fmt: skip
-        for name, units, below in zip(("c5", "f6"), s.units, s.below, strict=False):
+        full = dict(zip(("c5", "f6"), s.units, strict=False))
+        if s.output == "linear":
+            full["output"] = s.classes
+        # below the output, too, which has parameters only when it is linear
+        for (name, units), below in zip(full.items(), s.below, strict=False):
             areas |= {f"{name}.weight": units * below, f"{name}.bias": _padded(units)}
         self.at: dict[str, int] = {}
         end = 0
@@ -113,6 +134,8 @@ class Layout:
         inner["c5.weight"] = unit * s.below[0] + (r * side4 + c) * s.lanes3 + m
         if len(s.units) == 2:
             inner["f6.weight"] = np.arange(s.units[1])[:, None] * s.below[1] + np.arange(s.units[0])
+        if s.output == "linear":
+            inner["output.weight"] = np.arange(s.classes)[:, None] * s.below[-1] + np.arange(s.units[-1])
         self.places = {n: self.at[n] + np.broadcast_to(inner[n], p.shape) for n, p in model.named_parameters()}
 
     def pack(self, values: dict[str, Array], dtype: Any) -> Array:
@@ -142,8 +165,9 @@ def _sources() -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-# What a program is for: to learn, to add up h_kk without or with the cross terms of Eq. 22, or to predict alone.
-TRAIN, CURVATURE, SQUARES, PREDICT = k.STEP, k.CURVATURE, k.SQUARES, 3
+# What a program is for: to learn, to add up h_kk without or with the cross terms of Eq. 22, to predict alone, or to add
+# up gradients.
+TRAIN, CURVATURE, SQUARES, PREDICT, GRADIENT = k.STEP, k.CURVATURE, k.SQUARES, 3, k.GRADIENT
 
 
 @functools.cache
@@ -157,7 +181,9 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...]) -
     mode = purpose
     stride, maps, lanes3, classes = shape.stride, shape.maps, shape.lanes3, shape.classes
     rows1, rows2, rows3 = shape.rows1, shape.rows1 // 2, shape.rows3
-    rows4, average, has_f6 = rows3 // 2, int(shape.average), len(shape.units) == 2
+    rows4, has_f6, linear = rows3 // 2, len(shape.units) == 2, shape.output == "linear"
+    activation, pooling, none = k.ACTIVATIONS.index(shape.activation), k.POOLINGS.index(shape.pooling), k.NONE
+    full, curved = shape.full, purpose in (CURVATURE, SQUARES)
     image = shape.side * stride
     units5, units_last = shape.units[0], shape.units[-1]
     below5, below6, below_output = shape.below[0], shape.below[1], shape.below[-1]
@@ -165,6 +191,7 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...]) -
     c1w, c1b, s2c, s2b = at["c1.weight"], at["c1.bias"], at["s2.coefficient"], at["s2.bias"]
     c3w, c3b, s4c, s4b = at["c3.weight"], at["c3.bias"], at["s4.coefficient"], at["s4.bias"]
     c5w, c5b, f6w, f6b = at["c5.weight"], at["c5.bias"], at.get("f6.weight", 0), at.get("f6.bias", 0)
+    ow, ob = at.get("output.weight", 0), at.get("output.bias", 0)
 
     areas = [maps * rows1 * stride, maps * rows2 * LANES, maps * rows2 * LANES, rows3**2 * lanes3, below5, below5,
              _padded(units5), _padded(units5), below_output, below_output, _padded(classes), _padded(classes),
@@ -175,8 +202,8 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...]) -
     repeats = units_last if purpose == SQUARES else 1
 
     @njit(cache=True, error_model="numpy")
-    def run(p, e, ws, images, labels, out, centres, first, fed, factor, eq9, j):  # type: ignore[no-untyped-def]
-        """Predictions of all images to out, and by purpose an update a pattern or h_kk added to e.
+    def run(p, e, ws, images, labels, out, centres, first, fed, factor, eq9, j, smoothing):  # type: ignore[no-untyped-def]
+        """Predictions of all images to out, and by purpose an update a pattern, or gradients or h_kk added to e.
 
         Gives the sum of the losses and the number of patterns, up to one whose loss is not finite.
         """
@@ -184,68 +211,103 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...]) -
         losses = 0.0
         for step in range(len(out) * repeats):
             n, repeat = step // repeats, step % repeats
-            k.c1_forward(images, n * image, p, c1w, c1b, ws, x1, rows1, stride, maps)
-            k.s2_forward(p, s2c, s2b, ws, x1, x2, rows2, maps, average)
-            k.c3_forward(p, c3w, c3b, ws, x2, x3, rows3, maps, lanes3)
-            k.s4_forward(p, s4c, s4b, ws, x3, x4, rows4, lanes3, average)
-            k.full_forward(p, c5w, c5b, ws, x4, x5, below5, units5)
+            k.c1_forward(images, n * image, p, c1w, c1b, ws, x1, rows1, stride, maps, activation)
+            k.s2_forward(p, s2c, s2b, ws, x1, x2, rows2, maps, pooling, activation)
+            k.c3_forward(p, c3w, c3b, ws, x2, x3, rows3, maps, lanes3, activation)
+            k.s4_forward(p, s4c, s4b, ws, x3, x4, rows4, lanes3, pooling, activation)
+            k.full_forward(p, c5w, c5b, ws, x4, x5, below5, units5, activation)
             if has_f6:
-                k.full_forward(p, f6w, f6b, ws, x5, x6, below6, units_last)
-            k.rbf_forward(centres, ws, x_last, y, below_output, classes)
-
-            least = 0
-            for i in range(classes):
-                ws[y + i] *= factor
-                ws[g + i] = 0.0
-                if ws[y + i] < ws[y + least]:
-                    least = i
-            out[n] = least
-            if mode == PREDICT:
-                continue
-
-            # The share of each penalty in Eq. 9's sum, exp(-y_i) / (exp(-j) + sum exp(-y_i)), stays in g.
+                k.full_forward(p, f6w, f6b, ws, x5, x6, below6, units_last, activation)
             label = labels[n]
-            loss = ws[y + label]
-            if eq9:
-                smallest = min(j, ws[y + least])
-                total = math.exp(smallest - j)
+            if linear:
+                k.full_forward(p, ow, ob, ws, x_last, y, below_output, classes, none)
+                largest = 0
                 for i in range(classes):
-                    ws[g + i] = math.exp(smallest - ws[y + i])
+                    if ws[y + i] > ws[y + largest]:
+                        largest = i
+                out[n] = largest
+                if mode == PREDICT:
+                    continue
+
+                # cross-entropy of the softmax, whose probabilities stay in g
+                total, mean = 0.0, 0.0
+                for i in range(classes):
+                    ws[g + i] = math.exp(ws[y + i] - ws[y + largest])
                     total += ws[g + i]
+                    mean += ws[y + i] / classes
+                loss = math.log(total) + ws[y + largest] - (1.0 - smoothing) * ws[y + label]
+                if smoothing > 0.0:
+                    loss -= smoothing * mean
                 for i in range(classes):
                     ws[g + i] /= total
-                loss += math.log(total) - smallest
-            if not math.isfinite(loss):
-                return losses, n
-            losses += loss
+                if not math.isfinite(loss):
+                    return losses, n
+                losses += loss
 
-            if mode != TRAIN:
-                # As sdlm.output_curvature, by the derivatives of Eq. 9: (i = D) - share, diag(share) - share share^T
-                for unit in range(units_last):
-                    shares, mean, square = 0.0, 0.0, 0.0
-                    for i in range(classes):
-                        u = 2.0 * factor * (ws[x_last + unit] - centres[i * below_output + unit])
-                        shares += ws[g + i]
-                        mean += ws[g + i] * u
-                        square += ws[g + i] * u * u
-                    ws[d_last + unit] = 2.0 * factor * (1.0 - shares) + square - mean * mean
-                    if mode == SQUARES:
-                        ws[d_last + unit] = math.sqrt(ws[d_last + unit]) if unit == repeat else 0.0
-            else:
                 for i in range(classes):
-                    ws[g + i] = 2.0 * factor * ((1.0 if i == label else 0.0) - ws[g + i])
-                k.rbf_backward(centres, ws, x_last, g, d_last, below_output, classes)
+                    if curved:
+                        ws[g + i] *= 1.0 - ws[g + i]
+                    else:
+                        ws[g + i] -= smoothing / classes + (1.0 - smoothing if i == label else 0.0)
+                k.full_backward(p, e, ow, ob, ws, x_last, g, d_last, below_output, classes, none, mode)
+            else:
+                k.rbf_forward(centres, ws, x_last, y, below_output, classes)
+                least = 0
+                for i in range(classes):
+                    ws[y + i] *= factor
+                    ws[g + i] = 0.0
+                    if ws[y + i] < ws[y + least]:
+                        least = i
+                out[n] = least
+                if mode == PREDICT:
+                    continue
 
-            k.through_squash(ws, x_last, d_last, units_last, mode)
+                # The share of each penalty in Eq. 9's sum, exp(-y_i) / (exp(-j) + sum exp(-y_i)), stays in g.
+                loss = ws[y + label]
+                if eq9:
+                    smallest = min(j, ws[y + least])
+                    total = math.exp(smallest - j)
+                    for i in range(classes):
+                        ws[g + i] = math.exp(smallest - ws[y + i])
+                        total += ws[g + i]
+                    for i in range(classes):
+                        ws[g + i] /= total
+                    loss += math.log(total) - smallest
+                if not math.isfinite(loss):
+                    return losses, n
+                losses += loss
+
+                if curved:
+                    # As sdlm.output_curvature, by the derivatives of Eq. 9:
+                    # (i = D) - share and diag(share) - share share^T
+                    for unit in range(units_last):
+                        shares, mean, square = 0.0, 0.0, 0.0
+                        for i in range(classes):
+                            u = 2.0 * factor * (ws[x_last + unit] - centres[i * below_output + unit])
+                            shares += ws[g + i]
+                            mean += ws[g + i] * u
+                            square += ws[g + i] * u * u
+                        ws[d_last + unit] = 2.0 * factor * (1.0 - shares) + square - mean * mean
+                        if mode == SQUARES:
+                            ws[d_last + unit] = math.sqrt(ws[d_last + unit]) if unit == repeat else 0.0
+                else:
+                    for i in range(classes):
+                        ws[g + i] = 2.0 * factor * ((1.0 if i == label else 0.0) - ws[g + i])
+                    k.rbf_backward(centres, ws, x_last, g, d_last, below_output, classes)
+
+            k.through_activation(ws, x_last, d_last, units_last, activation, mode)
             if has_f6:
-                k.full_backward(p, e, f6w, f6b, ws, x5, d6, d5, below6, units_last, mode)
-                k.through_squash(ws, x5, d5, units5, mode)
-            k.full_backward(p, e, c5w, c5b, ws, x4, d5, dx4, below5, units5, mode)
-            k.s4_backward(p, e, s4c, s4b, ws, x3, x4, dx4, rows4, lanes3, average, mode)
-            k.c3_planes(ws, x3, planes, rows3, lanes3)
-            k.c3_input_backward(p, c3w, ws, planes, dx2, first, fed, rows3, maps, lanes3, mode)
+                k.full_backward(p, e, f6w, f6b, ws, x5, d6, d5, below6, units_last, activation, mode)
+                k.through_activation(ws, x5, d5, units5, activation, mode)
+            k.full_backward(p, e, c5w, c5b, ws, x4, d5, dx4, below5, units5, activation, mode)
+            k.s4_backward(p, e, s4c, s4b, ws, x3, x4, dx4, rows4, lanes3, pooling, activation, mode)
+            if full:
+                k.c3_input_backward_full(p, c3w, ws, x3, dx2, rows3, maps, lanes3, mode)
+            else:
+                k.c3_planes(ws, x3, planes, rows3, lanes3)
+                k.c3_input_backward(p, c3w, ws, planes, dx2, first, fed, rows3, maps, lanes3, mode)
             k.c3_weight_step(p, e, c3w, c3b, ws, x2, x3, rows3, maps, lanes3, mode)
-            k.s2_backward(p, e, s2c, s2b, c1b, ws, x1, x2, dx2, rows2, maps, average, mode)
+            k.s2_backward(p, e, s2c, s2b, c1b, ws, x1, x2, dx2, rows2, maps, pooling, activation, mode)
             k.c1_weight_step(images, n * image, p, e, c1w, ws, x1, rows1, stride, maps, mode)
         return losses, len(out)
 
@@ -253,33 +315,42 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...]) -
 
 
 class FusedNet:
-    """A network of the family in the kernels' layout. As loop.Net.
+    """A network in the kernels' layout, and what trains it. As loop.Net.
 
-    model: gives shape, tables, centres and the parameters to start from.  dtype: numpy's float32 or float64.
-    config: for the loss, mu and precision.
+    model: gives shape, tables, centres and the parameters to start from.
+    config: for the loss, the optimiser and the precision.
     """
 
-    pace = 10_000
-
-    def __init__(self, model: PaperNet, config: Config) -> None:
+    def __init__(self, model: Network, config: Config) -> None:
         self.dtype = np.dtype(config.engine.precision)
         self.layout, self.shape = Layout(model), Shape.of(model)
         shape = self.shape
         self.p = self.layout.pack({n: w.detach().numpy() for n, w in model.named_parameters()}, self.dtype)
-        self.eps: dict[str, Array] = {}
-        self.e = _aligned(self.layout.size, self.dtype)
         self.ws = _aligned(self._program(PREDICT)[1], self.dtype)
-        self.centres = _aligned(shape.classes * shape.below[-1], self.dtype)
-        self.centres[: shape.classes * shape.below[-1]].reshape(shape.classes, -1)[:, : shape.units[-1]] = (
-            model.output.centres.numpy()
-        )
+        self.centres, self.factor = _aligned(shape.classes * shape.below[-1], self.dtype), 1.0
+        if isinstance(model.output, EuclideanRBF):
+            self.factor = model.output.factor
+            self.centres[: shape.classes * shape.below[-1]].reshape(shape.classes, -1)[:, : shape.units[-1]] = (
+                model.output.centres.numpy()
+            )
         table = model.c3.table.numpy()
         self.first = np.concatenate([[0], np.cumsum(table.sum(1))]).astype(np.int64)
         self.fed = np.nonzero(table)[1].astype(np.int64)
-        self.factor, self.loss, self.mu = model.output.factor, config.loss, config.optim.mu
-        self.cross_terms = config.optim.cross_terms == "kept"
-        self.levels, self.side, self.stride = levels(self.dtype), shape.side, shape.stride
+        self.loss, self.optim = config.loss, config.optim
+        self.side, self.stride = shape.side, shape.stride
         self.chunk = _aligned(CHUNK * self.side * self.stride, self.dtype)
+
+        batch = self.optim.batch
+        self.pace = batch * max(1, round(PACE / batch))
+        self.eps = _aligned(self.layout.size, self.dtype)
+        self.rate = 0.0
+        # what is no parameter, as the weights of connections that the table lacks, learns nothing
+        self.learning = self.layout.pack({name: np.ones(w.shape) for name, w in self.layout.places.items()}, self.dtype)
+        if self.optim.name == "muon":
+            raise ValueError("optim.name=muon: the fused engine keeps no matrices that Muon could make orthogonal")
+        self.optimiser = None
+        if self.optim.name != "sdlm":
+            self.optimiser = Optimiser(self.optim, [torch.from_numpy(self.p)[None]])
 
     def _program(self, purpose: int) -> tuple[Any, int]:
         return program(purpose, self.shape, tuple(self.layout.at.items()))
@@ -289,14 +360,14 @@ class FusedNet:
     ) -> tuple[float, int, NDArray[np.int64]]:
         """The program of a purpose on the chosen patterns: sum of the losses, patterns done, predictions."""
         run, _ = self._program(purpose)
-        labels = patterns.labels_of(chosen)
+        labels, values = patterns.labels_of(chosen), patterns.values.astype(self.dtype)
         losses, out = 0.0, np.empty(len(chosen), np.int64)
         for start in range(0, len(chosen), CHUNK):
             part = slice(start, start + CHUNK)
-            grey(patterns.images, patterns.maps, chosen[part], self.levels, self.side, self.stride, self.chunk)
+            grey(patterns.images, patterns.maps, chosen[part], values, self.side, self.stride, self.chunk)
             more, done = run(
                 self.p, e, self.ws, self.chunk, labels[part], out[part], self.centres, self.first, self.fed,
-                self.factor, eq9, float(self.loss.j),
+                self.factor, eq9, float(self.loss.j), float(self.loss.smoothing),
             )  # fmt: skip
             losses += more
             if done < len(out[part]):
@@ -307,29 +378,71 @@ class FusedNet:
         return self.layout.unpack(self.p)
 
     def set_parameters(self, values: dict[str, Array]) -> None:
-        self.p = self.layout.pack(values, self.dtype)
+        self.p[:] = self.layout.pack(values, self.dtype)
+
+    def _memories(self) -> dict[str, Array]:
+        """The flat arrays of the memory, by what comes before a parameter's name."""
+        if self.optimiser is None:
+            return {"": self.eps}
+        return {f"{kind}/": tensors[0][0].numpy() for kind, tensors in self.optimiser.memory.items()}
 
     def memory(self) -> dict[str, Array]:
-        return dict(self.eps)
+        kept = self._memories().items()
+        return {prefix + name: w for prefix, flat in kept for name, w in self.layout.unpack(flat).items()}
 
     def set_memory(self, values: dict[str, Array]) -> None:
-        self.eps = dict(values)
-        self.e = self.layout.pack(self.eps, self.dtype)
+        for prefix, flat in self._memories().items():
+            flat[:] = self.layout.pack({name: values[prefix + name] for name in self.layout.places}, self.dtype)
 
     def begin(self, patterns: Patterns, this: Pass) -> None:
-        h = self.diagonal_hessian(patterns, this.hessian_sample)
-        self.set_memory({name: this.eta / (self.mu + value) for name, value in h.items()})  # Eq. 21, p. 41
+        if self.optimiser is None:
+            h = self.diagonal_hessian(patterns, this.hessian_sample)
+            eps = {name: this.eta / (self.optim.mu + value) for name, value in h.items()}  # Eq. 21, p. 41
+            self.eps[:] = self.layout.pack(eps, self.dtype)
 
     def rates(self) -> tuple[float, float]:
-        return min(float(e.min()) for e in self.eps.values()), max(float(e.max()) for e in self.eps.values())
+        if self.optimiser is None:
+            eps = self.memory().values()
+            return min(float(e.min()) for e in eps), max(float(e.max()) for e in eps)
+        return self.rate, self.rate
 
     def train(self, patterns: Patterns, order: Indices, this: Pass, done: int) -> tuple[float, int, NDArray[np.int64]]:
-        return self._run(TRAIN, self.e, patterns, order, self.loss.name == "eq9")
+        if self.optimiser is None and self.optim.batch == 1:
+            return self._run(TRAIN, self.eps, patterns, order, self.loss.name == "eq9")
+        return self._by_batches(patterns, order, this, done)
+
+    def _by_batches(
+        self, patterns: Patterns, order: Indices, this: Pass, done: int
+    ) -> tuple[float, int, NDArray[np.int64]]:
+        eq9, batch = self.loss.name == "eq9", self.optim.batch
+        gradient, mean = _aligned(self.layout.size, self.dtype), self.learning / self.dtype.type(batch)
+        losses, given = 0.0, np.empty(len(order), np.int64)
+        for start in range(0, len(order), batch):
+            part = order[start : start + batch]
+            gradient[:] = 0
+            more, finite, given[start : start + batch] = self._run(GRADIENT, gradient, patterns, part, eq9)
+            if finite < len(part):
+                return losses, start, given
+            losses += more
+            gradient *= mean if len(part) == batch else self.learning / self.dtype.type(len(part))
+            self._update(gradient, this, done + start)
+        return losses, len(order), given
+
+    def _update(self, gradient: Array, this: Pass, position: int) -> None:
+        """An update by the mean gradient of the batch that begins at that position of the pass."""
+        if self.optimiser is None:
+            self.p -= self.eps * gradient
+            return
+        a_pass = -(-len(this.order) // self.optim.batch)
+        update = (this.pass_ - 1) * a_pass + position // self.optim.batch
+        self.rate = rate_of(self.optim, update, self.optim.passes * a_pass, this.pass_)
+        p, g = (torch.from_numpy(flat)[None] for flat in (self.p, gradient))
+        self.optimiser.step([p], [g], self.rate, *corrections(update))
 
     def diagonal_hessian(self, patterns: Patterns, sample: Indices) -> dict[str, Array]:
         """h_kk by parameter, averaged over the sampled patterns, as `sdlm.curvature`."""
         h = _aligned(self.layout.size, self.dtype)
-        purpose = SQUARES if self.cross_terms else CURVATURE
+        purpose = SQUARES if self.optim.cross_terms == "kept" else CURVATURE
         self._run(purpose, h, patterns, sample, self.loss.name == "eq9" and self.loss.curvature == "exact")
         return {name: value / len(sample) for name, value in self.layout.unpack(h).items()}
 
@@ -340,5 +453,4 @@ class FusedNet:
 def train(config: Config, data: Data, seed: int, start: Checkpoint | None = None) -> Iterator[Checkpoint]:
     """Train one network, as loop.train."""
     model = loop.in_order(build(config.model, seed), config.engine.summation)
-    assert isinstance(model, PaperNet)
     return loop.train(FusedNet(model, config), config, data, seed, start)

@@ -56,6 +56,12 @@ class Writer:
             total = value if total is None else self.b.add(total, value)
         return INT(fixed) if total is None else self.b.add(total, INT(fixed))
 
+    def larger(self, x: ir.Value, y: int) -> ir.Value:
+        return self.b.select(self.b.icmp_signed(">", x, INT(y)), x, INT(y))
+
+    def smaller(self, x: ir.Value, y: int) -> ir.Value:
+        return self.b.select(self.b.icmp_signed("<", x, INT(y)), x, INT(y))
+
     def at(self, array: ir.Value, *terms: Any) -> ir.Value:
         """Address of array[sum of terms]."""
         return self.b.gep(array, [self.index(*terms)], source_etype=self.element)
@@ -119,6 +125,16 @@ class Writer:
     def square(self, x: ir.Value) -> ir.Value:
         return self.b.fmul(x, x)
 
+    def where(self, condition: ir.Value, x: ir.Value, y: ir.Value) -> ir.Value:
+        """x in the lanes where the condition holds, y elsewhere."""
+        return self.b.select(condition, x, y)
+
+    def maximum(self, x: ir.Value, y: ir.Value) -> ir.Value:
+        """The larger one; NaN where either is."""
+        name = f"llvm.maximum.v{LANES}f{8 * self.bytes}"
+        kind = ir.FunctionType(self.vector, [self.vector] * 2)
+        return self.b.call(cgutils.get_or_insert_function(self.b.module, kind, name), [x, y])
+
     def shuffle(self, x: ir.Value, y: ir.Value, lanes: list[int]) -> ir.Value:
         """The named lanes of x (0 .. LANES-1) and y (LANES ..)."""
         return self.b.shuffle_vector(x, y, ir.Constant(ir.VectorType(ir.IntType(32), LANES), lanes))
@@ -130,6 +146,20 @@ class Writer:
             width //= 2
             x = self.add(x, self.shuffle(x, x, [(k + width) % LANES for k in range(LANES)]))
         return self.b.extract_element(x, ir.IntType(32)(0))
+
+    def totals(self, vectors: list[ir.Value]) -> ir.Value:
+        """The sums of up to LANES vectors, one a lane, and 0 in the lanes that are left."""
+        vectors = vectors + [self.number(0.0)] * (LANES - len(vectors))
+        width = LANES
+        while width > 1:
+            # two vectors into one: of every `width` lanes of each the two halves are added
+            half = width // 2
+            low = [k if k % width < half else k - half + LANES for k in range(LANES)]
+            high = [lane + half for lane in low]
+            pairs = zip(vectors[: len(vectors) // 2], vectors[len(vectors) // 2 :], strict=True)
+            vectors = [self.add(self.shuffle(x, y, low), self.shuffle(x, y, high)) for x, y in pairs]
+            width = half
+        return vectors[0]
 
     def squash(self, a: ir.Value, amplitude: float, slope: float) -> ir.Value:
         """amplitude * tanh(slope * a): within 6e-7 of it, relative, for float, the C library's tanh for double."""
@@ -158,6 +188,12 @@ class Writer:
         """A loop at run time; gives its counter."""
         with cgutils.for_range(self.b, INT(count) if isinstance(count, int) else count) as counter:
             yield counter.index
+
+    @contextmanager
+    def unless_zero(self, value: ir.Value) -> Iterator[None]:
+        """What is written inside is done unless a number is 0."""
+        with self.b.if_then(self.b.fcmp_unordered("!=", value, self.element(0.0))):
+            yield
 
 
 def kernel(write: Callable[..., None]) -> Any:

@@ -20,7 +20,7 @@ KERNEL = 5
 @torch.no_grad()
 def reset(net: nn.Module, init: InitConfig, generator: torch.Generator | None) -> None:
     """Draw the initial parameters, layer by layer, weights before biases (Appendix A, p. 41, or the scheme's)."""
-    for layer in net.children():
+    for name, layer in net.named_children():
         if isinstance(layer, Subsampling):
             of_unit, fan_out = torch.tensor(4.0), 1.0
             weight: Tensor = layer.coefficient
@@ -30,9 +30,7 @@ def reset(net: nn.Module, init: InitConfig, generator: torch.Generator | None) -
             fan_in, fan_out = of_unit[layer.out_of][:, None, None], KERNEL**2 * float(layer.table.sum(1).float().mean())
         elif isinstance(layer, nn.Conv2d | nn.Linear):
             weight, of_unit = layer.weight, torch.tensor(float(layer.weight[0].numel()))
-            # C5 has one position only, so that each of its inputs goes to each unit once, as in a dense layer
-            whole = layer is getattr(net, "c5", None)
-            fan_in, fan_out = of_unit, float(len(weight) if whole else weight[:, 0].numel())
+            fan_in, fan_out = of_unit, float(layer.weight.shape[0] if name == "c5" else layer.weight[:, 0].numel())
         else:
             continue
         bias = layer.bias

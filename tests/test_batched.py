@@ -1,0 +1,209 @@
+"""The batched engine against the reference, a network among others against the same one alone, and its ends."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from paper_lenet import job
+from paper_lenet.config import Config, DataConfig, DistortConfig, EngineConfig, InitConfig, LossConfig, ModelConfig
+from paper_lenet.config import OptimConfig as Optim
+from paper_lenet.data import Data
+from paper_lenet.engines import Checkpoint, NonFiniteError, PassRecord, batched, records, reference
+from paper_lenet.models.family import PaperNet
+from paper_lenet.models.lenet5 import build
+from paper_lenet.models.modern import ModernNet
+from paper_lenet.records import run_folder
+
+# Largest difference over the largest value of a parameter after two passes of 40 patterns. Measured: 6e-15.
+BOUND = 1e-11
+CROSS_ENTROPY = LossConfig("cross_entropy")
+
+
+def modern(**details: Any) -> ModelConfig:
+    given = {"activation": "relu", "pooling": "max_pool", "table": "full", "output": "linear"} | details
+    return ModelConfig(**{"init": InitConfig(scheme="torch"), **given})
+
+
+# Together they have every choice of the network, the losses, the optimisers, the schedules and the inputs.
+CASES: dict[str, dict[str, Any]] = {
+    "1998": {},
+    "1998, distorted": {"distort": DistortConfig(variants=2)},
+    "Eq. 9, a subset": {"loss": LossConfig("eq9", j=50.0), "data": DataConfig(train_size=30)},
+    "SDLM, modern": {"model": modern(), "loss": CROSS_ENTROPY},
+    "dropout": {
+        "model": modern(activation="gelu", pooling="avg_pool", table="random", dropout=0.3,
+                        init=InitConfig(scheme="kaiming")),
+        "loss": LossConfig("cross_entropy", smoothing=0.1),
+        "optim": {"name": "adamw", "batch": 7, "schedule": "onecycle", "weight_decay": 0.1, "rate": 1e-2},
+        "data": DataConfig(input="standard_each"),
+    },
+    "batch normalisation": {
+        "model": modern(batch_norm=True, geometry="resized", activation="tanh"),
+        "loss": CROSS_ENTROPY,
+        "optim": {"name": "sgd", "batch": 16, "nesterov": True, "schedule": "cosine", "rate": 1e-2},
+        "data": DataConfig(input="standard"),
+    },
+    "unpadded": {
+        "model": modern(activation="silu", pooling="average", geometry="unpadded", init=InitConfig(scheme="xavier")),
+        "loss": CROSS_ENTROPY,
+        "optim": {"name": "muon", "batch": 20, "schedule": "constant", "momentum": 0.95},
+        "data": DataConfig(input="unit"),
+        "distort": DistortConfig(variants=1),
+    },
+    "Adam on penalties": {"loss": LossConfig("eq9", j=10.0), "optim": {"name": "adam", "batch": 8}},
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def data() -> Data:
+    draw = np.random.default_rng(0)
+    images = draw.integers(0, 256, (60, 28, 28), dtype=np.uint8) * (draw.random((60, 28, 28)) < 0.2)
+    labels = draw.integers(0, 10, 60)
+    return Data("made-up", "test", images[:40], labels[:40], images[40:], labels[40:])
+
+
+def configured(case: str, engine: str, precision: str = "float64", **more: Any) -> Config:
+    options = dict(CASES[case])
+    optim = Optim(passes=2, hessian_samples=10, **options.pop("optim", {}))
+    return Config(optim=optim, engine=EngineConfig(engine, precision), **options, **more)
+
+
+def together(config: Config, data: Data, seeds: list[int], starts: Any = None) -> list[list[Checkpoint]]:
+    """The checkpoints of every network, all that come."""
+    outcomes = batched.train_many(config, data, seeds, starts or [None] * len(seeds))
+    return [list(of_net) for of_net in zip(*outcomes, strict=True)]  # type: ignore[arg-type]
+
+
+def passes_of(points: list[Checkpoint]) -> list[PassRecord]:
+    return list(records(points))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_agrees_with_the_reference_and_alone(case: str, data: Data) -> None:
+    wanted = list(records(reference.train(configured(case, "reference"), data, 3)))
+    config = configured(case, "batched")
+    among = passes_of(together(config, data, [2, 3, 4])[1])
+    alone = list(records(batched.train(config, data, 3)))
+    start = dict(build(config.model, 3).named_parameters())
+    for right, got, single in zip(wanted, among, alone, strict=True):
+        assert got.state.keys() == right.state.keys() == single.state.keys()
+        for name, value in right.state.items():
+            assert np.abs(got.state[name] - value).max() <= BOUND * np.abs(value).max()
+            assert np.array_equal(got.state[name], single.state[name])
+        assert got.train_loss == pytest.approx(right.train_loss, rel=BOUND)
+        assert (got.rate_min, got.rate_max) == pytest.approx((right.rate_min, right.rate_max), rel=BOUND)
+        assert (got.train_errors, got.train_size, got.eta) == (right.train_errors, right.train_size, right.eta)
+        assert np.array_equal(got.predictions, right.predictions)
+        assert got.training_set_errors == right.training_set_errors
+    for name in ("c1.weight", "f6.weight"):
+        assert not np.array_equal(among[-1].state[name], start[name].detach().numpy())
+
+
+@pytest.mark.parametrize("case", ["1998", "dropout", "batch normalisation", "unpadded"])
+def test_goes_on_from_any_checkpoint(case: str, data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also in the middle of a pass."""
+    monkeypatch.setattr(batched, "PACE", 16)
+    config = configured(case, "batched", "float32")
+    whole = together(config, data, [5, 6])
+    assert sum(point.record is None for point in whole[0]) >= 2
+    for k in range(len(whole[0]) - 1):
+        rest = together(config, data, [5, 6], [points[k] for points in whole])
+        for points, again in zip(whole, rest, strict=True):
+            for point, other in zip(points[k + 1 :], again, strict=True):
+                assert (point.pass_, point.update, point.errors) == (other.pass_, other.update, other.errors)
+                assert point.loss == other.loss
+                for kept, mine in ((point.parameters, other.parameters), (point.memory, other.memory)):
+                    assert all(np.array_equal(kept[name], mine[name]) for name in kept)
+
+
+def poisoned(config: ModelConfig, seed: int) -> PaperNet | ModernNet:
+    model = build(config, seed)
+    if seed == 1:
+        with torch.no_grad():
+            model.c3.weight[3] = math.nan
+    return model
+
+
+def test_network_that_diverges_leaves_the_others(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = configured("1998", "batched")
+    sound = passes_of(together(config, data, [0, 2])[1])
+    monkeypatch.setattr(batched, "build", poisoned)
+    outcomes = list(batched.train_many(config, data, [0, 1, 2], [None] * 3))
+    assert all(isinstance(of_pass[1], NonFiniteError) for of_pass in outcomes)
+    error = outcomes[0][1]
+    assert isinstance(error, NonFiniteError) and (error.seed, error.pass_, error.update) == (1, 1, 1)
+    kept = passes_of([of_pass[2] for of_pass in outcomes])  # type: ignore[misc]
+    assert len(kept) == 2
+    for mine, other in zip(kept, sound, strict=True):
+        assert all(np.array_equal(mine.state[name], other.state[name]) for name in mine.state)
+    with pytest.raises(NonFiniteError, match="seed 1"):
+        list(batched.train(config, data, 1))
+
+
+def test_group_is_recorded_seed_by_seed(tmp_path: Any, data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that diverges, and a memory that holds only two networks: halves, and a line that says so."""
+    monkeypatch.setattr(batched, "build", poisoned)
+    real, sizes = batched.train_many, []
+
+    def small(config: Config, data: Data, seeds: list[int], starts: list[Any]) -> Any:
+        sizes.append(len(seeds))
+        if len(seeds) > 2:
+            raise torch.OutOfMemoryError("no more")
+        return real(config, data, seeds, starts)
+
+    monkeypatch.setattr(batched, "train_many", small)
+    config = configured("1998", "batched", seeds=[0, 1, 2, 3], output=str(tmp_path))
+    told: list[job.Progress] = []
+    failed = job.train_group(config, data, config.seeds, told.append)
+    assert sizes == [4, 2, 2]
+    assert [p.remark for p in told if p.remark] == ["4 networks do not fit the memory; now 2 at a time"]
+    assert list(failed) == [1]
+    for seed in (0, 2, 3):
+        assert (run_folder(config, seed) / "weights.safetensors").exists()
+        alone = dataclasses.replace(config, output=str(tmp_path / "alone"))
+        job.train_seed(alone, data, seed, lambda progress: None)
+        files = [(run_folder(c, seed) / "weights.safetensors").read_bytes() for c in (config, alone)]
+        assert files[0] == files[1]
+    assert not (run_folder(config, 1) / "weights.safetensors").exists()
+
+
+def test_processes_get_groups_that_suit_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small batches together, large ones alone, and a GPU has all of them."""
+    monkeypatch.setattr(job, "cores", lambda: 2)
+    config = Config(engine=EngineConfig("batched"))
+    assert job._groups(config, [0, 1, 2, 3, 4]) == [[0, 1, 2], [3, 4]]
+    config.optim.batch = 64
+    assert job._groups(config, [0, 1, 2]) == [[0], [1], [2]]
+    config.engine.device = "cuda"
+    assert job._groups(config, [0, 1, 2]) == [[0, 1, 2]]
+    assert job._groups(Config(), [0, 1]) == [[0], [1]]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("case", CASES)
+def test_gpu_agrees_with_the_cpu(case: str, data: Data) -> None:
+    """Its graphs too: more updates than one replay makes. The bound is for float64."""
+    bigger = dataclasses.replace(data, train_images=np.tile(data.train_images, (12, 1, 1)))
+    bigger = dataclasses.replace(bigger, train_labels=np.tile(data.train_labels, 12))
+    config = configured(case, "batched")
+    config.data.train_size = None
+    right = passes_of(together(config, bigger, [3, 4])[1])
+    config.engine.device = "cuda"
+    for got, wanted in zip(passes_of(together(config, bigger, [3, 4])[1]), right, strict=True):
+        for name, value in wanted.state.items():
+            assert np.abs(got.state[name] - value).max() <= 1e-6 * np.abs(value).max()
