@@ -19,7 +19,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from synthetic_runs import ROOT, begun, clean_tree, data, write_runs
 
-from paper_lenet import paper, tutorials
+from paper_lenet import figures, figures_ablations, paper, tutorials
 from paper_lenet.ablations import STUDIES, ablation, costs, model_of
 from paper_lenet.collect import RUN_COLUMNS, collect
 from paper_lenet.config import Config, DataConfig, EngineConfig, InitConfig, LossConfig, ModelConfig, OptimConfig
@@ -369,3 +369,40 @@ def test_tables_by_name(tmp_path: Path) -> None:
 def test_labels_of_mnist() -> None:
     assert sum(paper.MNIST_TEST_LABELS) == paper.TEST_SIZE and len(paper.MNIST_TEST_LABELS) == paper.CLASSES
     assert math.isclose(float(np.bincount(data().test_labels).sum()), paper.TEST_SIZE)
+
+
+# Figures
+
+
+def test_figures_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same bytes each time, with what diverged in words."""
+    monkeypatch.setitem(figures.STYLE, "svg.fonttype", "none")
+    some: list[float | None] = [1.0, 1.1]
+    study(tmp_path, "ablation-from-1998", {"1998": some, "ReLU": [0.9, None], "max pooling": [None, None]})
+    study(tmp_path, "ablation-ladder", {"0 1998": some, "1 + ReLU": [None, None], "2 + b": [0.9, 0.8]})
+    write_tutorials(tmp_path)
+    (tmp_path / "curves").mkdir()
+    for name in tutorials.NAMES:
+        rows = [
+            {"fingerprint": "0" * 12, "seed": seed, "pass": epoch, "train_error_percent": 5 / epoch}
+            | {"test_error_percent": 2 / epoch}
+            for seed in (0, 1)
+            for epoch in (1, 2, 3)
+        ]
+        pd.DataFrame(rows).to_csv(tmp_path / "curves" / f"{name}.csv", index=False)
+    files = {
+        **figures_ablations.ablation(tmp_path, "ablation-from-1998"),
+        **figures_ablations.ablation(tmp_path, "ablation-ladder"),
+        **figures_ablations.curves(tmp_path),
+        **figures_ablations.confusion(tmp_path, "tutorial-t1"),
+    }
+    stems = ("ablation-from-1998", "ablation-ladder", "tutorials", "confusion-tutorial-t1")
+    assert {path.name for path in files} == {f"{stem}.{kind}" for stem in stems for kind in ("svg", "png")}
+    differences, ladder, curves, confused = (files[tmp_path / "figures" / f"{stem}.svg"].decode() for stem in stems)
+    assert "ReLU (1 diverged)" in differences and "all diverged" in differences
+    assert "1 + ReLU (2 diverged)" in ladder and "test error, %" in ladder
+    assert "T2 training" in curves and ">979<" in confused and ">1.5<" in confused
+    assert figures_ablations.confusion(tmp_path, "tutorial-t1").items() <= files.items()
+    study(tmp_path, "ablation-ladder", {"0 1998": [None, None], "1 + ReLU": [None, None]})
+    with pytest.raises(TableError, match="all runs diverged"):
+        figures_ablations.ablation(tmp_path, "ablation-ladder")
