@@ -17,20 +17,34 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
+from PIL import Image
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import v2
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from paper_lenet.config import Config, DistortConfig, EngineConfig, OptimConfig
+from paper_lenet.config import (
+    Config,
+    DataConfig,
+    DistortConfig,
+    EngineConfig,
+    InitConfig,
+    LossConfig,
+    ModelConfig,
+    OptimConfig,
+)
 from paper_lenet.data import Data, subset
-from paper_lenet.engines import Train, fused, records, reference
+from paper_lenet.engines import Checkpoint, batched, fused, records, reference
 from paper_lenet.records import RunWriter, environment
 from paper_lenet.tables import splice
 
 ROUNDS = 7
-UPDATES = {"reference": 500, "fused": 20_000}
+UPDATES = {"reference": 500, "fused": 20_000, "batched": 200, "tutorial": 3200, "batched, modern": 9600}
 
 
 def made_up(patterns: int, held_out: int = 1) -> Data:
@@ -41,23 +55,90 @@ def made_up(patterns: int, held_out: int = 1) -> Data:
     return Data("made-up", "test", images, labels, images[:held_out], labels[:held_out])
 
 
-def timed(train: Train, data: Data, precision: str, variants: int = 0) -> Callable[[], float]:
+def timed(module: ModuleType, data: Data, precision: str, variants: int = 0) -> Callable[[], float]:
     """A function that trains one pass and gives its microseconds an update, the curvature included in its share.
 
     variants: distorted copies of each image.
     A pass of 60,000 has one estimate of the curvature from 500 patterns; so does each of ours in proportion.
     """
-    patterns = len(data.train_labels)
-    samples = max(1, round(patterns * 500 / 60_000))
     config = Config(
         distort=DistortConfig(variants=variants),
-        optim=OptimConfig(passes=1, hessian_samples=samples),
+        optim=OptimConfig(passes=1, hessian_samples=_samples(data)),
         engine=EngineConfig(precision=precision),
     )
 
     def once() -> float:
-        (record,) = records(train(config, data, 0, None))
-        return 1e6 * record.seconds / patterns
+        (record,) = records(module.train(config, data, 0, None))
+        return 1e6 * record.seconds / record.train_size
+
+    return once
+
+
+def _samples(data: Data) -> int:
+    return max(1, round(len(data.train_labels) * 500 / 60_000))
+
+
+def sixteen(data: Data) -> float:
+    """Microseconds an update of the batched engine that trains sixteen networks of 1998 together, one pattern each."""
+    config = Config(optim=OptimConfig(passes=1, hessian_samples=_samples(data)), engine=EngineConfig("batched"))
+    last = list(batched.train_many(config, data, range(16), [None] * 16))[-1]
+    assert all(isinstance(point, Checkpoint) and point.record is not None for point in last)
+    return (
+        1e6 * sum(p.record.seconds / p.record.train_size for p in last if isinstance(p, Checkpoint) and p.record) / 16
+    )
+
+
+def modern(module: ModuleType, data: Data) -> Callable[[], float]:
+    """A function that trains today's network for a pass, batches of 64, and gives its microseconds an image."""
+    config = Config(
+        data=DataConfig(input="standard"),
+        model=ModelConfig(activation="relu", pooling="max_pool", table="full", output="linear",
+                          init=InitConfig(scheme="torch")),
+        loss=LossConfig("cross_entropy"),
+        optim=OptimConfig(name="adam", passes=1, batch=64, schedule="constant", order="reshuffled"),
+        engine=EngineConfig(),
+    )  # fmt: skip
+
+    def once() -> float:
+        (record,) = records(module.train(config, data, 0, None))
+        return 1e6 * record.seconds / record.train_size
+
+    return once
+
+
+class TutorialImages(Dataset[tuple[torch.Tensor, int]]):
+    """Images one by one, each made a tensor and normalised on its own, as torchvision's data sets do it."""
+
+    def __init__(self, data: Data) -> None:
+        self.data = data
+        steps = [v2.Pad(2), v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.1307], [0.3081])]
+        self.transform = v2.Compose(steps)
+
+    def __len__(self) -> int:
+        return len(self.data.train_labels)
+
+    def __getitem__(self, k: int) -> tuple[torch.Tensor, int]:
+        return self.transform(Image.fromarray(self.data.train_images[k])), int(self.data.train_labels[k])
+
+
+def tutorial(data: Data) -> Callable[[], float]:
+    """The usual loop for the same network: a DataLoader, transforms an image at a time, autograd, Adam."""
+    loader = DataLoader(TutorialImages(data), 64, shuffle=True)
+
+    def once() -> float:
+        net = nn.Sequential(
+            nn.Conv2d(1, 6, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Flatten(), nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10),
+        )  # fmt: skip
+        optimiser, criterion = torch.optim.Adam(net.parameters(), lr=1e-3), nn.CrossEntropyLoss()
+        began = time.perf_counter()
+        for images, labels in loader:
+            optimiser.zero_grad()
+            loss = criterion(net(images), labels)
+            loss.backward()
+            optimiser.step()
+            loss.item()
+        return 1e6 * (time.perf_counter() - began) / len(data.train_labels)
 
     return once
 
@@ -88,32 +169,44 @@ def main() -> int:
     torch.set_num_threads(1)
     data = made_up(max(UPDATES.values()))
     parts = {name: subset(data, updates, 0) for name, updates in UPDATES.items()}
-    engines = {
-        "reference, float32": timed(reference.train, parts["reference"], "float32"),
-        "fused, float32": timed(fused.train, parts["fused"], "float32"),
-        "fused, float32, distorted": timed(fused.train, parts["fused"], "float32", 9),
-        "fused, float64": timed(fused.train, parts["fused"], "float64"),
+    # Of each group the first is what the others are compared with.
+    groups = {
+        "update": {
+            "reference, float32": timed(reference, parts["reference"], "float32"),
+            "fused, float32": timed(fused, parts["fused"], "float32"),
+            "fused, float32, distorted": timed(fused, parts["fused"], "float32", 9),
+            "fused, float64": timed(fused, parts["fused"], "float64"),
+            "batched, 16 networks": lambda: sixteen(parts["batched"]),
+        },
+        "image": {
+            "today's network, usual loop": tutorial(parts["tutorial"]),
+            "today's network, fused": modern(fused, parts["fused"]),
+            "today's network, batched": modern(batched, parts["batched, modern"]),
+        },
     }
-    for once in engines.values():
-        once()  # compiles, and warms the caches
-    times: dict[str, list[float]] = {name: [] for name in engines}
-    for _ in range(ROUNDS):
-        for name, once in engines.items():
-            times[name].append(once())
-
     here = environment()
-    base = times["reference, float32"]
     lines = [f"{here['cpu']}, one thread; torch {here['torch']}, numba {here['numba']}; {ROUNDS} rounds in turn"]
-    for name, values in times.items():
-        ratio = statistics.median(b / v for b, v in zip(base, values, strict=True))
-        lines.append(
-            f"{name:25s} {statistics.median(values):8.1f} µs an update ({min(values):.1f} to {max(values):.1f}), "
-            f"{ratio:.1f} times as fast as the reference"
-        )
-    pairs = zip(times["fused, float32, distorted"], times["fused, float32"], strict=True)
-    lines.append(f"distorting on the fly adds {100 * (statistics.median(a / b for a, b in pairs) - 1):.1f} %")
+    for unit, ways in groups.items():
+        for once in ways.values():
+            once()  # compiles, and warms the caches
+        times: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(ROUNDS):
+            for name, once in ways.items():
+                times[name].append(once())
+        base, *_ = times.values()
+        for name, values in times.items():
+            ratio = statistics.median(b / v for b, v in zip(base, values, strict=True))
+            lines.append(
+                f"{name:27s} {statistics.median(values):7.1f} µs an {unit} ({min(values):.1f} to {max(values):.1f}), "
+                f"{ratio:.1f} times as fast as the {'reference' if unit == 'update' else 'usual loop'}"
+            )
+        if unit == "update":
+            pairs = zip(times["fused, float32, distorted"], times["fused, float32"], strict=True)
+            lines.append(f"distorting on the fly adds {100 * (statistics.median(a / b for a, b in pairs) - 1):.1f} %")
     took, share = keeping()
     lines.append(f"records and checkpoint take {took:.1f} ms a pass, {share:.2f} % of a run of 60,000 updates a pass")
+    if not torch.cuda.is_available():
+        lines.append("no GPU here: nothing of it was measured")
     text = "\n".join(lines)
     print(text)
     if arguments.record:

@@ -45,11 +45,16 @@ CASES: dict[str, tuple[dict[str, Any], LossConfig, dict[str, Any]]] = {
 
 
 def configured(
-    model: Mapping[str, Any], loss: LossConfig, optim: Mapping[str, Any], precision: str = "float64", batch: int = 7
+    model: Mapping[str, Any],
+    loss: LossConfig,
+    optim: Mapping[str, Any],
+    precision: str = "float64",
+    batch: int = 7,
+    engine: str = "fused",
 ) -> Config:
     return Config(
         model=ModelConfig(**model), loss=loss, optim=OptimConfig(passes=2, batch=batch, **optim),
-        engine=EngineConfig(precision=precision),
+        engine=EngineConfig(engine, precision=precision),
     )  # fmt: skip
 
 
@@ -306,6 +311,6 @@ def test_a_loss_that_is_not_finite_stops_before_its_batch() -> None:
     ],
 )
 def test_refusals(model: dict[str, Any], optim: dict[str, Any], what: str) -> None:
-    config = configured(MODERN | model, SMOOTHED, optim or ADAM)
+    config = configured(MODERN | model, SMOOTHED, optim or ADAM, engine="reference")
     with pytest.raises(ValueError, match=rf"{what}.*the fused engine"):
         FusedNet(build(config.model, 0), config)

@@ -108,12 +108,11 @@ class BatchedNet:
         self.names = [name for name, _ in models[0].named_parameters()]
         first = models[0]
         self.linear_output = not isinstance(first.output, EuclideanRBF)
-        shapes = [self._dense(first, name).shape for name in self.names]
-        sizes = [shape.numel() for shape in shapes]
-        self.flat = torch.zeros(self.nets, sum(sizes), dtype=self.dtype, device=self.device)
-        parts = self.flat.split(sizes, 1)
-        self.views = [part.view(self.nets, *shape) for part, shape in zip(parts, shapes, strict=True)]
-        self.step_count, self.rate = 0, 0.0
+        self.shapes = [self._dense(first, name).shape for name in self.names]
+        size = sum(shape.numel() for shape in self.shapes)
+        self.flat = torch.zeros(self.nets, size, dtype=self.dtype, device=self.device)
+        self.views = self.viewed(self.flat)
+        self.rate = 0.0
         self.eps: Tensor | None = None
         by_muon = config.optim.name == "muon"
         if config.optim.name != "sdlm":
@@ -150,6 +149,11 @@ class BatchedNet:
         if self.linear_output:
             layers.append(s.Linear())
         return s.Stack(layers)
+
+    def viewed(self, flat: Tensor) -> list[Tensor]:
+        """The parameters (M, ...) in a flat tensor (M, P)."""
+        parts = flat.split([shape.numel() for shape in self.shapes], 1)
+        return [part.view(self.nets, *shape) for part, shape in zip(parts, self.shapes, strict=True)]
 
     def _dense(self, model: Network, name: str, values: Any = None) -> Tensor:
         """A parameter in the form of the stacked layers: kernels of a table as (out, in, k, k), C5 as a matrix."""
@@ -318,7 +322,7 @@ class Trainer:
         self.errors += (winners != labels).sum(1)
         if optim.name == "sdlm":
             assert net.eps is not None
-            net.flat.sub_(net.eps * torch.cat([g.flatten(1) for g in gradients], 1))  # Eq. 18, p. 41
+            torch._foreach_addcmul_(net.views, net.viewed(net.eps), gradients, value=-1)  # Eq. 18, p. 41
         elif optim.name == "muon":
             net.optimiser.step(net.views, gradients, rate, first, second)
         else:

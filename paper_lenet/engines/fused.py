@@ -3,6 +3,10 @@
 Parameters, step sizes and states live in flat arrays whose layout suits vectors (kernels.py); `Layout` says where each
 parameter of the state_dict is. In float64 it agrees with the reference to rounding; in float32 tanh is replaced by a
 rational function good to 6e-7 (vectors.py).
+
+SDLM updates after each pattern within the compiled call. For minibatches and the other optimisers the call adds
+gradients up, and the update works on the flat arrays. Refused, by a ValueError: GELU and SiLU, whose slopes the states
+do not give, batch normalisation, dropout and Muon.
 """
 
 from __future__ import annotations
@@ -414,6 +418,7 @@ class FusedNet:
     def _by_batches(
         self, patterns: Patterns, order: Indices, this: Pass, done: int
     ) -> tuple[float, int, NDArray[np.int64]]:
+        """As train, with the mean gradient of each batch."""
         eq9, batch = self.loss.name == "eq9", self.optim.batch
         gradient, mean = _aligned(self.layout.size, self.dtype), self.learning / self.dtype.type(batch)
         losses, given = 0.0, np.empty(len(order), np.int64)

@@ -30,7 +30,8 @@ def reset(net: nn.Module, init: InitConfig, generator: torch.Generator | None) -
             fan_in, fan_out = of_unit[layer.out_of][:, None, None], KERNEL**2 * float(layer.table.sum(1).float().mean())
         elif isinstance(layer, nn.Conv2d | nn.Linear):
             weight, of_unit = layer.weight, torch.tensor(float(layer.weight[0].numel()))
-            fan_in, fan_out = of_unit, float(layer.weight.shape[0] if name == "c5" else layer.weight[:, 0].numel())
+            # C5 has one position only, so that each of its inputs goes to each unit once, as in a dense layer
+            fan_in, fan_out = of_unit, float(weight.shape[0] if name == "c5" else weight[:, 0].numel())
         else:
             continue
         bias = layer.bias
