@@ -14,9 +14,11 @@ IS_OURS := $(IN_RANGE); assert sys.prefix != sys.base_prefix
 TRAIN := $(PY) experiments/train.py
 COLLECT := $(PY) experiments/collect.py
 QUESTIONS := eta gain coefficient random bias pooling rbf_factor exponent cross_terms hessian order eq9 eq9_curvature
+CHOICES := modern sdlm-cross-entropy adamw-1998 sgd-modern constant-modern augmented
+ABLATIONS := from-1998 from-modern ladder augmented
 CHANGES := gain bias coefficient pooling rbf_factor eta order cross_terms
 
-.PHONY: help setup reproduce readings figures-3b test test-slow bench tables figures check lint lock clean
+.PHONY: help setup reproduce readings figures-3b tutorials ablations test test-slow bench tables figures check lint lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -63,6 +65,20 @@ figures-3b: setup  ## Section III-B from raw data to figures: Fig. 5 to 8, disto
 	for change in $(CHANGES); do $(TRAIN) experiment=deviations/$$change || exit; done
 	for job in fig5 strength distorted fig6 eq9-choice eq9 eq9-distorted deviations; do $(COLLECT) outputs/$$job || exit; done
 	$(PY) experiments/distortions.py
+	$(PY) experiments/tables.py
+	$(PY) experiments/figures.py
+
+tutorials: setup  ## three public tutorials of "LeNet-5" trained again, with their tables and curves
+	for job in t1 t2 t3; do $(TRAIN) experiment=tutorial/$$job || exit; done
+	for job in t1 t2 t3; do $(COLLECT) outputs/tutorial-$$job || exit; done
+	$(PY) experiments/tables.py
+	$(PY) experiments/figures.py
+
+ablations: setup  ## what of 1998 still matters: rates chosen on validation images, one detail at a time, the ladder
+	for choice in $(CHOICES); do $(TRAIN) experiment=choice/$$choice || exit; done
+	for study in $(ABLATIONS); do $(TRAIN) experiment=ablation/$$study || exit; done
+	for choice in $(CHOICES); do $(COLLECT) outputs/choice-$$choice || exit; done
+	for study in $(ABLATIONS); do $(COLLECT) outputs/ablation-$$study || exit; done
 	$(PY) experiments/tables.py
 	$(PY) experiments/figures.py
 

@@ -1,7 +1,8 @@
 """results/ -> results/figures: python experiments/figures.py [names ...].
 
 With names, Fig. 5 of each. Without, whatever the results at hand allow: Fig. 5 for lenet5 and fig5, Fig. 6 from fig6
-and, as far as they are there, fig5, distorted and eq9; Fig. 7 and, for fig5 and distorted, Fig. 8, which need MNIST.
+and, as far as they are there, fig5, distorted and eq9; the ablations and the tutorials; Fig. 7 and, for fig5 and
+distorted, Fig. 8, which need MNIST.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from paper_lenet.ablations import STUDIES
 from paper_lenet.data import DataError
 from paper_lenet.fig7 import mnist_at_hand
 from paper_lenet.figures import DISTORTED, FULL, SIZES, fig5, fig6, write
+from paper_lenet.figures_ablations import ablation, confusion, curves
 from paper_lenet.figures_images import fig7, fig8
 from paper_lenet.files import RecordError
 from paper_lenet.tables import HEADLINE, TableError
+from paper_lenet.tutorials import NAMES as TUTORIALS
 
 
 def main() -> int:
@@ -39,6 +43,12 @@ def main() -> int:
             show(fig6(results))
         else:
             print(f"fig6: skipped, no {results / 'runs' / SIZES}.csv")
+        for name in there(*STUDIES):
+            show(ablation(results, name))
+        if there(*TUTORIALS) == list(TUTORIALS):
+            show(curves(results))
+        for name in there(*TUTORIALS):
+            show(confusion(results, name))
         data = mnist_at_hand()
         if data is None:
             print("fig7, fig8: skipped, MNIST is not at hand")

@@ -139,10 +139,11 @@ def _runs_of(job: Path, unfinished: list[str]) -> list[_Run]:
 
 
 def _results(name: str, runs: list[_Run], results: Path) -> dict[Path, str]:
+    usual = _flat(Config().to_dict())
     varied = [
         key
         for key in runs[0].settings
-        if key not in NOT_METHOD and len({json.dumps(run.settings.get(key)) for run in runs}) > 1
+        if key not in NOT_METHOD and any(run.settings.get(key) != usual[key] for run in runs)
     ]
     rows = [{**run.metrics, **{key: run.settings[key] for key in varied}, "name": name} for run in runs]
     curves = [{"name": name, **run.key, **row} for run in runs for row in run.passes]

@@ -55,6 +55,33 @@ def paired_difference(a: Sequence[float], b: Sequence[float], level: float = 0.9
     return (mean(differences), *t_interval(differences, level))
 
 
+def paired_t_p(a: Sequence[float], b: Sequence[float]) -> float:
+    """Two-sided p of Student's paired test of a mean difference of 0; nan for fewer than two pairs.
+
+    Where all differences are the same it is 1 if they are 0, else 0. ValueError for unequal lengths.
+    """
+    differences = [x - y for x, y in zip(a, b, strict=True)]
+    if len(differences) < 2:
+        return math.nan
+    if std(differences) == 0:
+        return 0.0 if differences[0] else 1.0
+    t = mean(differences) / (std(differences) / math.sqrt(len(differences)))
+    return float(2 * stats.t.sf(abs(t), len(differences) - 1))
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Each p of a family corrected by Holm's step-down method; nan stays nan and is none of the family.
+
+    The smallest of m is multiplied by m, the next by m - 1 and so on; none gets smaller than one before, or above 1.
+    """
+    order = sorted((k for k, p in enumerate(ps) if not math.isnan(p)), key=lambda k: ps[k])
+    corrected, largest = [math.nan] * len(ps), 0.0
+    for rank, k in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * ps[k]))
+        corrected[k] = largest
+    return corrected
+
+
 def permutation_p(a: Sequence[float], b: Sequence[float]) -> float:
     """Two-sided p of the paired permutation test on the mean of a - b: it flips the differences' signs.
 

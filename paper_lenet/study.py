@@ -1,7 +1,6 @@
 """Tables of the study of the paper's open points: the readings compared, and what each deviation changes.
 
-`SPECIAL` names every table that is more than a row a configuration of one file; those of the paper's claims are in
-claims.py. The readings are compared by what the paper publishes about training, never by a test error.
+The readings are compared by what the paper publishes about training, never by a test error.
 
 Legend: D distance to the training curve of Fig. 5, R distance to the published effective rates, both as root mean
 squares of logarithms of ratios: 0.1 is about 10 %.
@@ -12,8 +11,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -21,12 +19,13 @@ from typing import Any
 import pandas as pd
 
 from paper_lenet import evaluate, paper
-from paper_lenet.claims import claims, overlap, published_test
+from paper_lenet.claims import published_test
 from paper_lenet.config import Config
 from paper_lenet.tables import (
     Table,
     TableError,
     diverged_note,
+    errors_by_seed,
     finished,
     numbers,
     percent,
@@ -61,15 +60,6 @@ OWN_RUNS = {
     "eq9": (["D6", "D7"], "loss.name=eq9, its j and rate chosen on a validation split"),
     "distorted": (["D12"], "distortions, their strength chosen on a validation split"),
 }
-
-
-@dataclass(frozen=True)
-class Special:
-    """A table of its own: what makes it, the names in results/runs that it needs, and the document that shows it."""
-
-    make: Callable[[Path], Table]
-    sources: tuple[str, ...]
-    document: str | None = None
 
 
 def curve_distance(ours: Mapping[int, float], paper_curve: Mapping[int, float]) -> float:
@@ -148,7 +138,7 @@ def deviations(results: Path) -> Table:
     runs, frozen = published_test(results, name), published_test(results, frozen_name)
     if frozen["fingerprint"].nunique() > 1:
         raise TableError(f"{frozen_name}: several configurations; the frozen reading is one")
-    reference = _by_seed(frozen)
+    reference = errors_by_seed(frozen)
     header = [
         *("tag", "change", "test error, %", "difference, points", "95 % interval of the difference"),
         *("n pairs", "permutation p", "diverged"),
@@ -166,7 +156,7 @@ def deviations(results: Path) -> Table:
             groups.append((tags, change, used[other]))
     rows = []
     for tags, change, group in sorted(groups, key=lambda each: ([_tag_number(tag) for tag in each[0]], each[1])):
-        errors = _by_seed(group)
+        errors = errors_by_seed(group)
         paired = [seed for seed in errors if seed in reference]
         changed, unchanged = [errors[seed] for seed in paired], [reference[seed] for seed in paired]
         difference, low, high = evaluate.paired_difference(changed, unchanged)
@@ -233,10 +223,10 @@ def _settings(fields: Mapping[str, str]) -> str:
 
 def noise(results: Path) -> Table:
     """How far apart trainings end that differ in the order of summation alone, beside those that differ by seed."""
-    runs, by_seed = read_runs(results, "noise"), read_runs(results, "fig5")
+    runs, other_seeds = read_runs(results, "noise"), read_runs(results, "fig5")
     groups = [
         (f"order of summation, seed {seed}", "noise", group) for seed, group in runs.groupby("seed", sort=True)
-    ] + [("seed", "fig5", by_seed)]
+    ] + [("seed", "fig5", other_seeds)]
     header = ["what differs", "n runs", "test error, %", "training error on the fly, %", "images, wrong in one of two"]
     rows = []
     for label, source, group in groups:
@@ -252,7 +242,7 @@ def noise(results: Path) -> Table:
         "trained the same way in exact arithmetic.",
         "The last column is a mean over pairs of runs: test images that one of the two gets wrong and the other right.",
         *diverged_note(runs),
-        provenance("noise", pd.concat([runs, by_seed]), ("noise", "fig5")),
+        provenance("noise", pd.concat([runs, other_seeds]), ("noise", "fig5")),
     ]
     return Table("noise", "What rounding alone changes, and what the seed changes.", header, rows, notes)
 
@@ -287,11 +277,6 @@ def _printed_rate(group: pd.DataFrame, column: str) -> float:
     return evaluate.mean([float(value) for value in (group[column] / factor).dropna()])
 
 
-def _by_seed(runs: pd.DataFrame) -> dict[int, float]:
-    done = finished(runs)
-    return dict(zip(map(int, done["seed"]), numbers(done, "test_error_percent"), strict=True))
-
-
 def _root_mean_square(values: Sequence[float]) -> float:
     return math.sqrt(evaluate.mean([value**2 for value in values]))
 
@@ -302,12 +287,3 @@ def _number(value: float, format_: str = ".3f") -> str:
 
 def _tag_number(tag: str) -> int:
     return int(tag[1:] or 1000)
-
-
-SPECIAL = {
-    "readings": Special(readings, ("readings",), "experiments/readings.md"),
-    "claims": Special(claims, ("fig5",), "README.md"),
-    "overlap": Special(overlap, ("fig5",)),
-    "deviations": Special(deviations, ("deviations", "fig5"), "DEVIATIONS.md"),
-    "noise": Special(noise, ("noise", "fig5"), "README.md"),
-}

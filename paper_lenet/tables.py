@@ -1,7 +1,7 @@
 """Tables of results/runs/*.csv as Markdown, LaTeX (booktabs) and CSV; nothing here trains or types a number.
 
 One configuration: the paper's numbers beside ours; several: a row a configuration; some names have a table of their
-own (paper_lenet/study.py). Runs that diverged are counted and stated, never averaged.
+own (paper_lenet/special.py). Runs that diverged are counted and stated, never averaged.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from paper_lenet.files import csv_text, write_atomic
 HEADLINE = "lenet5"
 # Runs with distortions, whose published error is another one; `claims` has it.
 DISTORTED = ("distorted", "eq9-distorted")
+# Fields of which results/runs tells only where they are not of 1998.
+MODERN = ("model.activation", "model.table", "model.output", "model.geometry", "model.init.scheme", "optim.name")
 VERDICT_RULE = "Verdict: reproduced if the paper's value lies within the 95 % prediction interval for one run."
 
 
@@ -71,7 +73,7 @@ class Table:
 def read_results(path: Path) -> pd.DataFrame:
     """A file of results/runs or results/curves. Raises TableError if it cannot be read or has no rows."""
     # Hexadecimal digits may look like a number, even like 12e456789012.
-    text = {"fingerprint": str, "commit": str, "diverged_at": str}
+    text = {"fingerprint": str, "commit": str, "diverged_at": str, "label": str}
     try:
         frame = pd.read_csv(path, dtype=text)
     except (OSError, ValueError) as error:
@@ -91,8 +93,8 @@ def read_runs(results: Path, name: str) -> pd.DataFrame:
 
 
 def available(results: Path) -> list[str]:
-    """The names of all tables that the files in results/runs give, those of paper_lenet/study.py among them."""
-    from paper_lenet.study import SPECIAL  # here, because that module is made of this one's parts
+    """The names of all tables that the files in results/runs give, those of paper_lenet/special.py among them."""
+    from paper_lenet.special import SPECIAL  # here, because that module is made of this one's parts
 
     names = {path.stem for path in (results / "runs").glob("*.csv")}
     special = {name for name, about in SPECIAL.items() if names.issuperset(about.sources)}
@@ -102,11 +104,11 @@ def available(results: Path) -> list[str]:
 def build(results: Path, names: Sequence[str], readme: Path | None) -> dict[Path, str]:
     """The text of every file that the named tables give: tables/<name>.{md,tex,csv} and the documents that show one.
 
-    names: of files in results/runs, or of tables in paper_lenet/study.py. readme: the file that gets the headline
+    names: of files in results/runs, or of tables in paper_lenet/special.py. readme: the file that gets the headline
     table, if `lenet5` is among the names; None for none. The other documents are looked for beside `results`, and
     one that is not there is left out. Nothing is written. Raises TableError.
     """
-    from paper_lenet.study import SPECIAL  # here, because that module is made of this one's parts
+    from paper_lenet.special import SPECIAL  # here, because that module is made of this one's parts
 
     files: dict[Path, str] = {}
     for name in names:
@@ -167,7 +169,10 @@ def headline(name: str, runs: pd.DataFrame) -> Table:
         ("smallest effective rate, first pass", "rate_min_pass1", paper.RATE_RANGE[0], rate),
         ("largest effective rate, first pass", "rate_max_pass1", paper.RATE_RANGE[1], rate),
     ]
-    with_paper = _comparable(runs) and name not in DISTORTED
+    modern = not set(MODERN).isdisjoint(runs.columns)
+    with_paper = _comparable(runs) and name not in DISTORTED and not modern
+    if "optim.name" in runs:
+        quantities = quantities[:2]  # its rate is not one a parameter
     rows = []
     for label, column, paper_value, text in quantities:
         values = numbers(done, column)
@@ -202,7 +207,8 @@ def sweep(name: str, runs: pd.DataFrame) -> Table:
 
 def varied_columns(runs: pd.DataFrame) -> list[str]:
     """The configuration fields that differ between the fingerprints of a file, such as optim.eta_factor."""
-    return [column for column in runs.columns if column not in RUN_COLUMNS]
+    fields = [column for column in runs.columns if column not in RUN_COLUMNS]
+    return [field for field in fields if runs[field].nunique(dropna=False) > 1]
 
 
 def finished(runs: pd.DataFrame) -> pd.DataFrame:
@@ -213,6 +219,12 @@ def finished(runs: pd.DataFrame) -> pd.DataFrame:
 def numbers(runs: pd.DataFrame, column: str) -> list[float]:
     """A column as floats."""
     return [float(value) for value in runs[column]]
+
+
+def errors_by_seed(runs: pd.DataFrame) -> dict[int, float]:
+    """The error on held-out images of each run that did not diverge."""
+    done = finished(runs)
+    return dict(zip(map(int, done["seed"]), numbers(done, "test_error_percent"), strict=True))
 
 
 def statistics_cells(values: list[float], n_runs: int, text: Callable[[float], str]) -> list[str]:

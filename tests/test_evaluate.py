@@ -74,3 +74,21 @@ def test_verdict() -> None:
     assert evaluate.verdict(FIVE, 1 + 0.999 * half) == "reproduced"
     assert evaluate.verdict(FIVE, 1 + 1.001 * half) == "not reproduced"
     assert evaluate.verdict(FIVE, 1 - 1.001 * half) == "not reproduced"
+
+
+def test_paired_t() -> None:
+    # Differences 1, 2, 3: t = 2 / (1 / sqrt(3)) = sqrt(12), of 2 degrees of freedom: p = 1 - t / sqrt(t² + 2).
+    assert evaluate.paired_t_p([2, 4, 6], [1, 2, 3]) == pytest.approx(1 - math.sqrt(12 / 14))
+    assert evaluate.paired_t_p([1, 2, 3], [2, 4, 6]) == pytest.approx(1 - math.sqrt(12 / 14))
+    assert (evaluate.paired_t_p([1, 1], [1, 1]), evaluate.paired_t_p([2, 2], [1, 1])) == (1, 0)
+    assert math.isnan(evaluate.paired_t_p([1], [2]))
+    with pytest.raises(ValueError):
+        evaluate.paired_t_p([1, 2], [1])
+
+
+def test_holm() -> None:
+    # 0.01 * 4, then 0.02 * 3 and 0.03 * 2, of which neither is below the one before, then 0.04 * 1, raised to 0.06.
+    assert evaluate.holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert evaluate.holm([0.4, math.nan, 0.6]) == pytest.approx([0.8, math.nan, 0.8], nan_ok=True)
+    assert evaluate.holm([0.6, 0.7]) == [1.0, 1.0]
+    assert evaluate.holm([]) == []

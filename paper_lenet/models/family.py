@@ -142,6 +142,14 @@ class PaperNet(nn.Module):
         counts["output"] = self.output.centres.numel()
         return {name: counts[name] for name in after if name in counts}
 
+    def multiply_adds(self) -> int:
+        """Multiplications with a weight or a centre that one image takes, biases not counted."""
+        side1, side3 = self.side - 4, (self.side - 4) // 2 - 4
+        convolutions = self.c1.weight.numel() * side1**2 + self.c3.weight.numel() * side3**2
+        pooling = len(self.s2.bias) * (side1 // 2) ** 2 + len(self.s4.bias) * (side3 // 2) ** 2
+        dense = self.c5.weight.numel() + (self.f6.weight.numel() if self.f6 is not None else 0)
+        return convolutions + pooling + dense + self.output.centres.numel()
+
     def set_state(self, state: Mapping[str, object]) -> None:
         """Copy parameters by name (arrays or tensors of the state_dict's shapes) into the network."""
         named = dict(self.named_parameters())

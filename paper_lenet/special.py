@@ -1,0 +1,35 @@
+"""The tables that are more than a row a configuration of one file in results/runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from paper_lenet.ablations import STUDIES, ablation
+from paper_lenet.claims import claims, overlap
+from paper_lenet.study import deviations, noise, readings
+from paper_lenet.tables import Table
+from paper_lenet.tutorials import NAMES, by_class, tutorials
+
+
+@dataclass(frozen=True)
+class Special:
+    """A table of its own: what makes it, the names in results/runs that it needs, and the document that shows it."""
+
+    make: Callable[[Path], Table]
+    sources: tuple[str, ...]
+    document: str | None = None
+
+
+SPECIAL = {
+    "readings": Special(readings, ("readings",), "experiments/readings.md"),
+    "claims": Special(claims, ("fig5",), "README.md"),
+    "overlap": Special(overlap, ("fig5",)),
+    "deviations": Special(deviations, ("deviations", "fig5"), "DEVIATIONS.md"),
+    "noise": Special(noise, ("noise", "fig5"), "README.md"),
+    **{name: Special(partial(ablation, name=name), (name,), "README.md") for name in STUDIES},
+    "tutorials": Special(tutorials, NAMES, "README.md"),
+    "tutorials-classes": Special(by_class, NAMES),
+}
