@@ -18,7 +18,7 @@ CHOICES := modern sdlm-cross-entropy adamw-1998 sgd-modern constant-modern augme
 ABLATIONS := from-1998 from-modern ladder augmented
 CHANGES := gain bias coefficient pooling rbf_factor eta order cross_terms
 
-.PHONY: help setup reproduce readings figures-3b tutorials ablations test test-slow bench tables figures check lint lock clean
+.PHONY: test-faults help setup reproduce readings figures-3b tutorials ablations test test-slow bench tables figures check lint lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -87,6 +87,9 @@ test: setup  ## the fast tests; they need neither MNIST nor a network
 
 test-slow: setup  ## the tests that need MNIST or more time
 	$(PY) -m pytest -m 'slow and not gpu'
+
+test-faults: setup  ## the fault suite in full, with its table: kills, full disks, damaged files; 10 min
+	$(PY) -m pytest tests/faults --full -n 2 --dist load
 
 bench: setup  ## microseconds an update of both engines, and their ratio
 	$(PY) experiments/bench.py

@@ -281,7 +281,7 @@ class Trainer:
         device, nets = net.device, net.nets
         steps = GRAPH_STEPS
         # what a step reads, so that a captured one reads something new each time
-        self.rows = torch.zeros(steps, nets, self.batch, dtype=torch.int64, device=device)
+        self.rows = torch.zeros(steps, nets, min(self.batch, length), dtype=torch.int64, device=device)
         self.numbers = torch.zeros(steps, 4, dtype=torch.float64, device=device)  # rate, corrections, position
         self.pass_ = torch.zeros((), dtype=torch.int64, device=device)
         self.loss = torch.zeros(nets, dtype=torch.float64, device=device)

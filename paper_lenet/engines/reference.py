@@ -21,6 +21,8 @@ from paper_lenet.models.modern import ModernNet, statistics
 from paper_lenet.optimisers import Optimiser, corrections, rate_of
 from paper_lenet.sdlm import Network, curvature, step_sizes
 
+PACE = 200  # about so many patterns between two checkpoints
+
 
 def inputs(patterns: Patterns, chosen: Indices, model: Network) -> Tensor:
     """The network's input (N, 1, side, side) of the chosen patterns (N,)."""
@@ -36,7 +38,7 @@ class ReferenceNet:
         self.named = dict(model.named_parameters())
         self.statistics = statistics(model)
         self.loss_of = criterion(config.loss)
-        self.pace = config.optim.batch * max(1, 200 // config.optim.batch)
+        self.pace = config.optim.batch * max(1, PACE // config.optim.batch)
         self.eps: dict[str, Tensor] = {}
         self.rate = 0.0
         if config.optim.name != "sdlm":
