@@ -159,7 +159,7 @@ def main() -> int:
             check_ends(jobs)
     except (*FAILURES, OSError) as error:  # OSError: Hydra makes the output folder itself
         failed_jobs.append(one_line(error))
-    except ValueError as error:  # Hydra's own, where the choice of a group is no name, as in loss=null
+    except (ValueError, OverflowError) as error:  # Hydra's own, as for loss=null and numbers of 400 digits
         if composed_jobs:
             raise
         failed_jobs.append(f"{one_line(error)} (in {' '.join(arguments)})")

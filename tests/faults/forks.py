@@ -14,11 +14,9 @@ import resource
 import runpy
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -336,14 +334,3 @@ def failing(name: str, nth: int, disk: Path | None) -> None:
         return open_(path, mode, *rest, **options)
 
     Path.open = open_failing  # type: ignore
-
-
-def failing_hook(name: str, nth: int, disk: Path | None) -> Callable[[], object]:
-    return partial(failing, name, nth, disk)
-
-
-def timed(target: Callable[..., object], *arguments: Any) -> float:
-    """Seconds that an undisturbed process takes."""
-    began = time.monotonic()
-    assert ended(start(target, *arguments)) == 0
-    return time.monotonic() - began

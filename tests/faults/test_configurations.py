@@ -227,7 +227,7 @@ def test_invalid(by: str, entry: ModuleType, fault: Fault, tries: Tries, tmp_pat
     """One wrong value among right ones."""
     with fault("configuration with one wrong value") as count:
 
-        @drawn(tries(60, 1000) if by == "omegaconf" else tries(3, 50))
+        @drawn(tries(40, 1000) if by == "omegaconf" else tries(3, 50))
         @given(st.data())
         def refused(draw: st.DataObject) -> None:
             key = draw.draw(st.sampled_from(sorted(KEYS)))
@@ -282,7 +282,7 @@ def test_valid(
 
     with fault("configuration of right values: two updates of training") as count:
 
-        @drawn(tries(12, 250))
+        @drawn(tries(6, 250))
         @given(VALID)
         def trains(values: dict[str, Any]) -> None:
             with count.attempt(values):
@@ -312,7 +312,7 @@ def test_sizes_too_large(entry: ModuleType, fault: Fault, tries: Tries, monkeypa
     monkeypatch.setattr(data, "_digits", lambda: digits)
     with fault("configuration with more patterns than there are") as count:
 
-        @drawn(tries(10, 100))
+        @drawn(tries(5, 100))
         @given(
             st.sampled_from(["train_size", "validation", "test_size"]),
             st.one_of(st.integers(1501, 2000), st.integers(1501, 10**30)),

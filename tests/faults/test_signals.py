@@ -163,34 +163,32 @@ def moments(command: Command, seconds: float, count: int) -> list[float]:
     return [float(seconds * moment) for moment in (np.arange(count) + part) / count]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-def test_asked_to_stop(
-    number: signal.Signals, command: Command, undisturbed: tuple[dict[str, Any], float], fault: Fault, tries: Tries
-) -> None:
+def test_asked_to_stop(command: Command, undisturbed: tuple[dict[str, Any], float], fault: Fault, tries: Tries) -> None:
     """The first process alone, or all of them as by a terminal or a batch system."""
     whole, seconds = undisturbed
-    with fault(f"{number.name} to the command or all its processes; started again") as count:
-        for turn, moment in enumerate(moments(command, seconds, tries(1, 4 if command.real else 25))):
+    with fault("SIGINT or SIGTERM to the command or to all its processes; started again") as count:
+        for turn, moment in enumerate(moments(command, seconds, tries(1, 10 if command.real else 48))):
             shutil.rmtree(command.job.output, ignore_errors=True)
-            with count.attempt(f"{'all' if turn % 2 else 'first'} after {moment:.3f} s"):
+            number, all_ = (signal.SIGINT, signal.SIGTERM)[turn % 2], turn % 4 in (0, 3)
+            with count.attempt(f"{number.name} to {'all' if all_ else 'first'} after {moment:.3f} s"):
                 command.start()
                 time.sleep(moment)
                 if command.running():
-                    (os.killpg if turn % 2 else os.kill)(command.pid, number)
+                    (os.killpg if all_ else os.kill)(command.pid, number)
                 assert_stopped(command, command.end(), number)
                 assert_gone(command.pid)
                 assert_goes_on(command, whole)
 
 
-@pytest.mark.parametrize("anew", ["force=true", "resume=false"])
 def test_asked_to_stop_anew(
-    anew: str, command: Command, undisturbed: tuple[dict[str, Any], float], fault: Fault, tries: Tries
+    command: Command, undisturbed: tuple[dict[str, Any], float], fault: Fault, tries: Tries
 ) -> None:
     """A command that starts anew would do so again: the line says without what it goes on."""
     whole, seconds = undisturbed
     with fault("SIGTERM to a command with force=true or resume=false; started again without") as count:
-        for moment in moments(command, seconds, tries(1, 2 if command.real else 8)):
+        for turn, moment in enumerate(moments(command, seconds, tries(1, 2 if command.real else 16))):
             shutil.rmtree(command.job.output, ignore_errors=True)
+            anew = ("force=true", "resume=false")[turn % 2]
             with count.attempt(f"{anew} after {moment:.3f} s"):
                 command.start(anew)
                 time.sleep(moment)
@@ -208,7 +206,7 @@ def test_first_process_killed(
     """The next start does not wait until its workers have seen that."""
     whole, seconds = undisturbed
     with fault("kill -9 of the command's first process; started again at once") as count:
-        for moment in moments(command, seconds, tries(1, 3 if command.real else 25)):
+        for moment in moments(command, seconds, tries(1, 3 if command.real else 24)):
             shutil.rmtree(command.job.output, ignore_errors=True)
             with count.attempt(f"after {moment:.3f} s"):
                 command.start()
@@ -222,25 +220,23 @@ def test_first_process_killed(
                 assert_gone(session)
 
 
-@pytest.mark.parametrize("which", ["busy", "idle"])
-def test_worker_killed(
-    which: str, command: Command, undisturbed: tuple[dict[str, Any], float], fault: Fault, tries: Tries
-) -> None:
+def test_worker_killed(command: Command, undisturbed: tuple[dict[str, Any], float], fault: Fault, tries: Tries) -> None:
+    """One that is idle, while the last seed is trained, or one that trains."""
     whole, _ = undisturbed
     random = np.random.default_rng(1998)
     with fault("kill -9 of a worker of the command, busy or idle; started again") as count:
-        for _ in range(tries(1, 2 if command.real else 12)):
+        for turn in range(tries(1, 4 if command.real else 24)):
             shutil.rmtree(command.job.output, ignore_errors=True)
-            with count.attempt(which):
+            busy = turn % 2 == 1
+            with count.attempt("busy" if busy else "idle"):
                 command.start()
-                wanted = "seed-*/.lock" if which == "busy" else "seed-*/metrics.json"
-                number = 1 if which == "busy" else len(SEEDS) - 1
+                wanted, number = ("seed-*/.lock", 1) if busy else ("seed-*/metrics.json", len(SEEDS) - 1)
                 while command.running() and len(command.seeds(wanted)) < number:
                     time.sleep(0.005)
                 time.sleep(random.uniform(0, 0.1))
                 workers = command.workers()
                 if command.running() and workers:
-                    os.kill(workers[0 if which == "busy" else -1], signal.SIGKILL)
+                    os.kill(workers[0 if busy else -1], signal.SIGKILL)
                 code, lines = command.end(), command.stderr()
                 if code == 0:
                     assert command.over() and not lines, lines

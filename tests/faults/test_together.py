@@ -42,7 +42,7 @@ def without_times(results: dict[str, bytes]) -> dict[str, Any]:
 
 def test_runs(fault: Fault, tries: Tries, tmp_path: Path) -> None:
     """Every seed is trained by the first process that holds its folder; another waits or says who has it."""
-    job = small.config(tmp_path / "out", SEEDS)
+    job = small.config(tmp_path / "out", SEEDS, passes=2)
     outputs, results = Path(job.output) / job.name, tmp_path / "results"
     assert forks.ended(forks.start(forks.train, job)) == 0
     whole = small.bits(job)
