@@ -71,7 +71,8 @@ def kill_after(process: Any, seconds: float) -> bool:
     """Kill -9 after so long; whether it was still there to be killed."""
     process.join(seconds)
     if process.is_alive():
-        os.kill(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has just ended by itself
+            os.kill(process.pid, signal.SIGKILL)
     return ended(process) == -signal.SIGKILL
 
 
