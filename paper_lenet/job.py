@@ -16,6 +16,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from types import ModuleType
 from typing import Any
 
@@ -305,44 +306,44 @@ def _train_all(
     stop: Any = context.RawValue("b", 0)
     # A child reads this before it imports a library that would start threads.
     os.environ["OMP_NUM_THREADS"] = "1"
-    with ProcessPoolExecutor(workers, context, _start_worker, (data, told, stop)) as pool:
+    others = multiprocessing.active_children()
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (data, told, stop))
+    try:
         # The pool starts its processes here; they hear of no signal before they have said that they ignore it.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, ASKING)
         try:
             waiting = {pool.submit(_work, config, group): group for group in groups}
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        try:
-            while waiting:
-                if asked():
-                    stop.value = 1
-                try:
-                    show(told.get(timeout=0.2))
-                    continue
-                except queue.Empty:
-                    pass
-                for future in [f for f in waiting if f.done()]:
-                    group = waiting.pop(future)
-                    error, failed = _how_it_ended(future, stop)
-                    for seed in group:
-                        yield seed, error or failed.get(seed)
-            while not told.empty():
-                show(told.get())
-        except BaseException:
-            stop.value = 1  # on the way out the pool waits for its workers
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        while waiting:
+            if asked():
+                stop.value = 1
+            try:
+                show(told.get(timeout=0.2))
+                continue
+            except queue.Empty:
+                pass
+            for future in [f for f in waiting if f.done()]:
+                group = waiting.pop(future)
+                error, failed = _how_it_ended(future)
+                if isinstance(future.exception(), BrokenProcessPool):
+                    _end_workers(stop, others)
+                for seed in group:
+                    yield seed, error or failed.get(seed)
+        while not told.empty():
+            show(told.get())
+    finally:
+        # Not waiting for the pool: it asks its processes to end in ways that they ignore.
+        pool.shutdown(wait=False, cancel_futures=True)
+        _end_workers(stop, others)
 
 
-def _how_it_ended(
-    future: Future[dict[int, NonFiniteError]], stop: Any
-) -> tuple[Exception | None, dict[int, NonFiniteError]]:
+def _how_it_ended(future: Future[dict[int, NonFiniteError]]) -> tuple[Exception | None, dict[int, NonFiniteError]]:
     """What stopped a group altogether, and what stopped single seeds of it."""
     error = future.exception()
     if error is None:
         return None, future.result()
     if isinstance(error, BrokenProcessPool):
-        _end_workers(stop)
         return JobError("a worker process was killed (out of memory?); the same command goes on"), {}
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return JobError("out of memory"), {}
@@ -351,14 +352,15 @@ def _how_it_ended(
     return error, {}
 
 
-def _end_workers(stop: Any) -> None:
-    """End the workers that are left when one was killed: it may have held a lock of the pool, which they wait for."""
+def _end_workers(stop: Any, others: list[BaseProcess]) -> None:
+    """End the pool's processes: when one was killed it may have held a lock that the rest of them wait for."""
     stop.value = 1
     deadline = time.monotonic() + LEAVE_SECONDS
     for process in multiprocessing.active_children():
-        process.join(max(0.0, deadline - time.monotonic()))
-        if process.is_alive():
-            process.kill()
+        if process not in others:
+            process.join(max(0.0, deadline - time.monotonic()))
+            if process.is_alive():
+                process.kill()
 
 
 _data: Data
