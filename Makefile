@@ -88,8 +88,8 @@ test: setup  ## the fast tests; they need neither MNIST nor a network
 test-slow: setup  ## the tests that need MNIST or more time
 	$(PY) -m pytest -m 'slow and not gpu'
 
-test-faults: setup  ## the fault suite in full, with its table: kills, full disks, damaged files; 10 min
-	$(PY) -m pytest tests/faults --full -n 2 --dist load
+test-faults: setup  ## the fault suite in full, into the table of README.md: kills, full disks, damaged files; 15 min
+	$(PY) -m pytest tests/faults --full --record -n 0
 
 bench: setup  ## microseconds an update of both engines, and their ratio
 	$(PY) experiments/bench.py
