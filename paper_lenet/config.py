@@ -35,8 +35,11 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
+LARGEST = 1e15  # a product of two such numbers is still one of float32
+
+
 def _positive(key: str, value: float) -> None:
-    _require(_is_number(value) and value > 0, key, value, "a positive number")
+    _require(_is_number(value) and 0 < value <= LARGEST, key, value, f"more than 0 and at most {LARGEST:g}")
 
 
 def _optional_count(key: str, value: int | None) -> None:
@@ -252,7 +255,7 @@ class OptimConfig:
         _require(self.batch >= 1, "optim.batch", self.batch, "at least 1")
         _positive("optim.rate", self.rate)
         _require(0 <= self.momentum < 1, "optim.momentum", self.momentum, "from 0 to below 1")
-        _require(0 <= self.weight_decay < math.inf, "optim.weight_decay", self.weight_decay, "0 or more")
+        _require(0 <= self.weight_decay <= LARGEST, "optim.weight_decay", self.weight_decay, f"from 0 to {LARGEST:g}")
         _positive("optim.epsilon", self.epsilon)
         _require(self.passes >= 1, "optim.passes", self.passes, "at least 1")
         _require(

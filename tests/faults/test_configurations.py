@@ -6,7 +6,6 @@ import dataclasses
 import importlib.util
 import json
 import math
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -32,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 Fault = Callable[[str], Tally]
 Tries = Callable[[int, int], int]
 
-LARGEST = sys.float_info.max
+LARGEST = 1e15
 SMALLEST = math.ulp(0.0)
 NO_NUMBER = st.sampled_from([math.nan, math.inf, -math.inf, 10**400, "many", None, [], [1.0], {"a": 1}, "${nothing}"])
 NO_COUNT = st.sampled_from([1.5, math.nan, "many", [], [3], {"a": 1}, True, "1e3", "${optim.eta}"])
@@ -50,7 +49,8 @@ def positive() -> st.SearchStrategy[float]:
 
 
 def not_positive() -> st.SearchStrategy[Any]:
-    return st.one_of(st.floats(max_value=0.0, allow_nan=False), st.integers(-5, 0), NO_NUMBER)
+    too_large = st.floats(min_value=LARGEST, exclude_min=True)
+    return st.one_of(st.floats(max_value=0.0, allow_nan=False), st.integers(-5, 0), too_large, NO_NUMBER)
 
 
 def among(low: float, high: float) -> st.SearchStrategy[float]:
@@ -129,7 +129,7 @@ KEYS: dict[str, tuple[st.SearchStrategy[Any], st.SearchStrategy[Any]]] = {
     "model.init.coefficient_value": (among(-1e30, 1e30), not_among(-1e30, 1e30)),
     "loss.name": choice("eq8", "eq9", "cross_entropy"),
     "loss.smoothing": (among(0.0, 0.9), st.one_of(not_among(0.0, 1.0), st.just(1.0))),
-    "loss.j": (positive(), st.one_of(not_positive().filter(lambda value: value != math.inf))),
+    "loss.j": (positive(), not_positive().filter(lambda value: not (isinstance(value, float) and value > LARGEST))),
     "loss.curvature": choice("exact", "eq8"),
     "optim.name": choice("sdlm", "sgd", "adam", "adamw", "muon"),
     "optim.batch": (st.integers(1, 10**9), st.one_of(st.integers(max_value=0), NO_COUNT, st.none())),
@@ -232,7 +232,7 @@ def test_invalid(by: str, entry: ModuleType, fault: Fault, tries: Tries, tmp_pat
         def refused(draw: st.DataObject) -> None:
             key = draw.draw(st.sampled_from(sorted(KEYS)))
             values = draw.draw(VALID) if by == "omegaconf" else {}
-            values = {**values, key: draw.draw(KEYS[key][1])}
+            values = {**fitting(values), key: draw.draw(KEYS[key][1])}
             with count.attempt({key: values[key]}):
                 try:
                     config = composed(entry, values, by == "hydra")
