@@ -262,7 +262,7 @@ class OptimConfig:
             isinstance(self.eta, list) and len(self.eta) >= 1, "optim.eta", self.eta, "a list of at least one rate"
         )
         for value in self.eta:
-            _positive("optim.eta", value)
+            _require(_is_number(value) and value > 0, "optim.eta", value, "a positive number")
         _positive("optim.eta_factor", self.eta_factor)
         _positive("optim.mu", self.mu)
         _require(self.hessian_samples >= 1, "optim.hessian_samples", self.hessian_samples, "at least 1")

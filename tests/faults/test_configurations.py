@@ -6,6 +6,7 @@ import dataclasses
 import importlib.util
 import json
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -44,12 +45,12 @@ NO_RANGE = st.one_of(
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCXYZ0123456789éß"
 
 
-def positive() -> st.SearchStrategy[float]:
-    return st.one_of(st.floats(SMALLEST, LARGEST), st.floats(1e-6, 10.0), st.integers(1, 10))
+def positive(most: float = LARGEST) -> st.SearchStrategy[float]:
+    return st.one_of(st.floats(SMALLEST, most), st.floats(1e-6, 10.0), st.integers(1, 10))
 
 
-def not_positive() -> st.SearchStrategy[Any]:
-    too_large = st.floats(min_value=LARGEST, exclude_min=True)
+def not_positive(most: float = LARGEST) -> st.SearchStrategy[Any]:
+    too_large = st.just(most) if most == math.inf else st.floats(min_value=most, exclude_min=True)
     return st.one_of(st.floats(max_value=0.0, allow_nan=False), st.integers(-5, 0), too_large, NO_NUMBER)
 
 
@@ -141,10 +142,10 @@ KEYS: dict[str, tuple[st.SearchStrategy[Any], st.SearchStrategy[Any]]] = {
     "optim.epsilon": (positive(), not_positive()),
     "optim.passes": (st.integers(1, 10**9), st.one_of(st.integers(max_value=0), NO_COUNT, st.none())),
     "optim.eta": (
-        st.lists(positive(), min_size=1, max_size=3),
+        st.lists(positive(sys.float_info.max), min_size=1, max_size=3),
         st.one_of(
             st.sampled_from([[], None, 1e-4, "a", {"a": 1}, [None], [[1.0]], ["a"], "${seeds.0}"]),
-            st.lists(not_positive(), min_size=1, max_size=2),
+            st.lists(not_positive(math.inf), min_size=1, max_size=2),
         ),
     ),
     "optim.eta_factor": (positive(), not_positive()),
