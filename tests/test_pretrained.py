@@ -284,6 +284,7 @@ def test_what_is_released_here_loads(monkeypatch: pytest.MonkeyPatch) -> None:
         assert f"SHA-256 {digest}" in (folder / f"{name}.md").read_text()
 
 
+@pytest.mark.slow
 def test_onnx(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("onnxscript")
     onnxruntime = pytest.importorskip("onnxruntime")
@@ -296,8 +297,8 @@ def test_onnx(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     assert str(ROOT).encode() not in output.read_bytes()
 
     output.unlink()
-    values = pretrained.Recogniser.forward
-    monkeypatch.setattr(pretrained.Recogniser, "forward", lambda self, x: values(self, x) + torch.rand(()))
+    right = onnxruntime.InferenceSession.run
+    monkeypatch.setattr(onnxruntime.InferenceSession, "run", lambda *given: [right(*given)[0] * 1.001])
     assert call(monkeypatch, "export_onnx", "lenet5-1998", "--output", output) == 1
     assert "ONNX Runtime differs from PyTorch" in capsys.readouterr().err
     assert not output.exists()
