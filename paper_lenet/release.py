@@ -144,9 +144,13 @@ def _card(
     device = environment["gpu"] if run.config.engine.device == "cuda" else environment["cpu"]
     versions = ", ".join(f"{key} {environment[key]}" for key in ("python", "numpy", "torch", "numba"))
     recipe = f"`python experiments/train.py experiment={RELEASED[name]}`; " if name in RELEASED else ""
+    use = f'import paper_lenet\n\noutput = paper_lenet.load_pretrained("{name}")(images)'
+    if name not in RELEASED:
+        call = f'load_file(Path("{name}.safetensors"))'
+        use = f"from pathlib import Path\n\nfrom paper_lenet.pretrained import load_file\n\noutput = {call}(images)"
     rows = {
         "network": f"LeNet-5 with {parameters:,} trainable parameters; its details are below, under `model`",
-        "trained on": f"MNIST, {metrics['train_size']:,} training images, {metrics['passes']} passes",
+        "trained on": f"MNIST, {metrics['train_size']:,} training images; passes: {metrics['passes']}",
         "recipe": f"{recipe}the configuration is below",
         "seed": f"{run.seed}, the first of {', '.join(map(str, seeds))}; not picked by its result",
         "test error of this seed": f"{percent(metrics['test_error_percent'])} %, {metrics['test_errors']} "
@@ -171,9 +175,7 @@ Written by `experiments/release.py` from a finished run, whose numbers these are
 ## Use
 
 ```python
-import paper_lenet
-
-output = paper_lenet.load_pretrained("{name}")(images)
+{use}
 ```
 
 In: bytes (N, 28, 28), torch.uint8, 0 for the background and 255 for full ink, a digit in MNIST's size and place, which

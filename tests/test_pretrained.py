@@ -250,6 +250,7 @@ def test_command(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
         assert line.startswith("release: ") and message in line
     assert call(monkeypatch, "release", folder, "mine", *there) == 0
     assert set(read_sealed(place / "weights" / pretrained.DIGESTS)) == {"lenet5-1998", "mine"}
+    assert 'load_file(Path("mine.safetensors"))' in (place / "weights" / "mine.md").read_text()
 
 
 def test_hub(place: Path) -> None:
