@@ -47,8 +47,11 @@ class CollectError(Exception):
     """Run folders that cannot become results; the message is one line that names the folder."""
 
 
-class _Run:
-    """One run folder, read and checked on its own."""
+class Run:
+    """One finished run folder, read and checked on its own: its seals, and that its files agree with each other.
+
+    Raises CollectError.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -56,7 +59,7 @@ class _Run:
         self.environment = _read_json(folder / "environment.json")
         self.errors = _read_csv(folder / "errors.csv", ERROR_COLUMNS)
         self.passes = _read_csv(folder / "passes.csv", PASS_COLUMNS)
-        config = _read_config(folder / "config.yaml")
+        self.config = config = _read_config(folder / "config.yaml")
         self.settings = _flat(config.to_dict())
         fingerprint = folder.parent.name
         if config.fingerprint() != fingerprint:
@@ -117,7 +120,7 @@ def collect(
     return list(files), unfinished
 
 
-def _runs_of(job: Path, unfinished: list[str]) -> list[_Run]:
+def _runs_of(job: Path, unfinished: list[str]) -> list[Run]:
     """The finished runs of one configuration by seed; the folders of other expected ones go to `unfinished`."""
     try:
         expected = read_job(job)
@@ -127,8 +130,8 @@ def _runs_of(job: Path, unfinished: list[str]) -> list[_Run]:
     ended = [path for path in folders if (path / "metrics.json").exists()]
     places = sorted({*folders, *(job / f"seed-{seed}" for seed in expected)} - {*ended})
     unfinished.extend(map(str, places))
-    runs: dict[int, _Run] = {}
-    for run in map(_Run, ended):
+    runs: dict[int, Run] = {}
+    for run in map(Run, ended):
         seed = run.seed
         if seed in runs:
             raise CollectError(f"{run.folder}: a duplicate of seed {seed} in {runs[seed].folder}")
@@ -138,7 +141,7 @@ def _runs_of(job: Path, unfinished: list[str]) -> list[_Run]:
     return [runs[seed] for seed in sorted(runs)]
 
 
-def _results(name: str, runs: list[_Run], results: Path) -> dict[Path, str]:
+def _results(name: str, runs: list[Run], results: Path) -> dict[Path, str]:
     usual = _flat(Config().to_dict())
     varied = [
         key

@@ -1,0 +1,52 @@
+"""A finished run -> weights to take away.
+
+python experiments/release.py outputs/lenet5/<fingerprint>/seed-0 lenet5-1998
+
+A name of pretrained.RELEASED must be the first seed of its experiment. Networks of one's own go to a folder of their
+own: python experiments/release.py outputs/mine/<fingerprint>/seed-0 mine --into .
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import hydra
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from experiments.train import CONF, FAILURES, one_line, to_config
+from paper_lenet.collect import CollectError
+from paper_lenet.pretrained import RELEASED, WEIGHTS
+from paper_lenet.release import ReleaseError, release
+from paper_lenet.tables import TableError
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Check a finished run and write its weights with a model card.")
+    parser.add_argument("folder", type=Path, help="outputs/<name>/<fingerprint>/seed-<k>")
+    parser.add_argument("name", help=f"{', '.join(RELEASED)}; or any other with --into")
+    parser.add_argument("--into", type=Path, help="write there instead of paper_lenet/weights")
+    parser.add_argument("--results", type=Path, default=Path("results"))
+    arguments = parser.parse_args()
+    name: str = arguments.name
+    experiment = None
+    try:
+        if name in RELEASED:
+            with hydra.initialize_config_dir(CONF, version_base="1.3"):
+                experiment = to_config(hydra.compose("config", [f"experiment={RELEASED[name]}"]))
+        elif arguments.into is None:
+            raise ReleaseError(f"{name}: not one of {', '.join(RELEASED)}; --into FOLDER takes any name")
+        elif not name.replace("-", "").replace("_", "").isalnum():
+            raise ReleaseError(f"{name}: a name has letters, digits, '-' and '_'")
+        written = release(arguments.folder, name, arguments.into or WEIGHTS, arguments.results, experiment)
+    except (*FAILURES, CollectError, ReleaseError, TableError) as error:
+        print(f"release: {one_line(error)}", file=sys.stderr)
+        return 1
+    print("wrote " + ", ".join(map(str, written)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
