@@ -176,5 +176,5 @@ def _told(given: Sequence[int], seeds: int) -> str:
     if not given:
         return f"right in all {seeds} seeds"
     answers = sorted(Counter(given).items(), key=lambda item: (-item[1], item[0]))
-    listed = ", ".join(f"{count} × {digit}" for digit, count in answers)
-    return f"wrong in {len(given)} of {seeds} seeds, which answer {listed}"
+    listed = ", ".join(f"{digit} ({count}×)" for digit, count in answers)
+    return f"wrong in {len(given)} of {seeds} seeds, with answers {listed}"

@@ -86,7 +86,7 @@ def test_nothing_is_loaded_and_every_part_has_a_name(results: Path) -> None:
 def test_the_errors_of_the_paper(results: Path) -> None:
     elements = Elements(page(results, data(), []))
     assert "Test image 247: a 4; the paper's network took it for a 6." in elements.text
-    assert "without distortions: wrong in 2 of 3 seeds, which answer 1 × 2, 1 × 6." in elements.text
+    assert "without distortions: wrong in 2 of 3 seeds, with answers 2 (1×), 6 (1×)." in elements.text
     assert elements.text.count("without distortions: right in all 3 seeds.") == 81
     assert "No trained network is at hand" in elements.text
     shown = [source for source in elements.values("src", "img") if source.startswith("data:image/png")]

@@ -121,6 +121,7 @@
   const pixels = LeNet.bytes(data.images), SIZE = LeNet.IMAGE ** 2;
   const imageOf = (k) => pixels.subarray(k * SIZE, (k + 1) * SIZE);
   const SLIDERS = ["right", "down", "turn", "scale", "noise"];
+  const slider = (key) => find(`#move-${key}`);
   // maps, columns of maps, width and height of a map, and how many of the page's units a state is wide
   const LAYOUT = {
     input: [1, 1, 32, 32, 1], c1: [6, 6, 28, 28, 1], s2: [6, 6, 14, 14, 1], c3: [16, 8, 10, 10, 1],
@@ -149,14 +150,14 @@
   }
 
   function moved() {
-    const values = Object.fromEntries(SLIDERS.map((key) => [key, Number(find(`#${key}`).value)]));
+    const values = Object.fromEntries(SLIDERS.map((key) => [key, Number(slider(key).value)]));
     return { ...values, noise: values.noise / 100 };
   }
 
   function update() {
     for (const key of SLIDERS) {
-      const slider = find(`#${key}`), digits = (slider.step.split(".")[1] || "").length;
-      find("output", slider.parentElement).textContent = Number(slider.value).toFixed(digits) + slider.dataset.unit;
+      const { step, value, parentElement, dataset } = slider(key), digits = (step.split(".")[1] || "").length;
+      find("output", parentElement).textContent = Number(value).toFixed(digits) + dataset.unit;
     }
     const frame = LeNet.frame(image || new Uint8Array(SIZE), moved());
     const states = LeNet.run(net, frame);
@@ -270,7 +271,7 @@
   for (const tile of all(".tile[data-image]")) {
     tile.addEventListener("click", () => {
       pick(tile);
-      if (!tile.closest("#errors")) return;
+      if (!tile.closest("#errors") || find("#told a")) return;
       const link = document.createElement("a"), paragraph = document.createElement("p");
       [link.href, link.textContent] = ["#live", "See what the network at work makes of it"];
       paragraph.append(link);
@@ -280,7 +281,7 @@
   find("#clear").addEventListener("click", () => { wipe(); update(); });
   find("#sliders").addEventListener("input", update);
   find("#reset").addEventListener("click", () => {
-    for (const key of SLIDERS) find(`#${key}`).value = find(`#${key}`).defaultValue;
+    for (const key of SLIDERS) slider(key).value = slider(key).defaultValue;
     update();
   });
   find("#nets").addEventListener("change", (event) => { net = nets[event.target.value]; update(); });
