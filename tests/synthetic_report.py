@@ -55,7 +55,7 @@ def outputs(net: Net, shown: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def write_results(results: Path) -> None:
-    """Tables for all sections, one hostile; two figures; three seeds, two of which get the paper's first error wrong."""
+    """Tables for all sections, one hostile; two figures; three seeds, of which two get Fig. 8's first image wrong."""
     for folder in ("tables", "figures", "runs", "errors"):
         (results / folder).mkdir(parents=True)
     claims = [("test error, 60,000 patterns, %", "0.95", "1.006 ± 0.086", "reproduced"),
