@@ -18,7 +18,7 @@ CHOICES := modern sdlm-cross-entropy adamw-1998 sgd-modern constant-modern augme
 ABLATIONS := from-1998 from-modern ladder augmented
 CHANGES := gain bias coefficient pooling rbf_factor eta order cross_terms
 
-.PHONY: test-faults help setup reproduce readings figures-3b tutorials ablations test test-slow bench tables figures check lint lock clean
+.PHONY: test-faults help setup reproduce readings figures-3b tutorials ablations test test-slow bench tables figures report check lint lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -99,6 +99,9 @@ tables: setup  ## results/runs -> results/tables and the table in README.md
 
 figures: setup  ## results/curves -> results/figures
 	$(PY) experiments/figures.py
+
+report: setup  ## results/ -> results/report/index.html, a page with all of it and LeNet-5 to try; no network needed
+	$(PY) experiments/report.py
 
 check: setup  ## fail if a table is not, byte for byte, what results/runs gives
 	$(PY) experiments/tables.py --check

@@ -99,6 +99,16 @@ def claims(results: Path) -> Table:
     return Table("claims", "LeNet-5 on MNIST: the paper's numbers and ours.", header, rows, notes)
 
 
+def sources(label: str) -> list[str]:
+    """The names in results/runs that a row of `claims` comes from. label: the row's first cell."""
+    plain, sizes, distorted = CRITERIA[", Eq. 9" if label.endswith(", Eq. 9") else ""]
+    if label.startswith("gain"):
+        return [plain, distorted]
+    if "with distortions" in label:
+        return [distorted]
+    return [sizes if "patterns" in label and f"{paper.TRAIN_SIZE:,}" not in label else plain]
+
+
 def overlap(results: Path) -> Table:
     """Whose errors the 82 of Fig. 8 are: how many of them our runs make, and how many would be expected."""
     theirs = set(paper.fig8()["mnist_test_index"])

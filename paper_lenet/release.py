@@ -83,7 +83,7 @@ def release(folder: Path, name: str, into: Path, results: Path, experiment: Conf
     paths = [into / f"{name}.safetensors", into / f"{name}.md", into / DIGESTS]
     with held(into):
         write_atomic(paths[0], content)
-        write_atomic(paths[1], _card(run, name, net, content, seeds, committed, recount))
+        write_atomic(paths[1], _card(run, name, net, content, committed, recount))
         write_atomic(paths[2], json_text(sealed(dict(sorted({**digests(into), name: sha256(content)}.items())))))
     load_file(paths[0])
     return paths
@@ -128,7 +128,6 @@ def _card(
     name: str,
     net: Recogniser,
     content: bytes,
-    seeds: Sequence[int],
     committed: dict[int, float],
     recount: str,
 ) -> str:
@@ -152,7 +151,7 @@ def _card(
         "network": f"LeNet-5 with {parameters:,} trainable parameters; its details are below, under `model`",
         "trained on": f"MNIST, {metrics['train_size']:,} training images; passes: {metrics['passes']}",
         "recipe": f"{recipe}the configuration is below",
-        "seed": f"{run.seed}, the first of {', '.join(map(str, seeds))}; not picked by its result",
+        "seed": f"{run.seed}, the first of its job; not picked by its result",
         "test error of this seed": f"{percent(metrics['test_error_percent'])} %, {metrics['test_errors']} "
         f"of {metrics['test_size']:,} images; this file with PyTorch: {recount}",
         "test error of all seeds": all_seeds,

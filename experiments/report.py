@@ -1,0 +1,38 @@
+"""results/ -> results/report/index.html: one page with every table and figure, and LeNet-5 to try; trains nothing."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from paper_lenet.data import DataError
+from paper_lenet.fig7 import mnist_at_hand
+from paper_lenet.files import RecordError, write_atomic
+from paper_lenet.report import page
+from paper_lenet.report_live import nets
+from paper_lenet.tables import TableError
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Write the report page of the results at hand.")
+    parser.add_argument("--results", type=Path, default=Path("results"))
+    results: Path = parser.parse_args().results
+    target = results / "report" / "index.html"
+    try:
+        data = mnist_at_hand()
+        if data is None:
+            print("report: MNIST is not at hand; the page goes without its images")
+        html = page(results, data, nets())
+        write_atomic(target, html)
+    except (DataError, RecordError, TableError) as error:
+        print(f"report: {error}", file=sys.stderr)
+        return 1
+    print(f"wrote {target} ({len(html.encode()) / 1e6:.1f} MB); open it in a browser")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

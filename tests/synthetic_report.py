@@ -1,0 +1,84 @@
+"""A small results folder and untrained networks for the report page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+
+from paper_lenet.collect import RUN_COLUMNS
+from paper_lenet.config import DataConfig, InitConfig, ModelConfig
+from paper_lenet.data import load
+from paper_lenet.models.lenet5 import build
+from paper_lenet.report_live import Net
+
+MODELS = {
+    "1998": (ModelConfig(), (-0.1, 1.175)),
+    "modern": (
+        ModelConfig(activation="relu", pooling="max_pool", table="full", output="linear",
+                    init=InitConfig(scheme="kaiming")),
+        (-0.5, 2.8),
+    ),
+    "average": (ModelConfig(pooling="average", rbf_factor=0.5, init=InitConfig(coefficient="random")), (0.0, 1.0)),
+}  # fmt: skip
+
+
+def networks(*names: str) -> list[Net]:
+    found = []
+    for seed, name in enumerate(names):
+        model, ends = MODELS[name]
+        state = {key: values.detach().numpy() for key, values in build(model, seed).named_parameters()}
+        found.append(Net(name, f"net <{name}>", model, ends, state))
+    return found
+
+
+def images(count: int = 20) -> NDArray[np.uint8]:
+    """The images that the page embeds first where there is no MNIST."""
+    return load(DataConfig(name="digits")).test_images[:count]
+
+
+@torch.no_grad()
+def outputs(net: Net, shown: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """What PyTorch makes of the images, in double precision."""
+    module: nn.Module = build(net.model, 0)
+    module.load_state_dict({key: torch.as_tensor(values) for key, values in net.state.items()}, strict=False)
+    low, high = net.ends
+    frames = np.full((len(shown), 1, 32, 32), low)
+    frames[:, 0, 2:30, 2:30] = low + (high - low) * shown / 255
+    result: NDArray[np.float64] = module.double()(torch.from_numpy(frames)).numpy()
+    return result
+
+
+def write_results(results: Path) -> None:
+    """Tables for all sections, one hostile; two figures; three seeds, of which two get Fig. 8's first image wrong."""
+    for folder in ("tables", "figures", "runs", "errors"):
+        (results / folder).mkdir(parents=True)
+    claims = [("test error, 60,000 patterns, %", "0.95", "1.006 ± 0.086", "reproduced"),
+              ("gain from distortions, points, Eq. 9", "0.15", "0.9", "not reproduced")]  # fmt: skip
+    write_table(results, "claims", "The claims.", ["", "paper", "ours", "verdict"], claims)
+    rows = [("10", "<b>&", "-"), ("9", "b", "1.5"), ("-1", "c", "+0.5")]
+    write_table(results, "other", "By `code` & <i>.", ["a", "b", "c"], rows)
+    for name in ("fig5", "deviations", "ablation-ladder", "noise"):
+        write_table(results, name, f"{name}.", ["", "n"], [("a", "1")])
+    Image.new("RGB", (40, 30), "white").save(results / "figures" / "fig5-x.png")
+    (results / "figures" / "fig5-x.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" width="4" height="3"/>')
+    Image.new("RGB", (40, 30), "white").save(results / "figures" / "unheard-of.png")
+    fixed = {"name": "fig5", "dataset": "mnist", "split": "test", "fingerprint": "abc", "status": "ok", "passes": 20,
+             "test_size": 10_000, "seconds": 90.0}  # fmt: skip
+    runs = pd.DataFrame([{**fixed, "seed": seed} for seed in range(3)], columns=list(RUN_COLUMNS))
+    runs.to_csv(results / "runs" / "fig5.csv", index=False)
+    wrong = [("abc", 0, 247, 4, 6), ("abc", 1, 247, 4, 2), ("abc", 1, 5, 1, 2)]
+    columns = ["fingerprint", "seed", "index", "true_label", "predicted_label"]
+    pd.DataFrame(wrong, columns=columns).to_csv(results / "errors" / "fig5.csv", index=False)
+
+
+def write_table(results: Path, name: str, caption: str, header: list[str], rows: list[tuple[str, ...]]) -> None:
+    pd.DataFrame(rows, columns=header).to_csv(results / "tables" / f"{name}.csv", index=False)
+    grid = "\n".join("| " + " | ".join(line) + " |" for line in [header, ["---"] * len(header), *rows])
+    note = "Made of results/runs/fig5.csv."
+    (results / "tables" / f"{name}.md").write_text(f"**{caption}**\n\n{grid}\n\n{note}\n")

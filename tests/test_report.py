@@ -1,0 +1,221 @@
+"""The report page has all results and loads nothing; its JavaScript computes what PyTorch does."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from synthetic_report import images, networks, outputs, write_results
+from synthetic_runs import ROOT, call, data
+
+from paper_lenet import claims, paper
+from paper_lenet.config import ModelConfig
+from paper_lenet.data import DIRECTORY_VARIABLE
+from paper_lenet.files import RecordError, tensor_bytes
+from paper_lenet.report import page
+from paper_lenet.report_live import Net, nets
+from paper_lenet.tables import TableError
+
+LENET = ROOT / "paper_lenet" / "report" / "lenet.js"
+
+
+class Elements(HTMLParser):
+    """Every element of a page: its tag and its attributes; and all text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.all: list[tuple[str, dict[str, str]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.all.append((tag, {key: value or "" for key, value in attrs}))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def values(self, attribute: str, *tags: str) -> list[str]:
+        return [attrs[attribute] for tag, attrs in self.all if attribute in attrs and (not tags or tag in tags)]
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    write_results(tmp_path / "results")
+    return tmp_path / "results"
+
+
+def test_everything_is_on_the_page(results: Path) -> None:
+    elements = Elements(page(results, None, networks("1998")))
+    ids = elements.values("id")
+    assert {"table-claims", "table-other", "table-jobs", "figure-fig5-x", "figure-unheard-of"} <= set(ids)
+    assert "By code & <i>." in elements.text and "<b>&" in elements.text and "net <1998>" in elements.text
+    links = set(elements.values("href", "a"))
+    assert {"../runs/fig5.csv", "../runs/eq9-distorted.csv", "../tables/other.csv", "../figures/fig5-x.svg"} <= links
+    for text in ("How to cite", "What trained all this.", "not reproduced", "More results"):
+        assert text in elements.text
+    kinds = [source[:20] for source in elements.values("src", "img") if "svg" in source]
+    assert kinds == ["data:image/svg+xml;b"]
+    # 3 runs of 90 s are 4.5 minutes
+    assert "fig534" in elements.text
+
+
+def test_nothing_is_loaded_and_every_part_has_a_name(results: Path) -> None:
+    html = page(results, data(), networks("1998", "modern"))
+    elements = Elements(html)
+    for tag, attrs in elements.all:
+        for attribute in ("src", "srcset", "data", "poster", "action"):
+            assert attrs.get(attribute, "data:").startswith("data:"), tag
+        assert tag not in ("link", "iframe", "object", "base")
+        assert tag != "img" or "alt" in attrs
+        assert tag != "canvas" or "aria-label" in attrs or "aria-hidden" in attrs
+    assert "@import" not in html and "url(" not in html and "fetch(" not in html
+    ids = elements.values("id")
+    assert [name for name, count in Counter(ids).items() if count > 1] == []
+    named = [*elements.values("for"), *elements.values("aria-labelledby"), *(
+        link.removeprefix("#") for link in elements.values("href", "a") if link.startswith("#"))]  # fmt: skip
+    assert set(named) <= set(ids)
+    assert [tag for tag, _ in elements.all].count("h1") == 1
+
+
+def test_the_errors_of_the_paper(results: Path) -> None:
+    elements = Elements(page(results, data(), []))
+    assert "Test image 247: a 4; the paper's network took it for a 6." in elements.text
+    assert "without distortions: wrong in 2 of 3 seeds, with answers 2 (1×), 6 (1×)." in elements.text
+    assert elements.text.count("without distortions: right in all 3 seeds.") == 81
+    assert "No trained network is at hand" in elements.text
+    shown = [source for source in elements.values("src", "img") if source.startswith("data:image/png")]
+    assert len(shown) == 1 + 82  # and the figure without an SVG
+    bare = Elements(page(results, None, networks("1998")))
+    assert "MNIST is not at hand" in bare.text
+    assert "Test image 247" in bare.text
+    assert len(bare.values("data-image")) == 40
+
+
+def test_rows_of_the_claims_are_linked_to_their_runs() -> None:
+    assert claims.sources("training error on the fly, pass 20, %") == ["fig5"]
+    assert claims.sources("test error, 60,000 patterns, %, Eq. 9") == ["eq9"]
+    assert claims.sources("training error on the fly, 15,000 patterns, %") == ["fig6"]
+    assert claims.sources("test error with distortions, %, Eq. 9") == ["eq9-distorted"]
+    assert claims.sources("gain from distortions, points") == ["fig5", "distorted"]
+
+
+def test_what_cannot_be_shown(results: Path) -> None:
+    (net,) = networks("1998")
+    other = Net(net.name, net.title, ModelConfig(batch_norm=True), net.ends, net.state)
+    with pytest.raises(TableError, match="1998: a network with details"):
+        page(results, None, [other])
+    (results / "tables" / "other.csv").write_text("a,b\n1\n")
+    with pytest.raises(TableError, match=r"other\.csv: rows of different lengths"):
+        page(results, None, [])
+    (results / "tables" / "other.csv").unlink()
+    with pytest.raises(TableError, match=r"other\.md: cannot be read"):
+        page(results, None, [])
+
+
+def test_command(results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv(DIRECTORY_VARIABLE, str(results / "nothing"))
+    assert call(monkeypatch, "report", "--results", results) == 0
+    assert (results / "report" / "index.html").read_text().startswith("<!doctype html>")
+    assert "the page goes without its images" in capsys.readouterr().out
+    assert call(monkeypatch, "report", "--results", results / "tables") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("report: ") and "no tables" in line
+
+
+def test_networks_from_files(tmp_path: Path) -> None:
+    (net,) = networks("average")
+    init = vars(net.model.init)
+    about = {"model": {**vars(net.model), "init": init}}
+    values = np.linspace(*net.ends, 256, dtype=np.float32)
+    path = tmp_path / "lenet5-1998.safetensors"
+    path.write_bytes(tensor_bytes(about, {**net.state, "input.values": values}))
+    (found,) = nets(tmp_path)
+    assert (found.title, found.model, found.ends) == ("LeNet-5 of 1998", net.model, net.ends)
+    assert found.for_page()["weights"] == net.for_page()["weights"]
+    path.write_bytes(tensor_bytes({}, net.state))
+    with pytest.raises(RecordError, match="not a network to take away"):
+        nets(tmp_path)
+
+
+def node(program: str, *inputs: object) -> object:
+    """What a program prints as JSON; it has LeNet and the inputs."""
+    executable = shutil.which("node")
+    if executable is None:
+        pytest.skip("needs node")
+    start = f"const LeNet = require({json.dumps(str(LENET))}), inputs = JSON.parse(require('fs').readFileSync(0));"
+    text = f"{start}\nconsole.log(JSON.stringify((() => {{ {program} }})()));"
+    done = subprocess.run(
+        [executable, "-e", text], input=json.dumps(inputs), stdout=subprocess.PIPE, text=True, check=True
+    )
+    return json.loads(done.stdout)
+
+
+def test_javascript_agrees_with_pytorch() -> None:
+    shown, tried = images(), networks("1998", "modern", "average")
+    program = """
+        const [nets, images] = inputs;
+        return nets.map(LeNet.load).map((net) => images.map((image) => {
+          const output = LeNet.run(net, LeNet.frame(image)).output;
+          return [Array.from(output), LeNet.softmax(output), LeNet.ranking(net, output)];
+        }));
+    """
+    found = node(program, [net.for_page() for net in tried], shown.reshape(len(shown), -1).tolist())
+    assert isinstance(found, list)
+    for net, of_net in zip(tried, found, strict=True):
+        expected = outputs(net, shown)
+        given, probabilities, ranking = (np.array(part) for part in zip(*of_net, strict=True))
+        np.testing.assert_allclose(given, expected, rtol=0, atol=1e-6)
+        assert np.ptp(given, axis=0).min() > 1e-3  # the images matter
+        best = expected.argmin(1) if net.model.output == "rbf" else expected.argmax(1)
+        assert (ranking[:, 0] == best).all()
+        powers = np.exp(expected - expected.max(1, keepdims=True))
+        np.testing.assert_allclose(probabilities, powers / powers.sum(1, keepdims=True), atol=1e-9)
+
+
+def test_javascript_moves_images() -> None:
+    image = np.zeros((28, 28), int)
+    image[4, 20] = 255
+    moves = [{}, {"right": 3, "down": -2}, {"turn": 90}, {"right": 0.5}, {"scale": 2}, {"noise": 1}]
+    program = "return inputs[1].map((move) => Array.from(LeNet.frame(inputs[0], move)));"
+    frames = np.array(node(program, image.ravel().tolist(), moves)).reshape(-1, 32, 32)
+    brightest = [tuple(int(i) for i in np.unravel_index(frame.argmax(), frame.shape)) for frame in frames[:3]]
+    # the middle is 15.5; clockwise, from above on the right to below on the right
+    assert brightest == [(6, 22), (4, 25), (22, 25)]
+    np.testing.assert_allclose(frames[3][6, 21:25], [0, 127.5, 127.5, 0])
+    assert frames[4].sum() == 0  # out of the frame
+    np.testing.assert_allclose(frames[5], 255 - frames[0])
+    square = np.zeros((28, 28), int)
+    square[12:16, 11:15] = 100
+    (grown,) = np.array(node(program, square.ravel().tolist(), [{"scale": 2}])).reshape(-1, 32, 32)
+    assert grown.sum() == pytest.approx(4 * square.sum())
+    some = np.array(node("return Array.from(LeNet.frame(inputs[0], {noise: 0.25}));", [0] * 784))
+    assert 0.2 < (some == 255).mean() < 0.3
+
+
+def test_javascript_makes_drawings_like_mnist() -> None:
+    rng = np.random.default_rng(0)
+    drawings = [np.zeros((60, 90), int) for _ in range(4)]
+    drawings[0][5:55, 40:47] = 255
+    drawings[1][10:30, 3:80] = rng.integers(0, 256, (20, 77))
+    drawings[2][50:52, 88:90] = 200
+    program = """
+        return inputs[0].map((ink) => LeNet.fromDrawing(ink, 90, 60)).map((image) => image && Array.from(image));
+    """
+    *made, nothing = node(program, [drawing.ravel().tolist() for drawing in drawings])  # type: ignore[misc]
+    assert nothing is None
+    for image, (height, width) in zip(np.array(made).reshape(-1, 28, 28), [(20, 3), (5, 20), (20, 20)], strict=True):
+        rows, columns = np.flatnonzero(image.any(1)), np.flatnonzero(image.any(0))
+        assert (len(rows), len(columns)) == (height, width)
+        assert image.max() == 255
+        mass = image.sum()
+        centre = (image.sum(1) @ np.arange(28)) / mass, (image.sum(0) @ np.arange(28)) / mass
+        assert np.abs(np.array(centre) - paper.IMAGE_SIZE / 2).max() <= 0.5
+    by_python = pytest.importorskip("paper_lenet.images")
+    for image, drawing in zip(made, drawings, strict=False):
+        np.testing.assert_array_equal(np.reshape(image, (28, 28)), by_python.as_mnist(drawing.astype(np.uint8)))

@@ -1,0 +1,129 @@
+"""The report page in a browser without a window: what its networks compute, and that it works at two widths."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from synthetic_report import images, networks, outputs, write_results
+
+from paper_lenet.report import page
+
+pytestmark = pytest.mark.slow
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+OPTIONS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+NETS = ("1998", "modern")
+TELL = "addEventListener('load', () => parent.postMessage(document.querySelector('#selftest').textContent, '*'));"
+# Draws, sorts, walks along the wall and changes the theme; then says what has come of it.
+USE = """
+  const $ = (selector) => document.querySelector(selector);
+  const faults = [];
+  addEventListener("error", (event) => faults.push(event.message));
+  addEventListener("load", () => {
+    const told = [], box = $("#draw").getBoundingClientRect();
+    const point = (kind, y) => $("#draw").dispatchEvent(new PointerEvent(kind, {
+      bubbles: true, button: 0, clientX: box.left + box.width / 2, clientY: box.top + y * box.height }));
+    const answers = () => Array.from(document.querySelectorAll("#outputs .value"), (value) => value.textContent);
+    const first = answers();
+    $("#clear").click();
+    told.push($("#answer").textContent);
+    point("pointerdown", 0.2);
+    point("pointermove", 0.8);
+    point("pointerup", 0.8);
+    const sorted = Array.from({ length: 3 }, () => {
+      $("#table-other th button").click();
+      const cells = Array.from(document.querySelectorAll("#table-other tbody th"), (cell) => cell.textContent);
+      return [$("#table-other thead th").getAttribute("aria-sort"), ...cells];
+    });
+    $("#errors .tile").focus();
+    document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
+    told.push($("#told").textContent);
+    const themes = [0, 1].map(() => { $("#theme").click(); return document.documentElement.dataset.theme; });
+    requestAnimationFrame(() => requestAnimationFrame(() => {
+      told.push($("#answer").textContent);
+      const changed = answers().some((value, k) => value !== first[k]);
+      const result = document.createElement("pre");
+      result.id = "used";
+      result.textContent = JSON.stringify({ told, sorted, themes, changed, faults });
+      document.body.append(result);
+    }));
+  });
+"""
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    """The page, in a copy with scripts that only this test needs as well."""
+    results = tmp_path / "results"
+    write_results(results)
+    path = results / "report" / "index.html"
+    path.parent.mkdir()
+    text = page(results, None, networks(*NETS))
+    path.write_text(text)
+    for name, script in (("use", USE), ("tell", TELL)):
+        path.with_name(f"{name}.html").write_text(text.replace("<header>", f"<script>{script}</script><header>"))
+    return path
+
+
+def browse(folder: Path, *arguments: str) -> str:
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium")
+    command = [CHROMIUM, *OPTIONS, f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=10000", *arguments]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=120).stdout
+
+
+def read(dom: str, name: str) -> Any:
+    """The JSON that a page wrote into its element of that name."""
+    (text,) = re.findall(rf'<pre id="{name}">(.*?)</pre>', dom, re.DOTALL)
+    return json.loads(html.unescape(text))
+
+
+def test_golden_outputs(made: Path, tmp_path: Path) -> None:
+    found = read(browse(tmp_path, "--window-size=1280,900", "--dump-dom", f"{made.as_uri()}#selftest"), "selftest")
+    shown = images()
+    for net, given in zip(networks(*NETS), found["outputs"], strict=True):
+        np.testing.assert_allclose(given, outputs(net, shown), rtol=0, atol=1e-4)
+    assert found["width"] == [1280, 1280]  # nothing sticks out
+
+
+def test_use(made: Path, tmp_path: Path) -> None:
+    found = read(browse(tmp_path, "--dump-dom", made.with_name("use.html").as_uri()), "used")
+    assert found["faults"] == []
+    empty, told, answer = found["told"]
+    assert empty == "Nothing drawn yet."
+    assert told.startswith("Test image 449: a 3; the paper's network took it for a 5.")
+    assert answer.startswith("It sees a ") and found["changed"]
+    assert found["sorted"] == [["ascending", "-1", "9", "10"], ["descending", "10", "9", "-1"], [None, "10", "9", "-1"]]
+    assert sorted(found["themes"]) == ["dark", "light"]
+
+
+def test_phone(made: Path, tmp_path: Path) -> None:
+    """At 390 px, in a frame: a window of this browser is never so narrow."""
+    frame = made.with_name("frame.html")
+    listen = "addEventListener('message', (event) => { document.querySelector('pre').textContent = event.data; });"
+    frame.write_text(
+        f'<!doctype html><body style="margin: 0"><pre id="told"></pre><script>{listen}</script>'
+        f'<iframe src="tell.html#selftest" width="390" height="2000" style="border: 0"></iframe>'
+    )
+    assert read(browse(tmp_path, "--dump-dom", frame.as_uri()), "told")["width"] == [390, 390]
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_picture(made: Path, tmp_path: Path, width: int) -> None:
+    path = tmp_path / "page.png"
+    browse(tmp_path, f"--window-size={width},2000", f"--screenshot={path}", made.as_uri())
+    with Image.open(path) as picture:
+        assert picture.size == (width, 2000)
+        assert len(picture.convert("L").getcolors() or []) > 50
