@@ -34,6 +34,8 @@ def read(path: Path) -> Grey:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refused just below
             with Image.open(path) as image:
+                if image.format == "EPS":  # the only one that Pillow has another program run
+                    raise ImageError("PostScript is a program, not an image")
                 if image.width * image.height > LARGEST:
                     raise ImageError(f"too large: {image.width}x{image.height} pixels, {LARGEST} at most")
                 grey = grey_of(ImageOps.exif_transpose(image))

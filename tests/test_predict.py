@@ -147,6 +147,7 @@ UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
     "faint.png": (lambda path: Image.fromarray(np.pad(SMALL // 10, 9)).save(path), "no ink in it"),
     "clear.png": (lambda path: Image.new("RGBA", (50, 50)).save(path), "no ink in it"),
     "flat.tif": (lambda path: Image.new("F", (50, 50), 0.5).save(path), "no ink in it"),
+    "program.eps": (lambda path: Image.new("L", (20, 20), 90).save(path), "PostScript is a program"),
     "large.png": (lambda path: Image.new("1", (500, 400)).save(path), "too large: 500x400 pixels, 100000 at most"),
     "bomb.png": (lambda path: Image.new("1", (500, 900)).save(path), "too large: more than 100000 pixels"),
 }
