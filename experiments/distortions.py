@@ -1,7 +1,7 @@
 """Our distortions beside the paper's Fig. 7: python experiments/distortions.py [--check].
 
 With MNIST at hand the fitted maps are found again in our images -> results/distortions.csv; without it, and for
---check, that file is taken as it is. Then results/distortions.csv -> results/tables/distortions.{md,csv}.
+--check, that file is taken as it is. Then results/distortions.csv -> results/tables/distortions.{md,tex,csv}.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from paper_lenet.config import DistortConfig
 from paper_lenet.data import DataError
 from paper_lenet.fig7 import FITTED, PLACE, mnist_at_hand, refit, table
 from paper_lenet.files import RecordError, csv_text, write_atomic
+from paper_lenet.records import ORIGIN, origin
 from paper_lenet.tables import TableError, differing, write
 
 
@@ -34,13 +35,19 @@ def main() -> int:
         data = None if arguments.check else mnist_at_hand()
         if data is not None:
             refitted = refit(data.train_images[fitted["mnist_train_index"].to_numpy()], fitted)
-            rows = ({str(key): value for key, value in row.items()} for row in refitted.to_dict("records"))
-            write_atomic(again, csv_text([*PLACE, *FITTED], rows))
+            here = origin()
+            rows = ({str(key): value for key, value in row.items()} | here for row in refitted.to_dict("records"))
+            write_atomic(again, csv_text([*PLACE, *FITTED, *ORIGIN], rows))
             print(f"wrote {again}")
         elif not again.exists():
             raise TableError(f"{again}: missing, and made only where MNIST is at hand")
-        made = table(fitted, pd.read_csv(again), DistortConfig())
-        files = {tables / "distortions.md": made.markdown(), tables / "distortions.csv": made.csv()}
+        refitted = pd.read_csv(again)
+        missing = [column for column in (*PLACE, *FITTED, *ORIGIN) if column not in refitted]
+        if missing:
+            raise TableError(f"{again}: no column {', '.join(missing)}")
+        made = table(fitted, refitted, DistortConfig())
+        texts = {"md": made.markdown(), "tex": made.latex(), "csv": made.csv()}
+        files = {tables / f"distortions.{suffix}": text for suffix, text in texts.items()}
         wrong = differing(files) if arguments.check else []
         if wrong:
             raise TableError(f"not what the results give: {', '.join(map(str, wrong))}")

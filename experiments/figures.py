@@ -1,8 +1,10 @@
-"""results/ -> results/figures: python experiments/figures.py [names ...].
+"""results/ -> results/figures: python experiments/figures.py [names ...] [--weights FILE].
 
-With names, Fig. 5 of each. Without, whatever the results at hand allow: Fig. 5 for lenet5 and fig5, Fig. 6 from fig6
-and, as far as they are there, fig5, distorted and eq9; the ablations and the tutorials; Fig. 7 and, for fig5 and
-distorted, Fig. 8, which need MNIST.
+With names, the learning curves of each: as Fig. 5 where a name has one configuration, else a panel a configuration.
+Without, whatever the results at hand allow: Fig. 3 and Table I; Fig. 5 for lenet5 and fig5, Fig. 6 from fig6 and, as
+far as they are there, fig5, distorted and eq9; effective rates; confusions; the ablations and the tutorials; Fig. 2 and
+what training made of the kernels, of a trained network; Fig. 2, Fig. 7 and, for fig5 and distorted, Fig. 8, which need
+MNIST.
 """
 
 from __future__ import annotations
@@ -14,20 +16,35 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from paper_lenet.ablations import STUDIES
+from paper_lenet.classes import NETWORK
 from paper_lenet.data import DataError
 from paper_lenet.fig7 import mnist_at_hand
-from paper_lenet.figures import DISTORTED, FULL, SIZES, fig5, fig6, write
-from paper_lenet.figures_ablations import ablation, confusion, curves
+from paper_lenet.figures import DISTORTED, FULL, SIZES, curves, fig5, fig6, write
+from paper_lenet.figures_ablations import ablation
+from paper_lenet.figures_ablations import curves as tutorial_curves
+from paper_lenet.figures_classes import confusion
 from paper_lenet.figures_images import fig7, fig8
+from paper_lenet.figures_network import fig2, fig3, kernels, table1, trained
+from paper_lenet.figures_rates import rates
 from paper_lenet.files import RecordError
-from paper_lenet.tables import HEADLINE, TableError
+from paper_lenet.models.family import PaperNet
+from paper_lenet.pretrained import WEIGHTS, digests, load_pretrained
+from paper_lenet.tables import HEADLINE, TableError, read_results
 from paper_lenet.tutorials import NAMES as TUTORIALS
+
+# Whose states and kernels are drawn.
+RELEASED = "lenet5-1998"
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Redraw Fig. 5 for the named results, or all figures that can be.")
+    parser = argparse.ArgumentParser(description="Draw the learning curves of the named results, or all figures.")
     parser.add_argument("names", nargs="*", help="names in results/curves, without .csv")
     parser.add_argument("--results", type=Path, default=Path("results"))
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        help="a run's weights.safetensors for Fig. 2 and the kernels, in place of the released ones",
+    )
     arguments = parser.parse_args()
     results: Path = arguments.results
 
@@ -36,22 +53,36 @@ def main() -> int:
 
     try:
         for name in arguments.names or there(HEADLINE, FULL) or [HEADLINE]:
-            show(fig5(results, name))
+            several = read_results(results / "runs" / f"{name}.csv")["fingerprint"].nunique() > 1
+            show((curves if several else fig5)(results, name))
         if arguments.names:
             return 0
+        show(fig3(results))
+        show(table1(results))
         if there(SIZES):
             show(fig6(results))
         else:
             print(f"fig6: skipped, no {results / 'runs' / SIZES}.csv")
+        if (results / "rates.csv").exists():
+            show(rates(results))
+        else:
+            print(f"rates: skipped, no {results / 'rates.csv'} (experiments/rates.py)")
         for name in there(*STUDIES):
             show(ablation(results, name))
         if there(*TUTORIALS) == list(TUTORIALS):
-            show(curves(results))
-        for name in there(*TUTORIALS):
+            show(tutorial_curves(results))
+        for name in there(NETWORK, *TUTORIALS):
             show(confusion(results, name))
         data = mnist_at_hand()
+        net = at_hand(arguments.weights)
+        if net is None:
+            print(f"fig2, kernels: skipped, {RELEASED} is not released yet (--weights takes a run's)")
+        else:
+            show(kernels(results, net))
+            if data is not None:
+                show(fig2(results, net, data))
         if data is None:
-            print("fig7, fig8: skipped, MNIST is not at hand")
+            print("fig2, fig7, fig8: skipped, MNIST is not at hand")
             return 0
         show(fig7(results, data))
         for name in there(FULL, DISTORTED):
@@ -60,6 +91,17 @@ def main() -> int:
         print(f"figures: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def at_hand(weights: Path | None) -> PaperNet | None:
+    """The network of a run's weights or else the released one; None before there is one. Raises RecordError."""
+    if weights is not None:
+        return trained(weights)
+    if RELEASED not in digests(WEIGHTS):
+        return None
+    network = load_pretrained(RELEASED).network
+    assert isinstance(network, PaperNet)
+    return network
 
 
 def show(files: dict[Path, bytes]) -> None:

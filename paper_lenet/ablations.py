@@ -16,9 +16,9 @@ import pandas as pd
 from paper_lenet import evaluate
 from paper_lenet.claims import published_test
 from paper_lenet.config import InitConfig, ModelConfig
+from paper_lenet.formats import Table, lowest, n_of
 from paper_lenet.models.lenet5 import build
 from paper_lenet.tables import (
-    Table,
     TableError,
     diverged_note,
     errors_by_seed,
@@ -172,15 +172,20 @@ def ablation(results: Path, name: str) -> Table:
     notes = [
         "Differences are paired: the test error of a seed minus that of the same seed with which it is compared, which "
         "has the same order of the patterns where both have one, and the same weights where both draw them alike. "
-        "Intervals are Student's t over pairs, p that of the two-sided paired t test; p by Holm is corrected for all "
-        "p of its column.",
+        "p is that of the two-sided paired t test; p by Holm is corrected for all p of its column.",
         *([_permutation_note(n)] if n > 1 else []),
         "Multiply-adds are multiplications with a weight or a centre for one image. Seconds are the median over seeds "
         f"of a run's training on one core of {', '.join(sorted(map(str, runs['cpu'].unique())))}: an indication.",
         *diverged_note(runs),
         provenance(name, runs),
     ]
-    return Table(name, study.caption, header, cells, notes)
+    statistics = (
+        f"Mean ± standard deviation over {n_of([len(finished(row.runs)) for row in rows])}; intervals are Student's t "
+        "over pairs of seeds."
+    )
+    whole = [numbers(row.runs, "test_error_percent") if row.runs["status"].eq("ok").all() else [] for row in rows]
+    best = lowest([evaluate.mean(errors) for errors in whole], header.index("test error, %"))
+    return Table(name, study.caption, header, cells, notes, statistics, best)
 
 
 def _permutation_note(n: int) -> str:
@@ -191,7 +196,7 @@ def _cells(each: Comparison | None, by_holm: float) -> list[str]:
     if each is None or not each.pairs:
         return ["-"] * 4
     interval = f"{each.low:+.3f} to {each.high:+.3f}" if each.pairs > 1 else "-"
-    return [f"{each.difference:+.3f}", interval, *(_p(p) for p in (each.p, by_holm))]
+    return [f"{round(each.difference, 3) + 0.0:+.3f}", interval, *(_p(p) for p in (each.p, by_holm))]
 
 
 def _p(value: float) -> str:

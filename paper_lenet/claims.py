@@ -12,9 +12,9 @@ from pathlib import Path
 import pandas as pd
 
 from paper_lenet import evaluate, paper
+from paper_lenet.formats import Table, n_of
 from paper_lenet.tables import (
     VERDICT_RULE,
-    Table,
     TableError,
     finished,
     numbers,
@@ -78,10 +78,13 @@ def claims(results: Path) -> Table:
         for label, column in (("training error on the fly", TRAIN), ("test error", TEST)):
             row(f"{label}, {size:,} patterns, %", 1, size, column, numbers(sizes.loc[[str(size)]], column)[0])
     row("test error with distortions, %", 2, whole, TEST, paper.TEST_ERROR_DISTORTED_PERCENT)
-    notes = [
-        f"Mean ± standard deviation over seeds. The interval of the mean is Student's t over seeds: how much runs "
+    seeds = n_of([int(cells[header.index("n seeds")]) for cells in rows])
+    statistics = (
+        f"Mean ± standard deviation over {seeds}. The interval of the mean is Student's t over seeds: how much runs "
         f"differ. That of the test set is Wilson's for {paper.TEST_SIZE:,} images at our mean: how much one test set "
-        f"can tell.",
+        "can tell."
+    )
+    notes = [
         VERDICT_RULE,
         "The curve's row is the difference, ours minus Fig. 5's points, at the pass from 2 on where the mean differs "
         "most; its verdict counts the passes whose point lies within the prediction interval of that pass.",
@@ -96,7 +99,7 @@ def claims(results: Path) -> Table:
         counts = ", ".join(f"{count} of {name}" for name, count in lost.items() if count)
         notes.append(f"Runs that diverged, in no mean: {counts}.")
     notes.append(provenance("claims", pd.concat(used.values()), list(used)))
-    return Table("claims", "LeNet-5 on MNIST: the paper's numbers and ours.", header, rows, notes)
+    return Table("claims", "LeNet-5 on MNIST: the paper's numbers and ours.", header, rows, notes, statistics)
 
 
 def sources(label: str) -> list[str]:
@@ -140,14 +143,15 @@ def overlap(results: Path) -> Table:
     ]
     rows = [[label, *cells] for label, *cells in zip(labels, *columns, strict=True)]
     notes = [
-        f"Fig. 8's {len(theirs)} errors are those of the paper's network trained with distortions. Mean ± standard "
-        f"deviation over seeds. By chance: {len(theirs)} times the mean error rate. By equal difficulty: how many of "
-        f"{len(theirs)} errors of one of our seeds another one makes, too, the mean over pairs.",
+        f"Fig. 8's {len(theirs)} errors are those of the paper's network trained with distortions. By chance: "
+        f"{len(theirs)} times the mean error rate. By equal difficulty: how many of {len(theirs)} errors of one of our "
+        "seeds another one makes, too, the mean over pairs.",
         *lists,
         provenance("overlap", pd.concat(runs.values()), names),
     ]
     header = ["", *(SYSTEMS[name] for name in names)]
-    return Table("overlap", "Our errors and those of Fig. 8.", header, rows, notes)
+    statistics = f"Mean ± standard deviation over {n_of([int(column[0]) for column in columns])}; no intervals."
+    return Table("overlap", "Our errors and those of Fig. 8.", header, rows, notes, statistics)
 
 
 def _by_size(name: str, runs: pd.DataFrame) -> dict[int, pd.DataFrame]:

@@ -60,7 +60,7 @@ class Run:
         self.errors = _read_csv(folder / "errors.csv", ERROR_COLUMNS)
         self.passes = _read_csv(folder / "passes.csv", PASS_COLUMNS)
         self.config = config = _read_config(folder / "config.yaml")
-        self.settings = _flat(config.to_dict())
+        self.settings = flat(config.to_dict())
         fingerprint = folder.parent.name
         if config.fingerprint() != fingerprint:
             raise CollectError(f"{folder}: config.yaml has the fingerprint {config.fingerprint()}, not its folder's")
@@ -142,7 +142,7 @@ def _runs_of(job: Path, unfinished: list[str]) -> list[Run]:
 
 
 def _results(name: str, runs: list[Run], results: Path) -> dict[Path, str]:
-    usual = _flat(Config().to_dict())
+    usual = flat(Config().to_dict())
     varied = [
         key
         for key in runs[0].settings
@@ -163,15 +163,15 @@ def _results(name: str, runs: list[Run], results: Path) -> dict[Path, str]:
     }
 
 
-def _flat(tree: Row, prefix: str = "") -> Row:
+def flat(tree: Row, prefix: str = "") -> Row:
     """A nested dictionary with dotted keys, such as data.name; lists become JSON."""
-    flat: Row = {}
+    found: Row = {}
     for key, value in tree.items():
         if isinstance(value, dict):
-            flat.update(_flat(value, f"{prefix}{key}."))
+            found.update(flat(value, f"{prefix}{key}."))
         else:
-            flat[prefix + key] = json.dumps(value) if isinstance(value, list) else value
-    return flat
+            found[prefix + key] = json.dumps(value) if isinstance(value, list) else value
+    return found
 
 
 def _read_json(path: Path) -> Row:

@@ -19,7 +19,8 @@ from paper_lenet import paper
 from paper_lenet.config import DataConfig, DistortConfig
 from paper_lenet.data import DIRECTORY_VARIABLE, USUAL_DIRECTORIES, Data, levels, load
 from paper_lenet.distort import Maps, inverse, warp
-from paper_lenet.tables import Table
+from paper_lenet.formats import Table
+from paper_lenet.tables import origin
 
 PLACE = ("digit", "column", "mnist_train_index")
 FITTED = ("xx", "xy", "yx", "yy", "tx", "ty")
@@ -95,7 +96,10 @@ def _refit_one(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDAr
 
 
 def table(fitted: pd.DataFrame, refitted: pd.DataFrame, config: DistortConfig) -> Table:
-    """The fitted parameters beside the ranges that our generator draws from; `refitted` as `refit` gives it."""
+    """The fitted parameters beside the ranges that our generator draws from.
+
+    refitted: as `refit` gives it, with the columns of records.origin.
+    """
     found = parameters(fitted, config.centre)
     shear, translation = config.shear, config.translation
     spans = [config.inverse_scale, config.squeeze, [-shear, shear], *[[-translation, translation]] * 4]
@@ -113,9 +117,12 @@ def table(fitted: pd.DataFrame, refitted: pd.DataFrame, config: DistortConfig) -
         "pixels of the source, before the scaling; the last two rows count them after it, against the same range.",
         _correlation_note(found.iloc[:, :DRAWN]),
         _refit_note(fitted, refitted),
-        "By `python experiments/distortions.py`, from paper_lenet/paper/fig7_distortions.csv, results/distortions.csv.",
+        f"{origin(refitted, 'fits')}; paper_lenet/paper/fig7_distortions.csv and results/distortions.csv by "
+        "`python experiments/distortions.py`.",
     ]
-    return Table("distortions", "Our distortions beside the maps fitted to the paper's Fig. 7.", header, rows, notes)
+    caption = "Our distortions beside the maps fitted to the paper's Fig. 7."
+    statistics = f"Ranges are the smallest and the largest value of n = {len(fitted)} maps; no intervals."
+    return Table("distortions", caption, header, rows, notes, statistics)
 
 
 def _correlation_note(found: pd.DataFrame) -> str:

@@ -1,4 +1,4 @@
-"""Fig. 5 and 6, curves and points drawn from results/; the same numbers give the same bytes.
+"""Fig. 5 and 6 and other learning curves, drawn from results/; the same numbers give the same bytes.
 
 The training error of all curves is measured on the fly: each pattern just before its update, as in the paper.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ from matplotlib.ticker import MultipleLocator
 
 from paper_lenet import evaluate, paper
 from paper_lenet.files import write_atomic
-from paper_lenet.tables import TableError, read_results
+from paper_lenet.study import differing_fields, usual
+from paper_lenet.tables import TableError, finished, of_fig5, read_results
 
 # One column of a two-column page, in inches.
 SIZE = (3.5, 2.8)
@@ -38,6 +40,10 @@ STYLE: dict[Any, Any] = {
 
 # Okabe and Ito's blue and vermilion; line and marker tell them apart in grey.
 TRAINING, HELD_OUT = "#0072B2", "#D55E00"
+
+ERRORS = ["train_error_percent", "test_error_percent"]
+# Panels in a row, of the curves of several configurations.
+PANELS = 4
 
 # results/runs/<name>.csv of Fig. 6; all but the first may be missing. Eq. 9 is drawn beside the full set.
 SIZES, FULL, DISTORTED, EQ9 = "fig6", "fig5", "distorted", "eq9"
@@ -60,10 +66,76 @@ def fig5(results: Path, name: str) -> dict[Path, bytes]:
     def draw() -> Figure:
         figure = Figure(figsize=SIZE, layout="constrained")
         axes = figure.add_subplot(title=title)
-        _draw_fig5(axes, curves[curves["seed"].isin(done["seed"])], dataset == "mnist", runs["split"].iloc[0])
+        of_done = curves[curves["seed"].isin(done["seed"])]
+        _draw_curves(axes, of_done, of_fig5(name, runs), runs["split"].iloc[0])
+        _label_curves(axes, int(of_done["pass"].max()))
+        axes.legend(fontsize=6.5, framealpha=1, edgecolor="none", borderaxespad=0)
         return figure
 
     return drawn(results, f"fig5-{name}", draw)
+
+
+def curves(results: Path, name: str) -> dict[Path, bytes]:
+    """Error against pass of every configuration of a name, each in a panel of its own, mean over seeds and range.
+
+    Returns the bytes of figures/curves-<name>.svg and .png; nothing is written. Runs that diverged are left out and
+    counted. Raises TableError where nothing can be drawn.
+    """
+    runs = read_results(results / "runs" / f"{name}.csv")
+    of_all = read_results(results / "curves" / f"{name}.csv")
+    of_all = of_all.merge(finished(runs)[["fingerprint", "seed"]], on=["fingerprint", "seed"])
+    if of_all.empty:
+        raise TableError(f"{name}: {len(runs)} of {len(runs)} runs diverged, nothing to draw")
+    groups = list(runs.groupby("fingerprint", sort=False))
+    columns = min(PANELS, len(groups))
+    rows = -(-len(groups) // columns)
+    # a curve that leaves the panel starts far above where all others end
+    final = of_all.groupby("fingerprint")[ERRORS].last().max(axis=1)
+    top = 4 * float(final.median()) or None
+
+    def draw() -> Figure:
+        figure = Figure(figsize=(2 * SIZE[0], 0.55 + 1.3 * rows), layout="constrained")
+        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        for axes, (fingerprint, group) in zip(panels, groups, strict=False):
+            of_one = of_all[of_all["fingerprint"] == fingerprint]
+            _draw_curves(axes, of_one, False, group["split"].iloc[0])
+            least = of_one.groupby("pass")[ERRORS].mean().min().min()
+            if of_one.empty or (top and least > top):
+                above = "all diverged" if of_one.empty else f"not below {least:.1f} %"
+                axes.annotate(above, (0.5, 0.5), xycoords="axes fraction", ha="center", fontsize=6.0)
+            axes.set_title(_panel_title(group, runs), fontsize=6.0)
+        for axes in panels[len(groups) :]:
+            axes.set_axis_off()
+        _label_curves(panels[0], int(of_all["pass"].max()))
+        panels[0].set(xlabel="", ylabel="", ylim=(0, top))
+        figure.supxlabel("pass through the training set", fontsize=STYLE["font.size"])
+        figure.supylabel("error, %", fontsize=STYLE["font.size"])
+        title = f"{name}; means of seeds, shaded: min to max"
+        handles, labels = next(axes for axes in panels if axes.lines).get_legend_handles_labels()
+        lines = {label: handle for handle, label in zip(handles, labels, strict=True) if "seeds" in label}
+        lines = {label.split(":")[0]: handle for label, handle in lines.items() if ":" in label}
+        figure.legend(lines.values(), lines, title=title, loc="outside upper center", ncols=2, frameon=False)
+        return figure
+
+    return drawn(results, f"curves-{name}", draw)
+
+
+def _panel_title(runs: pd.DataFrame, of_all: pd.DataFrame) -> str:
+    """What tells a configuration from the others, and how many of its runs are drawn."""
+    labels = of_all.groupby("fingerprint")["label"].first() if "label" in of_all else pd.Series(dtype=str)
+    base = usual(of_all)
+    # of one or two fields all values are told, of more only what is unusual
+    settings = {column: str(runs[column].iloc[0]) for column in base}
+    if len(base) > 2:
+        settings = differing_fields(runs, base)
+    short = {key if key.endswith(".name") else key.rpartition(".")[2]: text for key, text in settings.items()}
+    text = ", ".join(f"{key}={value}" for key, value in short.items()) or "base"
+    if len(labels) and labels.notna().all() and labels.is_unique:
+        text = str(runs["label"].iloc[0])
+    done = len(finished(runs))
+    counted = f"n = {done}" if done == len(runs) else f"n = {done} of {len(runs)}"
+    counted = counted.replace(" ", "\N{NO-BREAK SPACE}")
+    return "\n".join(textwrap.wrap(f"{text}; {counted}", 36))
 
 
 def fig6(results: Path) -> dict[Path, bytes]:
@@ -153,7 +225,8 @@ def write(files: dict[Path, bytes]) -> None:
         write_atomic(path, content)
 
 
-def _draw_fig5(axes: Axes, curves: pd.DataFrame, with_paper: bool, held_out: str) -> None:
+def _draw_curves(axes: Axes, curves: pd.DataFrame, with_paper: bool, held_out: str) -> None:
+    """Training and held-out error of one configuration: mean, and the range of its seeds."""
     points = paper.fig5()
     for column, name, color, line, marker in (
         ("train_error_percent", "training, on the fly", TRAINING, "--", "o"),
@@ -162,20 +235,24 @@ def _draw_fig5(axes: Axes, curves: pd.DataFrame, with_paper: bool, held_out: str
         if with_paper:
             style: dict[str, Any] = {"color": color, "ms": 3.2, "mfc": "white", "mew": 0.8, "zorder": 3}
             axes.plot(points["pass"], points[column], marker, label=f"{name}: paper", **style)
+        if curves[column].isna().all():  # a run that does not look at held-out images
+            continue
         by_pass = curves.groupby("pass")[column]
         passes = by_pass.mean().index.to_numpy()
         axes.plot(passes, by_pass.mean(), line, color=color, lw=1.0, label=f"{name}: mean of seeds")
         low, high = by_pass.min(), by_pass.max()
         axes.fill_between(passes, low, high, color=color, alpha=0.25, lw=0, label="min to max of seeds")
+    axes.grid(axis="y", color="0.9", lw=0.5)
+    axes.set_axisbelow(True)
+
+
+def _label_curves(axes: Axes, passes: int) -> None:
     axes.set_xlabel("pass through the training set")
     axes.set_ylabel("error, %")
     axes.set_ylim(bottom=0)
     axes.set_xlim(left=0)
-    if curves["pass"].max() <= 25:
-        axes.xaxis.set_major_locator(MultipleLocator(5 if curves["pass"].max() > 6 else 1))
-    axes.grid(axis="y", color="0.9", lw=0.5)
-    axes.set_axisbelow(True)
-    axes.legend(fontsize=6.5, framealpha=1, edgecolor="none", borderaxespad=0)
+    if passes <= 25:
+        axes.xaxis.set_major_locator(MultipleLocator(5 if passes > 6 else 1))
 
 
 def _draw_fig6(figure: Figure, ours: list[_Point]) -> None:

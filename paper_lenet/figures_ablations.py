@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MultipleLocator, NullLocator
 
-from paper_lenet import evaluate, paper
+from paper_lenet import evaluate
 from paper_lenet.ablations import STUDIES, Row, compare
 from paper_lenet.claims import published_test
+from paper_lenet.classes import tested
 from paper_lenet.figures import HELD_OUT, SIZE, STYLE, TRAINING, drawn
 from paper_lenet.tables import TableError, errors_by_seed, finished, read_results
-from paper_lenet.tutorials import NAMES, confusions, tested
+from paper_lenet.tutorials import NAMES
 
 # Inches a row takes, and what is around the rows.
 ROW, AROUND = 0.185, 0.75
@@ -138,38 +138,3 @@ def curves(results: Path) -> dict[Path, bytes]:
         return figure
 
     return drawn(results, "tutorials", draw)
-
-
-def confusion(results: Path, name: str) -> dict[Path, bytes]:
-    """What the networks of one tutorial take for what: mean counts over seeds, the right ones in words only.
-
-    Returns the bytes of figures/confusion-<name>.svg and .png; nothing is written. Raises TableError.
-    """
-    matrices = list(confusions(results, name).values())
-    mean = np.mean(matrices, axis=0)
-    digits = range(paper.CLASSES)
-    errors = np.ma.masked_where(np.eye(paper.CLASSES, dtype=bool) | (mean == 0), mean)
-
-    def draw() -> Figure:
-        figure = Figure(figsize=(SIZE[0], SIZE[0]), layout="constrained")
-        axes = figure.add_subplot(title=f"{name[-2:].upper()}: test images, mean of {len(matrices)} seeds")
-        largest = max(float(errors.max()), 1.0) if errors.count() else 1.0
-        # at most half black, so that the counts can be read
-        axes.imshow(errors, cmap="Greys", vmin=0, vmax=2 * largest, aspect="equal")
-        for true in digits:
-            for called in digits:
-                value = float(mean[true, called])
-                if value == 0:
-                    continue
-                text = f"{value:.0f}" if true == called or value >= 9.95 else f"{value:.1f}"
-                weight = "bold" if true == called else "normal"
-                axes.text(called, true, text, ha="center", va="center", fontsize=5.5, weight=weight)
-        axes.set_xticks(digits)
-        axes.set_yticks(digits)
-        axes.set_xlabel("called")
-        axes.set_ylabel("is")
-        axes.tick_params(length=0)
-        axes.spines[["top", "right"]].set_visible(True)
-        return figure
-
-    return drawn(results, f"confusion-{name}", draw)

@@ -163,6 +163,16 @@ def _cpu_model() -> str:
 SAME_TO_RESUME = ("commit", "dirty", "python", "numpy", "torch", "numba")
 
 
+# What a row of results/ has that is no run of its own, but was computed by the code at hand.
+ORIGIN = ("commit", "dirty", "cpu", "torch", "numba", "date")
+
+
+def origin() -> dict[str, Any]:
+    """The state of the code, machine, versions and time, of the keys ORIGIN."""
+    here = environment()
+    return {**{key: here[key] for key in ORIGIN[:-1]}, "date": _now()}
+
+
 class RunWriter:
     """Records one run of one seed; the caller begins, adds each pass and then calls `finish` or `diverged`, once.
 
@@ -342,11 +352,15 @@ class RunWriter:
             "cpu": environment["cpu"],
             "torch": environment["torch"],
             "numba": environment["numba"],
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "date": _now(),
             "files": dict(sorted(self._digests.items())),
         }
         write_atomic(self.folder / "metrics.json", json_text(sealed(metrics)))
         remove(self.folder / checkpoints.NAME)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _finite(value: float | None) -> float | None:

@@ -6,7 +6,6 @@ number. The page's parts are plain files in the folder report/.
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -60,6 +59,15 @@ SECTIONS = (
         ("fig5-*", "fig6", "fig7", "fig8-*"),
     ),
     Section(
+        "network",
+        "The network and its training",
+        "The states of every layer for one digit, the codes, the connections, what training made of the kernels, the "
+        "effective learning rates, and which digit is taken for which.",
+        "`make figures`; `python experiments/rates.py`, the rates",
+        ("classes",),
+        ("fig2", "fig3", "table1", "kernels", "rates", "confusion-fig5"),
+    ),
+    Section(
         "deviations",
         "Where the paper leaves a choice",
         "What each deviation changes in the test error, one at a time, and the study that chose the reading of the "
@@ -97,7 +105,14 @@ CAPTIONS = {
     "ablation-ladder": "Test error on the way from the recipe of 1998 to that of today, step upon step.",
     "ablation-*": "Difference in test error for each detail that is exchanged, with its interval.",
     "tutorials": "Error against epoch of the three tutorials.",
-    "confusion-*": "What a tutorial's network takes for what: true label against answer, mean over seeds.",
+    "confusion-*": "What the networks take for what: true label against answer, and precision, recall and F1 of each "
+    "digit, means over seeds.",
+    "curves-*": "Error against pass through the training set, a panel a configuration.",
+    "fig2": "The states of every layer of a trained LeNet-5 for one test image, as in Fig. 2.",
+    "fig3": "The codes of Fig. 3; framed are the ten digits.",
+    "table1": "Table I: which maps of S2 feed which of C3.",
+    "kernels": "C1's kernels, and the coefficients and biases of S2 and S4, after training.",
+    "rates": "Effective learning rates by layer and pass, and the range that the paper gives for the first.",
 }
 REDRAW = "python experiments/figures.py"
 
@@ -200,16 +215,17 @@ def _matching(patterns: Sequence[str], names: Iterable[str]) -> list[str]:
 
 
 def _table(path: Path) -> ShownTable:
-    """A table from its Markdown, for caption and notes, and its CSV, for the cells."""
+    """A table from its Markdown."""
     name = path.stem
     try:
         blocks = path.read_text(encoding="utf-8").strip().split("\n\n")
-        with path.with_suffix(".csv").open(encoding="utf-8", newline="") as file:
-            header, *rows = list(csv.reader(file))
     except (OSError, ValueError) as error:
         raise TableError(f"{path}: cannot be read: {error}") from error
-    if any(len(row) != len(header) for row in rows):
-        raise TableError(f"{path.with_suffix('.csv')}: rows of different lengths")
+    grid = [line for block in blocks for line in block.splitlines() if line.startswith("|")]
+    lines = [line.removeprefix("| ").removesuffix(" |").split(" | ") for line in grid]
+    if len(lines) < 2 or any(len(line) != len(lines[0]) for line in lines):
+        raise TableError(f"{path}: no table, or rows of different lengths")
+    header, _, *rows = lines
     cells = [[_inline(cell) for cell in row] for row in rows]
     numeric = [k > 0 and all(map(_is_number, column)) for k, column in enumerate(zip(*rows, strict=True))]
     if name == "claims":

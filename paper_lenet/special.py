@@ -9,8 +9,9 @@ from pathlib import Path
 
 from paper_lenet.ablations import STUDIES, ablation
 from paper_lenet.claims import claims, overlap
+from paper_lenet.classes import classes
+from paper_lenet.formats import Table
 from paper_lenet.study import deviations, noise, readings
-from paper_lenet.tables import Table
 from paper_lenet.tutorials import NAMES, by_class, tutorials
 
 
@@ -32,4 +33,5 @@ SPECIAL = {
     **{name: Special(partial(ablation, name=name), (name,), "README.md") for name in STUDIES},
     "tutorials": Special(tutorials, NAMES, "README.md"),
     "tutorials-classes": Special(by_class, NAMES),
+    "classes": Special(classes, ("fig5",)),
 }

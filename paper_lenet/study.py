@@ -21,8 +21,8 @@ import pandas as pd
 from paper_lenet import evaluate, paper
 from paper_lenet.claims import published_test
 from paper_lenet.config import Config
+from paper_lenet.formats import Table, lowest, n_of
 from paper_lenet.tables import (
-    Table,
     TableError,
     diverged_note,
     errors_by_seed,
@@ -92,7 +92,7 @@ def readings(results: Path) -> Table:
         *(f"training error, pass {pass_}, %" for pass_ in SHOWN_PASSES),
         *("smallest rate", "largest rate", "R", "diverged"),
     ]
-    rows = []
+    rows, counts = [], []
     base, base_notes = usual(runs), list[str]()
     shared = set.intersection(*(set(map(int, group["seed"])) for _, group in runs.groupby("fingerprint")))
     for fingerprint, group in runs.groupby("fingerprint", sort=False):
@@ -112,12 +112,13 @@ def readings(results: Path) -> Table:
         ]
         order = (len(done) < len(group), distance if math.isfinite(distance) else math.inf, cells[0])
         rows.append((order, cells))
+        counts.append(len(done))
         if not changed:
             base_notes = _spread_notes(by_seed, shared, published)
     points = [f"{published[p]:.2f}" for p in SHOWN_PASSES]
     the_paper = ["the paper", "1", "-", "-", *points, *map(rate, paper.RATE_RANGE), "-", "-"]
     notes = [
-        "Training errors are measured on the fly, as in Fig. 5, and are means over seeds. D is the root mean square "
+        "Training errors are measured on the fly, as in Fig. 5. D is the root mean square "
         "over passes 1 to 20 of ln(ours / Fig. 5's); rows are in its order, those with a diverged run last. The "
         "largest difference is ours minus Fig. 5's.",
         "Rates are effective rates of the first pass at the printed eta: those of the runs divided by "
@@ -127,9 +128,13 @@ def readings(results: Path) -> Table:
         *diverged_note(runs),
         provenance(name, runs),
     ]
-    ordered = [cells for _, cells in sorted(rows, key=lambda row: row[0])]
+    in_order = sorted(rows, key=lambda row: row[0])
+    best = lowest(
+        [math.nan, *(math.nan if lost else distance for (lost, distance, _), _ in in_order)], header.index("D")
+    )
     caption = "Readings of the recipe against Fig. 5 and the published rates."
-    return Table(name, caption, header, [the_paper, *ordered], notes)
+    statistics = f"Ours: means over {n_of(counts)}; no intervals."
+    return Table(name, caption, header, [the_paper, *(cells for _, cells in in_order)], notes, statistics, best)
 
 
 def deviations(results: Path) -> Table:
@@ -154,12 +159,14 @@ def deviations(results: Path) -> Table:
         if (results / "runs" / f"{other}.csv").exists():
             used[other] = published_test(results, other)
             groups.append((tags, change, used[other]))
-    rows = []
+    rows, counts, differences = [], [], []
     for tags, change, group in sorted(groups, key=lambda each: ([_tag_number(tag) for tag in each[0]], each[1])):
         errors = errors_by_seed(group)
         paired = [seed for seed in errors if seed in reference]
         changed, unchanged = [errors[seed] for seed in paired], [reference[seed] for seed in paired]
         difference, low, high = evaluate.paired_difference(changed, unchanged)
+        counts.append(len(errors))
+        differences.append(difference if len(errors) == len(group) else math.nan)
         rows.append(
             [
                 *(", ".join(tags), change),
@@ -170,13 +177,17 @@ def deviations(results: Path) -> Table:
             ]
         )
     notes = [
-        "Difference: test error with the change minus that of the frozen reading, paired by seed; its interval is "
-        "Student's t over pairs, p that of the two-sided paired permutation test. All else is as in the frozen "
-        "reading.",
+        "Difference: test error with the change minus that of the frozen reading, paired by seed; p is that of the "
+        "two-sided paired permutation test. All else is as in the frozen reading.",
         *diverged_note(pd.concat([group for _, _, group in groups])),
         provenance(name, pd.concat(used.values()), list(used)),
     ]
-    return Table(name, "What each deviation changes in the test error.", header, rows, notes)
+    statistics = (
+        f"Mean ± standard deviation over {n_of(counts)}; the interval of the difference is Student's t over pairs of "
+        "seeds."
+    )
+    best = lowest(differences, header.index("difference, points"))
+    return Table(name, "What each deviation changes in the test error.", header, rows, notes, statistics, best)
 
 
 def usual(runs: pd.DataFrame) -> dict[str, str]:
@@ -238,13 +249,16 @@ def noise(results: Path) -> Table:
         train, _ = statistics_cells(numbers(done, "train_error_percent"), len(group), percent)
         rows.append([label, str(len(done)), test, train, f"{evaluate.mean(apart):.1f}"])
     notes = [
-        "Mean ± standard deviation. Another order of summation is another order of C5's units: the same network, "
+        "Another order of summation is another order of C5's units: the same network, "
         "trained the same way in exact arithmetic.",
         "The last column is a mean over pairs of runs: test images that one of the two gets wrong and the other right.",
         *diverged_note(runs),
         provenance("noise", pd.concat([runs, other_seeds]), ("noise", "fig5")),
     ]
-    return Table("noise", "What rounding alone changes, and what the seed changes.", header, rows, notes)
+    runs_of_rows = n_of([int(row[1]) for row in rows], "runs")
+    statistics = f"Mean ± standard deviation over {runs_of_rows}; no intervals."
+    caption = "What rounding alone changes, and what the seed changes."
+    return Table("noise", caption, header, rows, notes, statistics)
 
 
 def _curve(rows: pd.DataFrame) -> dict[int, float]:

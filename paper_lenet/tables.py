@@ -1,4 +1,4 @@
-"""Tables of results/runs/*.csv as Markdown, LaTeX (booktabs) and CSV; nothing here trains or types a number.
+"""Tables of results/runs/*.csv in the formats of formats.py; nothing here trains or types a number.
 
 One configuration: the paper's numbers beside ours; several: a row a configuration; some names have a table of their
 own (paper_lenet/special.py). Runs that diverged are counted and stated, never averaged.
@@ -7,14 +7,14 @@ own (paper_lenet/special.py). Runs that diverged are counted and stated, never a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from paper_lenet import evaluate, paper
 from paper_lenet.collect import RUN_COLUMNS
-from paper_lenet.files import csv_text, write_atomic
+from paper_lenet.files import write_atomic
+from paper_lenet.formats import Table, lowest, n_of
 
 HEADLINE = "lenet5"
 # Runs with distortions, whose published error is another one; `claims` has it.
@@ -26,48 +26,6 @@ VERDICT_RULE = "Verdict: reproduced if the paper's value lies within the 95 % pr
 
 class TableError(Exception):
     """Results that cannot become a table, or a file that cannot take one; the message is one line."""
-
-
-@dataclass
-class Table:
-    """Text cells with a caption above and notes below: one object, three formats."""
-
-    name: str
-    caption: str
-    header: list[str]
-    rows: list[list[str]]
-    notes: list[str]
-
-    def markdown(self) -> str:
-        """A pipe table between caption and notes."""
-        lines = [self.header, ["---"] * len(self.header), *self.rows]
-        grid = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-        return "\n\n".join([f"**{self.caption}**", grid, *self.notes]) + "\n"
-
-    def latex(self) -> str:
-        """A table environment for booktabs."""
-        body = [" & ".join(map(_tex, row)) + r" \\" for row in self.rows]
-        return "\n".join(
-            [
-                r"\begin{table}",
-                r"\centering",
-                rf"\caption{{{_tex(' '.join([self.caption, *self.notes]))}}}",
-                rf"\label{{tab:{self.name}}}",
-                rf"\begin{{tabular}}{{l{'r' * (len(self.header) - 1)}}}",
-                r"\toprule",
-                " & ".join(map(_tex, self.header)) + r" \\",
-                r"\midrule",
-                *body,
-                r"\bottomrule",
-                r"\end{tabular}",
-                r"\end{table}",
-                "",
-            ]
-        )
-
-    def csv(self) -> str:
-        """Header and cells alone."""
-        return csv_text(self.header, (dict(zip(self.header, row, strict=True)) for row in self.rows))
 
 
 def read_results(path: Path) -> pd.DataFrame:
@@ -169,8 +127,7 @@ def headline(name: str, runs: pd.DataFrame) -> Table:
         ("smallest effective rate, first pass", "rate_min_pass1", paper.RATE_RANGE[0], rate),
         ("largest effective rate, first pass", "rate_max_pass1", paper.RATE_RANGE[1], rate),
     ]
-    modern = not set(MODERN).isdisjoint(runs.columns)
-    with_paper = _comparable(runs) and name not in DISTORTED and not modern
+    with_paper = of_fig5(name, runs)
     if "optim.name" in runs:
         quantities = quantities[:2]  # its rate is not one a parameter
     rows = []
@@ -182,11 +139,11 @@ def headline(name: str, runs: pd.DataFrame) -> Table:
         else:
             rows.append([label, *ours])
     header = ["", "ours, mean ± std", "95 % interval of the mean", "n seeds"]
-    notes = [intervals_note(len(done)), *diverged_note(runs), provenance(name, runs)]
+    notes = [*diverged_note(runs), provenance(name, runs)]
     if with_paper:
         header = ["", "paper", *header[1:], "verdict"]
-        notes.insert(1, VERDICT_RULE)
-    return Table(name, _caption(name, runs), header, rows, notes)
+        notes.insert(0, VERDICT_RULE)
+    return Table(name, _caption(name, runs), header, rows, notes, intervals_note([len(done)]))
 
 
 def sweep(name: str, runs: pd.DataFrame) -> Table:
@@ -194,15 +151,22 @@ def sweep(name: str, runs: pd.DataFrame) -> Table:
     varied = varied_columns(runs)
     error = _error_name(runs)
     header = [*varied, f"{error}, %", "95 % interval of the mean", "training error on the fly, %", "n seeds"]
-    rows = []
+    rows, counts = [], []
+    means: dict[str, list[float]] = {"test_error_percent": [], "train_error_percent": []}
     for _, group in runs.groupby("fingerprint", sort=False):
         done = finished(group)
+        counts.append(len(done))
+        for column, of_column in means.items():
+            # A mean over those that did not diverge is not the best of anything.
+            of_column.append(evaluate.mean(numbers(group, column) if len(done) == len(group) else []))
         test, interval = statistics_cells(numbers(done, "test_error_percent"), len(group), percent)
         train, _ = statistics_cells(numbers(done, "train_error_percent"), len(group), percent)
         fields = [str(group[column].iloc[0]) for column in varied]
         rows.append([*fields, test, interval, train, f"{len(done)} of {len(group)}"])
-    notes = [intervals_note(None), *diverged_note(runs), provenance(name, runs)]
-    return Table(name, _caption(name, runs), header, rows, notes)
+    notes = [*diverged_note(runs), provenance(name, runs)]
+    first = len(varied)
+    best = lowest(means["test_error_percent"], first) | lowest(means["train_error_percent"], first + 2)
+    return Table(name, _caption(name, runs), header, rows, notes, intervals_note(counts), best)
 
 
 def varied_columns(runs: pd.DataFrame) -> list[str]:
@@ -245,6 +209,11 @@ def verdict_cell(values: list[float], paper_value: float, n_runs: int) -> str:
     return evaluate.verdict(values, paper_value) + (f" ({diverged} diverged)" if diverged else "")
 
 
+def of_fig5(name: str, runs: pd.DataFrame) -> bool:
+    """Whether the runs are trainings that Fig. 5 and its text are about: the network of 1998 on the paper's images."""
+    return _comparable(runs) and name not in DISTORTED and set(MODERN).isdisjoint(runs.columns)
+
+
 def _comparable(runs: pd.DataFrame) -> bool:
     """Whether the runs trained and tested on the paper's images, all of them."""
     sizes = (runs["train_size"].dropna() == paper.TRAIN_SIZE) & (runs["test_size"].dropna() == paper.TEST_SIZE)
@@ -270,10 +239,9 @@ def _caption(name: str, runs: pd.DataFrame) -> str:
     return f"{name} on MNIST" + ("." if passes.empty else f", {_joined(passes)} passes.")
 
 
-def intervals_note(n: int | None) -> str:
-    """What the intervals of a table are; n: its seeds, None where rows have different ones."""
-    over = "seeds" if n is None else f"n = {n} seeds"
-    return f"Mean ± standard deviation over {over}; intervals are Student's t over seeds."
+def intervals_note(counts: Sequence[int]) -> str:
+    """What the intervals of a table are; counts: the seeds of its rows."""
+    return f"Mean ± standard deviation over {n_of(counts)}; intervals are Student's t over seeds."
 
 
 def diverged_note(runs: pd.DataFrame) -> list[str]:
@@ -284,13 +252,16 @@ def diverged_note(runs: pd.DataFrame) -> list[str]:
 
 def provenance(name: str, runs: pd.DataFrame, sources: Sequence[str] = ()) -> str:
     """Code, date, hardware and versions of the runs, and what made the table; sources: its files, if not one `name`."""
-    commits = _joined(runs["commit"].str[:12])
-    dirty = " with uncommitted changes" if commits != "unknown" and runs["dirty"].any() else ""
     files = ", ".join(f"results/runs/{source}.csv" for source in sources or [name])
-    return (
-        f"Commit {commits}{dirty}; runs of {runs['date'].max()[:10]} on {_joined(runs['cpu'])}; "
-        f"torch {_joined(runs['torch'])}; {files} by `python experiments/tables.py {name}`."
-    )
+    return f"{origin(runs)}; {files} by `python experiments/tables.py {name}`."
+
+
+def origin(made: pd.DataFrame, what: str = "runs") -> str:
+    """Code, date, hardware and versions of rows that have them as results/runs does."""
+    commits = _joined(made["commit"].str[:12])
+    dirty = " with uncommitted changes" if commits != "unknown" and made["dirty"].any() else ""
+    date, cpu = made["date"].max()[:10], _joined(made["cpu"])
+    return f"Commit {commits}{dirty}; {what} of {date} on {cpu}; torch {_joined(made['torch'])}"
 
 
 def _joined(values: pd.Series[str]) -> str:
@@ -305,12 +276,6 @@ def percent(value: float) -> str:
 def rate(value: float) -> str:
     """An effective learning rate with three digits."""
     return f"{value:.3g}"
-
-
-def _tex(text: str) -> str:
-    escapes = {"\\": r"\textbackslash{}", "±": r"$\pm$", "^": r"\^{}", "~": r"\~{}", "`": ""}
-    escapes.update({character: "\\" + character for character in "%&#_{}$"})
-    return "".join(escapes.get(character, character) for character in text)
 
 
 def _read(path: Path) -> str:

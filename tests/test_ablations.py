@@ -19,14 +19,15 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from synthetic_runs import ROOT, begun, clean_tree, data, write_runs
 
-from paper_lenet import figures, figures_ablations, paper, tutorials
+from paper_lenet import figures, figures_ablations, figures_classes, paper, tutorials
 from paper_lenet.ablations import STUDIES, ablation, costs, model_of
 from paper_lenet.collect import RUN_COLUMNS, collect
 from paper_lenet.config import Config, DataConfig, EngineConfig, InitConfig, LossConfig, ModelConfig, OptimConfig
 from paper_lenet.engines import NonFiniteError
+from paper_lenet.formats import Table
 from paper_lenet.models.lenet5 import build
 from paper_lenet.records import ERROR_COLUMNS, write_job
-from paper_lenet.tables import Table, TableError, available
+from paper_lenet.tables import TableError, available
 from paper_lenet.tables import build as build_tables
 
 CONF = ROOT / "conf"
@@ -393,7 +394,7 @@ def test_figures_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         **figures_ablations.ablation(tmp_path, "ablation-from-1998"),
         **figures_ablations.ablation(tmp_path, "ablation-ladder"),
         **figures_ablations.curves(tmp_path),
-        **figures_ablations.confusion(tmp_path, "tutorial-t1"),
+        **figures_classes.confusion(tmp_path, "tutorial-t1"),
     }
     stems = ("ablation-from-1998", "ablation-ladder", "tutorials", "confusion-tutorial-t1")
     assert {path.name for path in files} == {f"{stem}.{kind}" for stem in stems for kind in ("svg", "png")}
@@ -401,7 +402,7 @@ def test_figures_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert "ReLU (1 diverged)" in differences and "all diverged" in differences
     assert "1 + ReLU (2 diverged)" in ladder and "test error, %" in ladder
     assert "T2 training" in curves and ">979<" in confused and ">1.5<" in confused
-    assert figures_ablations.confusion(tmp_path, "tutorial-t1").items() <= files.items()
+    assert figures_classes.confusion(tmp_path, "tutorial-t1").items() <= files.items()
     study(tmp_path, "ablation-ladder", {"0 1998": [None, None], "1 + ReLU": [None, None]})
     with pytest.raises(TableError, match="all runs diverged"):
         figures_ablations.ablation(tmp_path, "ablation-ladder")

@@ -446,6 +446,7 @@ def test_mnist() -> None:
     mnist = data.load(DataConfig(dir=here[0]))
     assert mnist.train_images.shape == (paper.TRAIN_SIZE, 28, 28)
     assert mnist.test_images.shape == (paper.TEST_SIZE, 28, 28)
+    assert tuple(np.bincount(mnist.test_labels)) == paper.MNIST_TEST_LABELS
     images = data.normalise(mnist.train_images)
     # Not the paper's "roughly 0" and "roughly 1" (p. 7).
     assert images.mean(dtype=np.float64) == pytest.approx(0.0275, abs=5e-5)

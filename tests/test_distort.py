@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 from scipy import ndimage, stats
-from synthetic_runs import ROOT, call
+from synthetic_runs import ROOT, call, clean_tree
 
 from paper_lenet import fig7, paper, rng
 from paper_lenet.config import Config, DataConfig, DistortConfig, OptimConfig
@@ -20,6 +20,7 @@ from paper_lenet.distort import Maps, draw, inverse, warp
 from paper_lenet.engines.grey import grey
 from paper_lenet.engines.plan import Patterns, all_patterns, passes
 from paper_lenet.files import csv_text
+from paper_lenet.records import ORIGIN, origin
 
 IDENTITY = inverse(1, 1, 0, 0, 0)
 
@@ -239,13 +240,18 @@ def test_fitted_maps_are_found_again_in_our_images() -> None:
 
 def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv(DIRECTORY_VARIABLE, str(tmp_path / "nothing"))
+    clean_tree(monkeypatch)
     assert call(monkeypatch, "distortions", "--results", tmp_path) == 1
     assert "distortions.csv: missing" in capsys.readouterr().err
     found = paper.fig7().assign(yx=0.0, tx=lambda frame: frame["tx"] + 0.0025)
-    rows = ({str(key): value for key, value in row.items()} for row in found.to_dict("records"))
+    rows = [{str(key): value for key, value in row.items()} | origin() for row in found.to_dict("records")]
     (tmp_path / "distortions.csv").write_text(csv_text([*fig7.PLACE, *fig7.FITTED], rows))
+    assert call(monkeypatch, "distortions", "--results", tmp_path) == 1
+    assert "no column commit" in capsys.readouterr().err
+    (tmp_path / "distortions.csv").write_text(csv_text([*fig7.PLACE, *fig7.FITTED, *ORIGIN], rows))
     assert call(monkeypatch, "distortions", "--results", tmp_path) == 0
     table = tmp_path / "tables" / "distortions.md"
+    assert "Commit c0ffeec0ffee; fits of 20" in table.read_text()
     assert "largest error of 0.002500, and a largest yx of 0.000000" in table.read_text()
     assert call(monkeypatch, "distortions", "--results", tmp_path, "--check") == 0
     table.write_text(table.read_text().replace("0.002500", "0.000000"))

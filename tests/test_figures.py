@@ -14,8 +14,11 @@ from paper_lenet import figures, paper
 from paper_lenet.collect import RUN_COLUMNS, collect
 from paper_lenet.data import DIRECTORY_VARIABLE
 from paper_lenet.engines import NonFiniteError
-from paper_lenet.figures import fig5, fig6
+from paper_lenet.figures import curves, fig5, fig6
 from paper_lenet.figures_images import fig7, fig8, ranked
+from paper_lenet.figures_network import fig2, fig3, kernels, table1, trained
+from paper_lenet.files import RecordError, tensor_bytes
+from paper_lenet.models.lenet5 import LeNet5
 from paper_lenet.records import write_job
 from paper_lenet.tables import TableError
 
@@ -78,16 +81,75 @@ def test_several_configurations(tmp_path: Path) -> None:
 def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     results = tmp_path / "results"
     monkeypatch.setenv(DIRECTORY_VARIABLE, str(tmp_path / "nothing"))
+    monkeypatch.setattr("paper_lenet.pretrained.digests", lambda folder: {})
     assert call(monkeypatch, "figures", "--results", results) == 1
     assert "cannot be read" in capsys.readouterr().err
     write_runs(config(tmp_path / "outputs", [0]), [90])
     collect(tmp_path / "outputs" / "lenet5", results)
     assert call(monkeypatch, "figures", "--results", results) == 0
-    assert {path.name for path in (results / "figures").iterdir()} == {"fig5-lenet5.png", "fig5-lenet5.svg"}
-    assert capsys.readouterr().out.splitlines()[1:] == [
+    drawn_files = {path.name for path in (results / "figures").iterdir()}
+    assert drawn_files == {f"{stem}.{kind}" for stem in ("fig3", "fig5-lenet5", "table1") for kind in ("png", "svg")}
+    assert capsys.readouterr().out.splitlines()[3:] == [
         f"fig6: skipped, no {results / 'runs' / 'fig6.csv'}",
-        "fig7, fig8: skipped, MNIST is not at hand",
+        f"rates: skipped, no {results / 'rates.csv'} (experiments/rates.py)",
+        "fig2, kernels: skipped, lenet5-1998 is not released yet (--weights takes a run's)",
+        "fig2, fig7, fig8: skipped, MNIST is not at hand",
     ]
+
+
+def test_a_panel_a_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for factor, errors in ((0.25, [90, 100]), (1.0, [95, 95])):
+        write_runs(config(tmp_path / "outputs", [0, 1], eta_factor=factor), errors)
+    job = config(tmp_path / "outputs", [0], eta_factor=4.0)
+    write_job(job)
+    begun(job, 0).diverged(NonFiniteError(0, 1, 9))
+    results = tmp_path / "results"
+    collect(tmp_path / "outputs" / "lenet5", results)
+    assert call(monkeypatch, "figures", "lenet5", "--results", results) == 0
+    svg = (results / "figures" / "curves-lenet5.svg").read_text()
+    space = "\N{NO-BREAK SPACE}"
+    for text in ("eta_factor=0.25; n = 2", "eta_factor=1.0; n = 2", "eta_factor=4.0; n = 0 of 1"):
+        assert text.replace("; n", ";#n").replace(" ", space).replace("#", " ") in svg
+    assert "all diverged" in svg and ": paper" not in svg
+    assert {path: path.read_bytes() for path in curves(results, "lenet5")} == curves(results, "lenet5")
+
+
+def test_only_trainings_of_1998_have_points_of_the_paper(tmp_path: Path) -> None:
+    write_runs(config(tmp_path / "outputs", [0, 1]), [90, 100])
+    collect(tmp_path / "outputs" / "lenet5", tmp_path)
+    path = tmp_path / "runs" / "lenet5.csv"
+    pd.read_csv(path).assign(**{"model.activation": "relu"}).to_csv(path, index=False)
+    svg = fig5(tmp_path, "lenet5")[tmp_path / "figures" / "fig5-lenet5.svg"].decode()
+    assert ": paper" not in svg and "test: mean of seeds" in svg
+
+
+def trained_net(tmp_path: Path, size: int = 6) -> Path:
+    state = {name: p.detach().numpy() for name, p in LeNet5().named_parameters()}
+    state["c1.bias"] = state["c1.bias"][:size]
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(tensor_bytes({"seed": 0}, state))
+    return path
+
+
+def test_the_network(tmp_path: Path) -> None:
+    images = data()
+    images.test_images[1, 10:18, 12:16] = 255
+    net = trained(trained_net(tmp_path))
+    files = {**fig2(tmp_path, net, images), **kernels(tmp_path, net), **fig3(tmp_path), **table1(tmp_path)}
+    assert len(files) == 8
+    svg = {path.stem: content.decode() for path, content in files.items() if path.suffix == ".svg"}
+    assert "6@28×28" in svg["fig2"] and "16@5×5" in svg["fig2"] and "a 1 is called" in svg["fig2"]
+    assert svg["fig2"].count("<image") == 1 + 6 + 6 + 16 + 16 + 1 + 2
+    assert svg["kernels"].count("<image") == 6 + 1 and "coefficient at first, 0.55" in svg["kernels"]
+    assert "60 of 96 pairs are connected" in svg["table1"]
+    assert fig2(tmp_path, net, images).items() <= files.items()
+
+
+def test_weights_of_another_network(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="not the weights of the LeNet-5 of 1998"):
+        trained(trained_net(tmp_path, size=5))
 
 
 def test_points_of_the_paper_end_where_its_text_says() -> None:

@@ -110,10 +110,12 @@ def test_what_cannot_be_shown(results: Path) -> None:
     other = Net(net.name, net.title, ModelConfig(batch_norm=True), net.ends, net.state)
     with pytest.raises(TableError, match="1998: a network with details"):
         page(results, None, [other])
-    (results / "tables" / "other.csv").write_text("a,b\n1\n")
-    with pytest.raises(TableError, match=r"other\.csv: rows of different lengths"):
-        page(results, None, [])
-    (results / "tables" / "other.csv").unlink()
+    for content in ("**Nothing.**", "| a | b |\n| --- | --- |\n| 1 |"):
+        (results / "tables" / "other.md").write_text(content)
+        with pytest.raises(TableError, match=r"other\.md: no table, or rows of different lengths"):
+            page(results, None, [])
+    (results / "tables" / "other.md").unlink()
+    (results / "tables" / "other.md").mkdir()
     with pytest.raises(TableError, match=r"other\.md: cannot be read"):
         page(results, None, [])
 

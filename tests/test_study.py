@@ -17,9 +17,10 @@ from paper_lenet.claims import claims, overlap
 from paper_lenet.collect import RUN_COLUMNS
 from paper_lenet.config import Config
 from paper_lenet.files import csv_text, write_atomic
+from paper_lenet.formats import Table
 from paper_lenet.records import ERROR_COLUMNS, PASS_COLUMNS
 from paper_lenet.study import TAGS, curve_distance, deviations, rate_distance, readings
-from paper_lenet.tables import Table, TableError, available, build
+from paper_lenet.tables import TableError, available, build
 
 FIG5 = paper.fig5()["train_error_percent"].tolist()[:20]
 ABOUT = {
@@ -52,7 +53,11 @@ def write_runs(
 
 
 def write_errors(results: Path, name: str, wrong: Mapping[int, Sequence[int]]) -> None:
-    rows = [{"fingerprint": "a", "seed": seed, "index": i} for seed, images in wrong.items() for i in images]
+    rows = [
+        {"fingerprint": "a", "seed": seed, "index": i, "true_label": i % 10, "predicted_label": (i + 1) % 10}
+        for seed, images in wrong.items()
+        for i in images
+    ]
     write_atomic(results / "errors" / f"{name}.csv", csv_text(("fingerprint", "seed", *ERROR_COLUMNS), rows))
 
 
@@ -257,7 +262,7 @@ def test_command_covers_what_is_there(
     write_errors(results, "fig5", {100: [1], 101: [2]})
     write_tests(results, "distorted", [0.8, 0.9])
     write_errors(results, "distorted", {100: [1], 101: [2]})
-    assert available(results) == ["claims", "distorted", "fig5", "overlap", "readings"]
+    assert available(results) == ["claims", "classes", "distorted", "fig5", "overlap", "readings"]
     assert call(monkeypatch, "tables", "--results", results) == 0
     # The paper's 0.95 % is not that of a network trained with distortions.
     assert "0.95 |" not in (results / "tables" / "distorted.md").read_text()
@@ -267,7 +272,7 @@ def test_command_covers_what_is_there(
     assert call(monkeypatch, "tables", "--results", results, "--check") == 1
     assert capsys.readouterr().err == f"tables: not what the results give: {page}\n"
     rows = list(csv.reader((results / "tables" / "claims.csv").read_text().splitlines()))
-    assert rows[0][:2] == ["", "paper"] and len(rows) == 1 + 5
+    assert rows[0][:2] == ["row", "paper"] and len(rows) == 1 + 5
 
 
 def test_validation_is_named(tmp_path: Path) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import csv
+import math
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
-from synthetic_runs import begun, call, clean_tree, config, data, record, write_runs
+from synthetic_runs import ROOT, begun, call, clean_tree, config, data, record, write_runs
 
 from paper_lenet.collect import collect
 from paper_lenet.engines import NonFiniteError
+from paper_lenet.formats import Table, lowest
 from paper_lenet.records import write_job
 from paper_lenet.tables import TableError, build, splice
 
@@ -43,10 +46,14 @@ def test_headline(tmp_path: Path) -> None:
     assert "n = 3 seeds" in markdown
     assert "Commit c0ffeec0ffee; runs of 20" in markdown
     rows = list(csv.reader(text(results, "lenet5", "csv").splitlines()))
-    assert rows[1] == ["test error, %", "0.95", "0.950 ± 0.050", "0.826 to 1.074", "3", "reproduced"]
+    interval = "95 % interval of the mean"
+    assert rows[0] == ["row", "paper", "ours, mean", "ours, std", f"{interval}, low", f"{interval}, high", "n seeds",
+                       "verdict"]  # fmt: skip
+    assert rows[1] == ["test error, %", "0.95", "0.950", "0.050", "0.826", "1.074", "3", "reproduced"]
     latex = text(results, "lenet5", "tex")
     assert r"test error, \% & 0.95 & 0.950 $\pm$ 0.050" in latex
-    assert r"\toprule" in latex and "n = 3 seeds" in latex.split(r"\label")[0]
+    assert r"\toprule" in latex and "n = 3 seeds; intervals are Student's t" in latex.split(r"\label")[0]
+    assert r"\textbf" not in latex
 
 
 def test_one_seed_has_no_interval(tmp_path: Path) -> None:
@@ -72,8 +79,9 @@ def test_all_diverged(tmp_path: Path) -> None:
     write_job(job)
     for seed in job.seeds:
         begun(job, seed).diverged(NonFiniteError(seed, 1, 9))
-    markdown = text(collected(tmp_path), "lenet5")
-    assert "| test error, % | 0.95 | 3 of 3 diverged | - | 0 | not reproduced |" in markdown
+    results = collected(tmp_path)
+    assert "| test error, % | 0.95 | 3 of 3 diverged | - | 0 | not reproduced |" in text(results, "lenet5")
+    assert list(csv.reader(text(results, "lenet5", "csv").splitlines()))[1][2:5] == ["", "", "0"]
 
 
 def test_other_data_are_not_compared_with_the_paper(tmp_path: Path) -> None:
@@ -100,7 +108,13 @@ def test_sweep(tmp_path: Path) -> None:
     markdown = text(results, "lenet5")
     assert "| 0.25 | 0.950 ± 0.071 |" in markdown
     assert "| 1.0 | 2.000 ± 0.000 |" in markdown
-    assert "optim.eta_factor" in text(results, "lenet5", "tex").replace(r"\_", "_")
+    latex = text(results, "lenet5", "tex")
+    assert "optim.eta_factor" in latex.replace(r"\_", "_")
+    # the lower test error; both training errors, since they are equal
+    assert latex.count(r"\textbf") == 3 and r"\textbf{0.950 $\pm$ 0.071}" in latex
+    rows = list(csv.DictReader(text(results, "lenet5", "csv").splitlines()))
+    assert {row["optim.eta_factor"]: row["test error, %, mean"] for row in rows} == {"0.25": "0.950", "1.0": "2.000"}
+    assert [(row["n seeds"], row["n seeds, of"]) for row in rows] == [("2", "2")] * 2
     (tmp_path / "README.md").write_text(README)
     with pytest.raises(TableError, match="several configurations"):
         build(results, ["lenet5"], tmp_path / "README.md")
@@ -154,10 +168,84 @@ def test_damaged_results(tmp_path: Path) -> None:
             build(tmp_path, ["lenet5"], None)
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
+@pytest.mark.parametrize(
+    ("text", "latex"),
+    [
+        ("-0.05 to +0.1", "$-$0.05 to +0.1"),
+        ("-", "--"),
+        ("1.81e-05", r"$1.81\times10^{-5}$"),
+        ("Adam-W, 20-fold, commit 12e456789012", "Adam-W, 20-fold, commit 12e456789012"),
+        ('"a_b" & 5 %', r"``a\_b'' \& 5 \%"),
+        ("a/b by `tables.py x`", r"a/\allowbreak{}b by \texttt{tables.py x}"),
+        ("x < y", "x $<$ y"),
+    ],
+)
+def test_text_for_latex(text: str, latex: str) -> None:
+    made = Table("t", "c", ["h"], [[text]], [], "s").latex()
+    assert f"\n{latex} \\\\\n" in made
+
+
+def test_wide_tables_are_turned() -> None:
+    for columns, kind in ((3, "{table}"), (7, "{table*}"), (12, "{sidewaystable*}")):
+        made = Table("t", "c", ["h"] * columns, [["1.000 ± 0.100"] * columns], [], "s").latex()
+        assert rf"\begin{kind}" in made and rf"\end{kind}" in made
+
+
+def test_best_of_those_that_did_not_diverge() -> None:
+    assert lowest([0.9, math.nan, 0.80001, 0.8], 2) == {(2, 2), (3, 2)}
+    assert lowest([math.nan, math.nan], 2) == set()
+
+
+WIDE = "\\documentclass{article}\\usepackage[margin=1in]{geometry}\\usepackage{booktabs,tabularx,rotating}"
+NEEDS_TEX = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
+
+
+def pdflatex(folder: Path, name: str) -> None:
+    """Compile a file; nothing may be wider than its page has room for."""
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", name]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    log = (folder / name).with_suffix(".log").read_text(errors="replace")
+    assert not re.findall(r"^Overfull|^LaTeX Warning: Float too large", log, re.MULTILINE), log
+
+
+def compile_all(folder: Path, files: list[Path]) -> None:
+    r"""Each alone, and all of them \input in one document."""
+    for path in files:
+        shutil.copy(path, folder / path.name)
+        pdflatex(folder, path.name)
+    inputs = "\n".join(rf"\input{{{path.name}}}\clearpage" for path in files)
+    (folder / "together.tex").write_text(f"{WIDE}\\begin{{document}}\n{inputs}\n\\end{{document}}\n")
+    pdflatex(folder, "together.tex")
+
+
+@NEEDS_TEX
 def test_latex_compiles(tmp_path: Path) -> None:
     write_runs(config(tmp_path / "outputs", [0, 1]), [90, 100])
-    table = text(collected(tmp_path), "lenet5", "tex")
-    preamble = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n"
-    (tmp_path / "a.tex").write_text(preamble + table + "\\end{document}\n")
-    subprocess.run(["pdflatex", "-halt-on-error", "a.tex"], cwd=tmp_path, check=True, capture_output=True)
+    path = tmp_path / "lenet5.tex"
+    path.write_text(text(collected(tmp_path), "lenet5", "tex"))
+    (tmp_path / "tex").mkdir()
+    compile_all(tmp_path / "tex", [path])
+
+
+@NEEDS_TEX
+@pytest.mark.slow
+def test_committed_latex_compiles(tmp_path: Path) -> None:
+    compile_all(tmp_path, sorted((ROOT / "results" / "tables").glob("*.tex")))
+
+
+def test_readme_has_the_bibliography() -> None:
+    assert f"```bibtex\n{(ROOT / 'references.bib').read_text().strip()}\n```" in (ROOT / "README.md").read_text()
+
+
+def test_committed_tables_say_where_they_come_from() -> None:
+    tables = ROOT / "results" / "tables"
+    names = {path.stem for path in tables.iterdir()}
+    assert names
+    for name in names:
+        assert list(csv.DictReader((tables / f"{name}.csv").open())), name
+        markdown, latex = (tables / f"{name}.md").read_text(), (tables / f"{name}.tex").read_text()
+        footer = r"Commit [0-9a-f]{12}.*; (runs|fits) of \d{4}-\d\d-\d\d on .*python experiments/"
+        for text in (markdown, latex.replace(r"\allowbreak{}", "")):
+            assert re.search(footer, text), name
+        caption = latex.split(r"\caption{")[1].split(r"\label")[0]
+        assert "n = " in caption and "interval" in caption, name

@@ -1,0 +1,64 @@
+"""Effective learning rates by layer and pass of LeNet-5 as in 1998 -> results/rates.csv, figures/rates.svg and .png.
+
+python experiments/rates.py [overrides ...]: experiment=lenet5 with these overrides is trained again, its seeds side by
+side; nothing of it is recorded but the rates. On another data set the files are named after it: rates-digits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import hydra
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from experiments.train import CONF, FAILURES, one_line, to_config
+from paper_lenet.config import ConfigError
+from paper_lenet.data import load
+from paper_lenet.engines import NonFiniteError
+from paper_lenet.figures import write
+from paper_lenet.figures_rates import rates
+from paper_lenet.files import csv_text, write_atomic
+from paper_lenet.job import cores
+from paper_lenet.rates import COLUMNS, measure
+from paper_lenet.records import origin
+from paper_lenet.tables import TableError
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Measure the effective rates by layer of experiment=lenet5.")
+    parser.add_argument("overrides", nargs="*", help="as for experiments/train.py, such as data=digits optim.passes=2")
+    parser.add_argument("--results", type=Path, default=Path("results"))
+    arguments = parser.parse_args()
+    results: Path = arguments.results
+    try:
+        with hydra.initialize_config_dir(CONF, version_base="1.3"):
+            config = to_config(hydra.compose("config", ["experiment=lenet5", *arguments.overrides]))
+        if config.is_modern() or config.engine.name != "fused":
+            raise ConfigError("rates are measured of the network and the training of 1998, with engine=fused")
+        load(config.data)  # here, so that a download is made once
+        os.environ["OMP_NUM_THREADS"] = "1"
+        here = origin()
+        workers = min(config.engine.workers or cores(), len(config.seeds))
+        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+            by_seed = list(pool.map(partial(measure, config), config.seeds))
+        name = "rates" if config.data.name == "mnist" else f"rates-{config.data.name}"
+        path = results / f"{name}.csv"
+        write_atomic(path, csv_text(COLUMNS, ({**row, **here} for rows in by_seed for row in rows)))
+        files = rates(results, name)
+        write(files)
+    except (*FAILURES, NonFiniteError, TableError) as error:
+        print(f"rates: {one_line(error)}", file=sys.stderr)
+        return 1
+    print("wrote " + ", ".join(map(str, (path, *files))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
