@@ -94,27 +94,30 @@ def curves(results: Path, name: str) -> dict[Path, bytes]:
     top = 4 * float(final.median()) or None
 
     def draw() -> Figure:
-        figure = Figure(figsize=(2 * SIZE[0], 0.55 + 1.3 * rows), layout="constrained")
+        titles = [_panel_title(group, runs) for _, group in groups]
+        lines = 1 + max(title.count("\n") for title in titles)
+        figure = Figure(figsize=(2 * SIZE[0], 0.6 + (1.1 + 0.1 * lines) * rows), layout="constrained")
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-        for axes, (fingerprint, group) in zip(panels, groups, strict=False):
+        for axes, title, (fingerprint, group) in zip(panels, titles, groups, strict=False):
             of_one = of_all[of_all["fingerprint"] == fingerprint]
             _draw_curves(axes, of_one, False, group["split"].iloc[0])
             least = of_one.groupby("pass")[ERRORS].mean().min().min()
             if of_one.empty or (top and least > top):
                 above = "all diverged" if of_one.empty else f"not below {least:.1f} %"
                 axes.annotate(above, (0.5, 0.5), xycoords="axes fraction", ha="center", fontsize=6.0)
-            axes.set_title(_panel_title(group, runs), fontsize=6.0)
+            axes.set_title(title, fontsize=6.0)
         for axes in panels[len(groups) :]:
             axes.set_axis_off()
         _label_curves(panels[0], int(of_all["pass"].max()))
         panels[0].set(xlabel="", ylabel="", ylim=(0, top))
         figure.supxlabel("pass through the training set", fontsize=STYLE["font.size"])
         figure.supylabel("error, %", fontsize=STYLE["font.size"])
-        title = f"{name}; means of seeds, shaded: min to max"
+        about = f"{name}; means of seeds, shaded: min to max"
         handles, labels = next(axes for axes in panels if axes.lines).get_legend_handles_labels()
-        lines = {label: handle for handle, label in zip(handles, labels, strict=True) if "seeds" in label}
-        lines = {label.split(":")[0]: handle for label, handle in lines.items() if ":" in label}
-        figure.legend(lines.values(), lines, title=title, loc="outside upper center", ncols=2, frameon=False)
+        drawn_lines = {label.split(":")[0]: line for line, label in zip(handles, labels, strict=True) if ":" in label}
+        figure.legend(
+            drawn_lines.values(), drawn_lines, title=about, loc="outside upper center", ncols=2, frameon=False
+        )
         return figure
 
     return drawn(results, f"curves-{name}", draw)
@@ -122,16 +125,17 @@ def curves(results: Path, name: str) -> dict[Path, bytes]:
 
 def _panel_title(runs: pd.DataFrame, of_all: pd.DataFrame) -> str:
     """What tells a configuration from the others, and how many of its runs are drawn."""
-    labels = of_all.groupby("fingerprint")["label"].first() if "label" in of_all else pd.Series(dtype=str)
-    base = usual(of_all)
+    own = runs["label"].iloc[0] if "label" in runs else None
+    label = own if isinstance(own, str) and own else ""
+    alike = (of_all[of_all["label"] == label] if label else of_all).drop(columns="label", errors="ignore")
+    base = usual(alike)
     # of one or two fields all values are told, of more only what is unusual
     settings = {column: str(runs[column].iloc[0]) for column in base}
     if len(base) > 2:
         settings = differing_fields(runs, base)
     short = {key if key.endswith(".name") else key.rpartition(".")[2]: text for key, text in settings.items()}
-    text = ", ".join(f"{key}={value}" for key, value in short.items()) or "base"
-    if len(labels) and labels.notna().all() and labels.is_unique:
-        text = str(runs["label"].iloc[0])
+    fields = [f"{key}={value}" for key, value in short.items()]
+    text = ", ".join([label, *fields] if label else fields) or "base"
     done = len(finished(runs))
     counted = f"n = {done}" if done == len(runs) else f"n = {done} of {len(runs)}"
     counted = counted.replace(" ", "\N{NO-BREAK SPACE}")

@@ -104,7 +104,8 @@ def _last_layers(
     axes.set_xticks(range(paper.CLASSES))
     axes.tick_params(length=0, pad=1.5)
     axes.set_ylabel("penalty", labelpad=1)
-    axes.annotate(f"{penalties[answer]:.2g}", (answer, penalties[answer]), ha="center", va="bottom", fontsize=6.5)
+    place = (answer, penalties[answer] + 2)
+    axes.annotate(f"{penalties[answer]:.2g}", place, ha="center", va="bottom", fontsize=6.0, rotation=90)
     axes.set_title(f"output: a {label} is called {answer}", pad=2)
 
 
