@@ -19,6 +19,8 @@ from paper_lenet.tutorials import NAMES
 
 # Inches a row takes, and what is around the rows.
 ROW, AROUND = 0.185, 0.75
+# Two seeds' interval is so wide that nothing else of the figure could be seen; the table has it.
+LEAST = 3
 LINES = ("-", "--", ":")
 MARKERS = ("o", "^", "s")
 
@@ -42,7 +44,7 @@ def ablation(results: Path, name: str) -> dict[Path, bytes]:
         what = "test error, %" if in_order else f"test error minus that of {base}, points"
         seeds = max(len(row.runs) for row in rows)
         # below the figure, not the axes, whose place the labels of the rows take
-        figure.supxlabel(f"{what}\n(mean of {seeds} seeds, 95 % interval{more})", fontsize=STYLE["font.size"])
+        figure.supxlabel(f"{what}\n(mean of {seeds} seeds, 95 % interval of {LEAST} or more{more})", fontsize=STYLE["font.size"])
         return figure
 
     return drawn(results, name, draw)
@@ -55,8 +57,8 @@ def _draw_differences(axes: Axes, rows: list[Row]) -> None:
             axes.annotate(" all diverged", (0, place), va="center", fontsize=6.5)
             continue
         # hollow where 0 lies within the interval
-        clear = each.pairs > 1 and not each.low <= 0 <= each.high
-        half = each.high - each.difference if each.pairs > 1 else 0.0
+        clear = each.pairs >= LEAST and not each.low <= 0 <= each.high
+        half = each.high - each.difference if each.pairs >= LEAST else 0.0
         color = TRAINING if each.difference < 0 else HELD_OUT
         style: dict[str, Any] = {
             "ms": 3.6,
@@ -77,7 +79,7 @@ def _draw_errors(axes: Axes, rows: list[Row]) -> None:
             axes.annotate("all diverged", (0.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=6.5)
             continue
         mean = evaluate.mean(values)
-        half = evaluate.t_interval(values)[1] - mean if len(values) > 1 else 0.0
+        half = evaluate.t_interval(values)[1] - mean if len(values) >= LEAST else 0.0
         axes.plot(values, [place] * len(values), "|", color="0.55", ms=4, mew=0.6, zorder=1)
         style: dict[str, Any] = {"ms": 3.6, "capsize": 2.0, "lw": 0.9, "capthick": 0.9}
         axes.errorbar(mean, place, xerr=half, fmt="o", color=TRAINING, **style)
