@@ -44,7 +44,8 @@ def ablation(results: Path, name: str) -> dict[Path, bytes]:
         what = "test error, %" if in_order else f"test error minus that of {base}, points"
         seeds = max(len(row.runs) for row in rows)
         # below the figure, not the axes, whose place the labels of the rows take
-        figure.supxlabel(f"{what}\n(mean of {seeds} seeds, 95 % interval of {LEAST} or more{more})", fontsize=STYLE["font.size"])
+        how = f"mean of {seeds} seeds, 95 % interval of {LEAST} or more{more}"
+        figure.supxlabel(f"{what}\n({how})", fontsize=STYLE["font.size"])
         return figure
 
     return drawn(results, name, draw)
