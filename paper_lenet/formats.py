@@ -168,7 +168,7 @@ def _plain(cell: str) -> str:
 def _lines(name: str, width: int) -> list[str]:
     """A header in lines of that many characters, where it can be broken: at spaces, and within model.init.gain."""
     here = "\N{ZERO WIDTH SPACE} "
-    breakable = re.sub(r"(?<=\w)([._])(?=[a-z])", rf"\1{here}", name)
+    breakable = re.sub(r"(?<=\w)(\.)(?=[a-z])", rf"\1{here}", name)
     return [line.replace(here, "").strip(here) for line in textwrap.wrap(breakable, width, break_long_words=False)] or [
         ""
     ]

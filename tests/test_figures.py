@@ -144,7 +144,7 @@ def test_the_network(tmp_path: Path) -> None:
     assert svg["fig2"].count("<image") == 1 + 6 + 6 + 16 + 16 + 1 + 2
     assert svg["kernels"].count("<image") == 6 + 1 and "coefficient at first, 0.55" in svg["kernels"]
     assert "60 of 96 pairs are connected" in svg["table1"]
-    assert fig2(tmp_path, net, images).items() <= files.items()
+    assert kernels(tmp_path, net).items() <= files.items()
 
 
 def test_weights_of_another_network(tmp_path: Path) -> None:
