@@ -63,13 +63,14 @@ def remove_leftovers(folder: Path) -> None:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def held(folder: Path, patience: float | None = None) -> Iterator[None]:
     """Make the folder if need be and hold it alone; a process that is killed lets go of it.
 
-    Raises RecordError where it cannot be held, and after a few seconds if another process goes on holding it.
+    Raises RecordError where it cannot be held, and if another process still holds it after `patience` seconds, by
+    default a few.
     """
     path = folder / ".lock"
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + (PATIENCE_SECONDS if patience is None else patience)
     while True:
         try:
             folder.mkdir(parents=True, exist_ok=True)

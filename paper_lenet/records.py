@@ -66,7 +66,8 @@ def run_folder(config: Config, seed: int) -> Path:
 def write_job(config: Config) -> None:
     """List the job's seeds in its job.json, added to those that earlier jobs listed. Raises RecordError."""
     path = job_folder(config) / "job.json"
-    with held(path.parent):
+    # Nobody holds it for longer than it takes to write a line, so that only a machine that stands still is waited for.
+    with held(path.parent, patience=60.0):
         remove_leftovers(path.parent)
         earlier = read_job(path.parent) if path.exists() else []
         write_atomic(path, json_text(sealed({"name": config.name, "seeds": sorted({*earlier, *config.seeds})})))

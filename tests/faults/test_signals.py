@@ -49,12 +49,12 @@ class Command:
     def running(self) -> bool:
         return self.process.poll() is None if self.real else self.process.is_alive()
 
-    def end(self) -> int:
+    def end(self, patience: float = forks.PATIENCE) -> int:
         """Its exit code."""
         if not self.real:
             return forks.ended(self.process)
         try:
-            return int(self.process.wait(forks.PATIENCE))
+            return int(self.process.wait(patience))
         except subprocess.TimeoutExpired:
             os.killpg(self.pid, signal.SIGKILL)
             self.process.wait()
@@ -148,7 +148,7 @@ def command(request: pytest.FixtureRequest, full: bool, tmp_path_factory: pytest
 def undisturbed(command: Command) -> tuple[dict[str, Any], float]:
     """What the command gives, and the seconds that it takes."""
     times = []
-    for _ in range(2 if command.real else 1):  # the first may have to compile
+    for _ in range(2 if command.real else 1):  # the first may have to compile, for minutes
         shutil.rmtree(command.job.output, ignore_errors=True)
         began = time.monotonic()
         command.start()
