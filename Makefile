@@ -100,7 +100,9 @@ tables: setup  ## results/runs -> results/tables and the table in README.md
 figures: setup  ## results/curves -> results/figures
 	$(PY) experiments/figures.py
 
-report: setup  ## results/ -> results/report/index.html, a page with all of it and LeNet-5 to try; no network needed
+report: setup  ## tables, figures and results/report/index.html, a page with all of it and LeNet-5 to try
+	$(PY) experiments/tables.py
+	$(PY) experiments/figures.py
 	$(PY) experiments/report.py
 
 check: setup  ## fail if a table is not, byte for byte, what results/runs gives
