@@ -102,8 +102,13 @@ def load_pretrained(name: str) -> Recogniser:
     """
     if name not in RELEASED:
         raise ValueError(f"{name}: no such network; there are {', '.join(RELEASED)}")
-    path = WEIGHTS / f"{name}.safetensors"
-    expected = digests(WEIGHTS).get(name)
+    return released(name, WEIGHTS)
+
+
+def released(name: str, folder: Path) -> Recogniser:
+    """A network that experiments/release.py put into a folder. Raises RecordError as `load_pretrained` does."""
+    path = folder / f"{name}.safetensors"
+    expected = digests(folder).get(name)
     if expected is None:
         raise RecordError(f"{name}: not released yet; experiments/release.py does it, from a run")
     try:
@@ -139,8 +144,7 @@ def recogniser(about: Mapping[str, Any], tensors: Tensors) -> Recogniser:
 
     Raises LookupError, TypeError, ValueError or RuntimeError where they do not fit each other.
     """
-    fields = dict(about["model"])
-    model = ModelConfig(**{**fields, "init": InitConfig(**fields["init"])})
+    model = model_of(about)
     if model.geometry == "resized":
         raise ValueError("model.geometry=resized: only images that are padded or taken as they are can be predicted")
     # A random connection table is drawn with the initial weights, and from the same seed.
@@ -156,8 +160,18 @@ def recogniser(about: Mapping[str, Any], tensors: Tensors) -> Recogniser:
     return Recogniser(network, torch.from_numpy(tensors[VALUES].astype(np.float32)), dict(about)).eval()
 
 
+def model_of(about: Mapping[str, Any]) -> ModelConfig:
+    """The details of a network from `about`. Raises LookupError, TypeError or ValueError where they are not there."""
+    fields = dict(about["model"])
+    return ModelConfig(**{**fields, "init": InitConfig(**fields["init"])})
+
+
+def state_of(net: Recogniser) -> Tensors:
+    """The parameters of a network, and the statistics of its batch normalisation, by name."""
+    state = {**dict(net.network.named_parameters()), **statistics(net.network)}
+    return {name: values.detach().numpy() for name, values in state.items()}
+
+
 def file_of(net: Recogniser) -> bytes:
     """The file of a network, to the same bytes each time."""
-    state = {**dict(net.network.named_parameters()), **statistics(net.network)}
-    tensors = {name: values.detach().numpy() for name, values in state.items()}
-    return tensor_bytes(net.about, {**tensors, VALUES: net.values.numpy()})
+    return tensor_bytes(net.about, {**state_of(net), VALUES: net.values.numpy()})

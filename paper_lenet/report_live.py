@@ -16,15 +16,13 @@ from PIL import Image
 
 from paper_lenet import bitmaps, paper
 from paper_lenet.claims import SYSTEMS, published_test
-from paper_lenet.config import DataConfig, InitConfig, ModelConfig
+from paper_lenet.config import DataConfig, ModelConfig
 from paper_lenet.connections import pairs
 from paper_lenet.data import Data, Images, load
-from paper_lenet.files import RecordError, read_tensors
 from paper_lenet.models.modern import table_of
+from paper_lenet.pretrained import WEIGHTS, digests, model_of, released, state_of
 from paper_lenet.tables import TableError, finished, read_results
 
-# Trained networks to take away: parameters, what each byte becomes, and in the metadata the details of the network.
-WEIGHTS = Path(__file__).with_name("weights")
 TITLES = {"lenet5-1998": "LeNet-5 of 1998", "lenet5-modern": "its layers as trained today"}
 # The first test images that the page offers beside those of Fig. 8.
 FIRST_IMAGES = 40
@@ -91,17 +89,12 @@ class Tile:
 
 
 def nets(folder: Path = WEIGHTS) -> list[Net]:
-    """The networks of a folder of weights, none where there is none. Raises RecordError for a file that is not one."""
+    """The released networks of a folder, none where there is none. Raises RecordError for a damaged or foreign file."""
     found = []
-    for path in sorted(folder.glob("*.safetensors")):
-        about, tensors = read_tensors(path)
-        try:
-            fields, values = about["model"], tensors.pop("input.values")
-            model = ModelConfig(**{**fields, "init": InitConfig(**fields["init"])})
-        except (LookupError, TypeError, ValueError) as error:
-            raise RecordError(f"{path}: not a network to take away: {error}") from error
-        ends = float(values[0]), float(values[-1])
-        found.append(Net(path.stem, TITLES.get(path.stem, path.stem), model, ends, tensors))
+    for name in digests(folder):
+        net = released(name, folder)
+        ends = float(net.values[0]), float(net.values[-1])
+        found.append(Net(name, TITLES.get(name, name), model_of(net.about), ends, state_of(net)))
     return found
 
 

@@ -17,7 +17,7 @@ from synthetic_runs import ROOT, call, data
 from paper_lenet import claims, paper
 from paper_lenet.config import ModelConfig
 from paper_lenet.data import DIRECTORY_VARIABLE
-from paper_lenet.files import RecordError, tensor_bytes
+from paper_lenet.files import RecordError, json_text, sealed, sha256, tensor_bytes
 from paper_lenet.report import page
 from paper_lenet.report_live import Net, nets
 from paper_lenet.tables import TableError
@@ -132,16 +132,17 @@ def test_command(results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 def test_networks_from_files(tmp_path: Path) -> None:
     (net,) = networks("average")
-    init = vars(net.model.init)
-    about = {"model": {**vars(net.model), "init": init}}
+    about = {"model": {**vars(net.model), "init": vars(net.model.init)}, "seed": 0}
     values = np.linspace(*net.ends, 256, dtype=np.float32)
+    assert nets(tmp_path) == []
     path = tmp_path / "lenet5-1998.safetensors"
     path.write_bytes(tensor_bytes(about, {**net.state, "input.values": values}))
+    (tmp_path / "digests.json").write_text(json_text(sealed({"lenet5-1998": sha256(path.read_bytes())})))
     (found,) = nets(tmp_path)
     assert (found.title, found.model, found.ends) == ("LeNet-5 of 1998", net.model, net.ends)
     assert found.for_page()["weights"] == net.for_page()["weights"]
-    path.write_bytes(tensor_bytes({}, net.state))
-    with pytest.raises(RecordError, match="not a network to take away"):
+    path.write_bytes(tensor_bytes({**about, "seed": 1}, {**net.state, "input.values": values}))
+    with pytest.raises(RecordError, match="not the released file"):
         nets(tmp_path)
 
 

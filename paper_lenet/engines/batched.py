@@ -303,8 +303,7 @@ class Trainer:
         for part in sample.split(100, 1):
             h = net.curvature(self.patterns.inputs(part, net.dtype))
             total += torch.cat([value.flatten(1) for value in h], 1)
-        eta = torch.tensor(this[0].eta, dtype=net.dtype, device=net.device)  # infinite, where it is too large for it
-        net.eps = eta / (optim.mu + total / sample.shape[1])
+        net.eps = this[0].eta / (optim.mu + total / sample.shape[1])
 
     def step(self, k: int, batch: int) -> None:
         """One update of all networks, by row k of what was laid ready; waits for nothing."""
