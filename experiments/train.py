@@ -9,9 +9,14 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Until main() an interrupt ends the process at once: in the midst of an import it would raise anything.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import hydra
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -150,6 +155,8 @@ def main() -> int:
     # A launcher's processes may start elsewhere.
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     arguments, jobs = sys.argv[1:], []
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         flags = {a for a in arguments if a.startswith("-")}
         if flags <= {"-m", "--multirun"}:  # others, like --cfg, start no job
