@@ -312,7 +312,7 @@ def _train_all(
         # The pool starts its processes here; they hear of no signal before they have said that they ignore it.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, ASKING)
         try:
-            waiting = {pool.submit(_work, config, group): group for group in groups}
+            waiting = {_submitted(pool, config, group): group for group in groups}
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         while waiting:
@@ -336,6 +336,15 @@ def _train_all(
         # Not waiting for the pool: it asks its processes to end in ways that they ignore.
         pool.shutdown(wait=False, cancel_futures=True)
         _end_workers(stop, others)
+
+
+def _submitted(pool: ProcessPoolExecutor, config: Config, group: list[int]) -> Future[dict[int, NonFiniteError]]:
+    try:
+        return pool.submit(_work, config, group)
+    except BrokenProcessPool as error:  # a worker that has got the first group was killed meanwhile
+        broken: Future[dict[int, NonFiniteError]] = Future()
+        broken.set_exception(error)
+        return broken
 
 
 def _how_it_ended(future: Future[dict[int, NonFiniteError]]) -> tuple[Exception | None, dict[int, NonFiniteError]]:

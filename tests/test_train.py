@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -236,6 +237,29 @@ def test_seeds_in_processes_of_their_own(
     assert (metrics["status"], metrics["diverged_at"], metrics["passes"]) == ("diverged", "pass 3 update 2", 2)
     with (path.parent / "passes.csv").open() as file:
         assert [row["pass"] for row in csv.DictReader(file)] == ["1", "2"]
+
+
+def test_worker_killed_before_it_is_given_all_seeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, workers: int, _: object, initializer: Any, initargs: Any) -> None:
+            super().__init__(workers, initializer=initializer, initargs=initargs)
+            self.given = 0
+
+        def submit(self, *arguments: Any) -> Any:  # type: ignore[override]
+            self.given += 1
+            if self.given > 1:
+                raise BrokenProcessPool("a child process terminated abruptly")
+            return super().submit(*arguments)
+
+    monkeypatch.setattr(job, "ProcessPoolExecutor", Pool)
+    options = ("experiment=smoke", *TINY, "seeds=[0,1,2]", "engine.workers=1")
+    assert call(monkeypatch, "train", *options, f"output={tmp_path}") == 1
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert err.startswith("error: 2 of 3 seeds failed: ") and err.count("a worker process was killed") == 2
+    assert len(list(tmp_path.glob("smoke/*/seed-0/metrics.json"))) == 1
 
 
 # Mistakes
