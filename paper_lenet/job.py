@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from paper_lenet.config import Config
+from paper_lenet.config import Config, DataConfig
 from paper_lenet.data import Data, load
 from paper_lenet.engines import Checkpoint, NonFiniteError
 from paper_lenet.files import RecordError
@@ -205,7 +205,7 @@ def run(config: Config) -> None:
     Raises DataError, ConfigError or RecordError before or while training; JobError when seeds failed, after all others
     have ended; Interrupted after SIGINT or SIGTERM, as soon as all seeds have written where they are.
     """
-    data = load(config.data)
+    load(config.data)  # so that what is wrong with the images is said here, and a download made once
     write_job(config)
     seeds, failed = _unfinished(config)
     stopped = 0
@@ -213,7 +213,7 @@ def run(config: Config) -> None:
         groups = _groups(config, seeds)
         workers = min(config.engine.workers or cores(), len(groups))
         with _display(config, len(seeds)) as show, _asked_to_stop() as asked:
-            for seed, error in _train_all(config, groups, data, workers, show, asked):
+            for seed, error in _train_all(config, groups, workers, show, asked):
                 if isinstance(error, Interrupted):
                     stopped += 1
                 elif error is not None:
@@ -291,7 +291,6 @@ def _asked_to_stop() -> Iterator[Callable[[], bool]]:
 def _train_all(
     config: Config,
     groups: list[list[int]],
-    data: Data,
     workers: int,
     show: Callable[[Progress], object],
     asked: Callable[[], bool],
@@ -307,7 +306,9 @@ def _train_all(
     # A child reads this before it imports a library that would start threads.
     os.environ["OMP_NUM_THREADS"] = "1"
     others = multiprocessing.active_children()
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (data, told, stop))
+    # Each worker loads the images by itself: were one killed while it is given more than a pipe holds, this process
+    # would wait for ever.
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (config.data, told, stop))
     try:
         # The pool starts its processes here; they hear of no signal before they have said that they ignore it.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, ASKING)
@@ -378,10 +379,10 @@ _stop: Any
 _working = threading.Lock()
 
 
-def _start_worker(data: Data, told: Any, stop: Any) -> None:
+def _start_worker(data: DataConfig, told: Any, stop: Any) -> None:
     global _data, _told, _stop
     torch.set_num_threads(1)
-    _data, _told, _stop = data, told, stop
+    _data, _told, _stop = load(data), told, stop
     if threading.current_thread() is threading.main_thread():
         # A terminal and a batch system signal every process of a job; the first one tells the others.
         for number in ASKING:
