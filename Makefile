@@ -14,8 +14,8 @@ IS_OURS := $(IN_RANGE); assert sys.prefix != sys.base_prefix
 TRAIN := $(PY) experiments/train.py
 COLLECT := $(PY) experiments/collect.py
 QUESTIONS := eta gain coefficient random bias pooling rbf_factor exponent cross_terms hessian order eq9 eq9_curvature
-CHOICES := modern sdlm-cross-entropy adamw-1998 sgd-modern constant-modern augmented
-ABLATIONS := from-1998 from-modern ladder augmented
+CHOICES := modern sdlm-cross-entropy adamw-1998 sgd-modern constant-modern augmented best best-pooling best-length best-distorted
+ABLATIONS := from-1998 from-modern ladder augmented best
 CHANGES := gain bias coefficient pooling rbf_factor eta order cross_terms
 
 .PHONY: test-faults help setup reproduce readings figures-3b tutorials ablations test test-slow bench tables figures report check lint lock clean
