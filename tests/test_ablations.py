@@ -51,6 +51,8 @@ FIELDS: dict[str, set[str]] = {
     "distorted": {"distort.variants", "distort.strength"},
 }
 FIELDS["adamw-1998"] = FIELDS["eq9"] | FIELDS["adamw"]
+FIELDS["best"] = FIELDS["sgd"] | {"model.init.scheme", "model.init.coefficient_value", "optim.order", "optim.passes"}
+FIELDS["best-distorted"] = FIELDS["best"] | FIELDS["distorted"]
 
 
 @functools.cache
