@@ -18,7 +18,7 @@ CHOICES := modern sdlm-cross-entropy adamw-1998 sgd-modern constant-modern augme
 ABLATIONS := from-1998 from-modern ladder augmented best
 CHANGES := gain bias coefficient pooling rbf_factor eta order cross_terms
 
-.PHONY: test-faults help setup reproduce readings figures-3b tutorials ablations test test-slow bench tables figures report check lint lock clean
+.PHONY: test-faults help setup reproduce readings figures-3b tutorials ablations comparison test test-slow bench tables figures report check lint lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -79,6 +79,16 @@ ablations: setup  ## what of 1998 still matters: rates chosen on validation imag
 	for study in $(ABLATIONS); do $(TRAIN) experiment=ablation/$$study || exit; done
 	for choice in $(CHOICES); do $(COLLECT) outputs/choice-$$choice || exit; done
 	for study in $(ABLATIONS); do $(COLLECT) outputs/ablation-$$study || exit; done
+	$(PY) experiments/tables.py
+	$(PY) experiments/figures.py
+
+comparison: setup  ## Section III-C: the classifiers of Figs. 9 to 12, trained and measured; 3 h on two cores
+	$(TRAIN) experiment=choice/comparison
+	$(TRAIN) experiment=comparison
+	$(COLLECT) outputs/choice-comparison
+	$(COLLECT) outputs/comparison-nets
+	$(PY) experiments/comparison.py --choose
+	$(PY) experiments/comparison.py
 	$(PY) experiments/tables.py
 	$(PY) experiments/figures.py
 

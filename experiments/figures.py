@@ -2,9 +2,9 @@
 
 With names, the learning curves of each: as Fig. 5 where a name has one configuration, else a panel a configuration.
 Without, whatever the results at hand allow: Fig. 3 and Table I; Fig. 5 for lenet5 and fig5, Fig. 6 from fig6 and, as
-far as they are there, fig5, distorted and eq9; effective rates; confusions; the ablations and the tutorials; Fig. 2 and
-what training made of the kernels, of a trained network; Fig. 2, Fig. 7 and, for fig5 and distorted, Fig. 8, which need
-MNIST.
+far as they are there, fig5, distorted and eq9; effective rates; confusions; the ablations and the tutorials; Fig. 9 to
+12; Fig. 2 and what training made of the kernels, of a trained network; Fig. 2, Fig. 7 and, for fig5 and distorted,
+Fig. 8, which need MNIST.
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from paper_lenet.ablations import STUDIES
 from paper_lenet.classes import NETWORK
+from paper_lenet.comparison import NAME as COMPARISON
 from paper_lenet.data import DataError
 from paper_lenet.fig7 import mnist_at_hand
 from paper_lenet.figures import DISTORTED, FULL, SIZES, curves, fig5, fig6, write
 from paper_lenet.figures_ablations import ablation
 from paper_lenet.figures_ablations import curves as tutorial_curves
 from paper_lenet.figures_classes import confusion
+from paper_lenet.figures_comparison import FIGURES as COMPARED
+from paper_lenet.figures_comparison import bars
 from paper_lenet.figures_images import fig7, fig8
 from paper_lenet.figures_network import fig2, fig3, kernels, table1, trained
 from paper_lenet.figures_rates import rates
@@ -73,6 +76,9 @@ def main() -> int:
             show(tutorial_curves(results))
         for name in there(NETWORK, *TUTORIALS):
             show(confusion(results, name))
+        if there(COMPARISON):
+            for name in COMPARED:
+                show(bars(results, name))
         data = mnist_at_hand()
         net = at_hand(arguments.weights)
         if net is None:

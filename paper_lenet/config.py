@@ -59,6 +59,7 @@ class DataConfig:
     test_size: only the first held-out images; null for all, 0 for none: a run that must not look at the test set.
     input: what a byte becomes: `paper`, -0.1 to 1.175 (p. 7); `unit`, 0 to 1; `standard`, mean 0 and standard deviation
         1 over the training images; `standard_each`, the held-out images by their own mean and deviation.
+    version: one of the three of p. 10: `regular`, 28x28; `deslanted`, 20x20; `small`, 16x16.
     """
 
     name: str = "mnist"
@@ -68,9 +69,11 @@ class DataConfig:
     validation: int = 0
     test_size: int | None = None
     input: str = "paper"
+    version: str = "regular"
 
     def __post_init__(self) -> None:
         _one_of("data.input", self.input, ("paper", "unit", "standard", "standard_each"))
+        _one_of("data.version", self.version, tuple(paper.VERSION_SIDES))
         _one_of("data.name", self.name, ("mnist", "digits"))
         _optional_count("data.train_size", self.train_size)
         _require(self.test_size is None or self.test_size >= 0, "data.test_size", self.test_size, "0 or more, or null")
@@ -148,8 +151,10 @@ class InitConfig:
 
 @dataclass
 class ModelConfig:
-    """The network: LeNet-5's skeleton, every detail of it a choice.
+    """The network: LeNet-5's skeleton, every detail of it a choice; or another network of Section III-C.
 
+    name: `lenet5`; or, with the details of 1998 only, `lenet4`, `lenet1` or `mlp`.
+    hidden: units of each hidden layer of an mlp, the one next to the image first.  side: pixels of its square input.
     activation: `scaled_tanh` (Eq. 6), `tanh`, `relu`, `gelu` or `silu`.
     pooling: the four inputs of a subsampling unit are added (`sum`, p. 7) or averaged (`average`, p. 6), weighted by a
         trainable coefficient, and squashed  # D4; or nothing is trainable and nothing squashed: `avg_pool`, `max_pool`.
@@ -163,6 +168,8 @@ class ModelConfig:
     """
 
     name: str = "lenet5"
+    hidden: list[int] = field(default_factory=list)
+    side: int = paper.IMAGE_SIZE
     activation: str = "scaled_tanh"
     pooling: str = "sum"
     table: str = "paper"
@@ -174,7 +181,11 @@ class ModelConfig:
     init: InitConfig = field(default_factory=InitConfig)
 
     def __post_init__(self) -> None:
-        _one_of("model.name", self.name, ("lenet5",))
+        _one_of("model.name", self.name, ("lenet5", "lenet4", "lenet1", "mlp"))
+        whole = isinstance(self.hidden, list) and all(isinstance(n, int) and 1 <= n <= 10_000 for n in self.hidden)
+        _require(whole and len(self.hidden) <= 2, "model.hidden", self.hidden, "one or two numbers from 1 to 10000")
+        _require(bool(self.hidden) == (self.name == "mlp"), "model.hidden", self.hidden,
+                 f"{'one layer or two' if self.name == 'mlp' else 'empty'} with model.name={self.name}")  # fmt: skip
         _one_of("model.activation", self.activation, ("scaled_tanh", "tanh", "relu", "gelu", "silu"))
         _one_of("model.pooling", self.pooling, ("sum", "average", "avg_pool", "max_pool"))
         _one_of("model.table", self.table, ("paper", "full", "random"))
@@ -307,6 +318,9 @@ ADDED_LATER = {
     "engine.device": "cpu",
     "data.input": "paper",
     "data.skip": 0,
+    "data.version": "regular",
+    "model.hidden": [],
+    "model.side": paper.IMAGE_SIZE,
     "model.activation": "scaled_tanh",
     "model.table": "paper",
     "model.output": "rbf",
@@ -372,6 +386,21 @@ class Config:
             if condition:
                 raise ConfigError(f"{what}: {why}")
 
+        name, version = f"model.name={model.name}", f"data.version={self.data.version}"
+        refuse(model.name != "lenet5" and self.model.is_modern(), name,
+               "has no other details than those of 1998; lenet5 has")  # fmt: skip
+        refuse(model.name != "lenet5" and engine.name == "batched", f"{name} with engine.name=batched",
+               "engine=fused has it")  # fmt: skip
+        refuse(model.name == "mlp" and engine.summation > 0, f"{name} with engine.summation={engine.summation}",
+               "its units of C5, which it lacks, would be put in another order")  # fmt: skip
+        refuse(model.name == "mlp" and optim.cross_terms == "kept", f"{name} with optim.cross_terms=kept",
+               "in it no two connections share a parameter")  # fmt: skip
+        frame = {"lenet1": "small", "mlp": self.data.version}.get(model.name, "regular")
+        refuse(self.data.version != frame, f"{name} with {version}", f"takes images of data.version={frame}")
+        side = paper.VERSION_SIDES[self.data.version] if model.name == "mlp" else paper.IMAGE_SIZE
+        refuse(model.side != side, f"model.side={model.side} with {name} and {version}", f"must be {side}")
+        refuse(self.data.version != "regular" and self.distort.variants > 0, f"{version} with distortions",
+               "distortions are drawn for images of 28x28")  # fmt: skip
         fits = (loss.name == "cross_entropy") == (model.output == "linear")
         refuse(not fits, f"loss.name={loss.name} with model.output={model.output}",
                "Eq. 8 and 9 need penalties (rbf), cross-entropy needs a linear output")  # fmt: skip

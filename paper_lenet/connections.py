@@ -23,6 +23,27 @@ TABLE_I: Tensor = _grid("""
 5   . . . X X X . . X X  X  X  .  X  X  X
 """)
 
+# LeNet-1's second table, which the paper does not print: two halves that share no map below.  # D14
+LENET1: Tensor = _grid("""
+    0 1 2 3 4 5 6 7 8 9 10 11
+0   X X X . X X . . . . .  .
+1   . X X X X X . . . . .  .
+2   . . . . . . X X X . X  X
+3   . . . . . . . X X X X  X
+""")
+# LeNet-4's, neither: each map of C3 sees three of S2, each of those feeds six.  # D15
+LENET4: Tensor = _grid("""
+    0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15
+0   X . . . . . X X X . .  X  .  .  X  .
+1   X X . . . . . X . X .  .  X  .  .  X
+2   X X X . . . . . X . X  .  .  X  .  .
+3   . X X X . . . . . X .  X  .  .  X  .
+4   . . X X X . . . . . X  .  X  .  .  X
+5   . . . X X X . . X . .  X  .  X  .  .
+6   . . . . X X X . . X .  .  X  .  X  .
+7   . . . . . X X X . . X  .  .  X  .  X
+""")
+
 
 def pairs(table: Tensor) -> list[tuple[int, int]]:
     """The connections of a boolean table (rows, columns), column by column.

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from PIL import Image
 
-from paper_lenet import paper, rng
+from paper_lenet import paper, rng, versions
 from paper_lenet.config import ConfigError, DataConfig
 
 Images = NDArray[np.uint8]
@@ -49,7 +49,7 @@ class Data:
 
     name: of the data set, as in DataConfig.
     split: where the held-out images come from: `test`, or `validation` (the end of the training set).
-    train_images, test_images: (N, 28, 28) uint8, 0 for the background, 255 for full ink.
+    train_images, test_images: (N, 28, 28) uint8, or smaller by the version; 0 for the background, 255 for full ink.
     train_labels, test_labels: (N,) int64, 0 to 9.
     """
 
@@ -70,6 +70,8 @@ def load(config: DataConfig) -> Data:
     nor downloaded, and DataError for files that are damaged, or missing in a place that was named.
     """
     train_images, train_labels, test_images, test_labels = _mnist(config.dir) if config.name == "mnist" else _digits()
+    if config.version != "regular":
+        train_images, test_images = (versions.of(images, config.version) for images in (train_images, test_images))
     split = "test"
     if config.validation:
         _at_most("data.validation", config.validation, len(train_images) - 1)

@@ -27,8 +27,9 @@ def squash_slope(x: Tensor) -> Tensor:
 class Subsampling(nn.Module):
     """S2 and S4: 2x2 inputs added, times one trainable coefficient a map, plus one trainable bias (p. 7).
 
-    maps: feature maps in and out.  pooling: `sum`, or `average` as p. 6 has it, which scales each input by 1/4.  # D4
-    (N, maps, H, W) with even H and W -> (N, maps, H/2, W/2).
+    maps: feature maps out.  pooling: `sum`, or `average` as p. 6 has it, which scales each input by 1/4.  # D4
+    (N, maps in, H, W) with even H and W -> (N, maps, H/2, W/2). There are as many maps in, or a part of that: then
+    each feeds neighbouring ones, as LeNet-4's "connected in pairs to each first-layer feature maps" (p. 13).
     """
 
     def __init__(self, maps: int, pooling: str = "sum") -> None:
@@ -43,6 +44,8 @@ class Subsampling(nn.Module):
 
 def subsample(x: Tensor, coefficient: Tensor, bias: Tensor) -> Tensor:
     """Weighted sums of a subsampling layer; shapes as in `Subsampling`."""
+    if (copies := len(coefficient) // x.shape[-3]) > 1:
+        x = x.repeat_interleave(copies, -3)
     rows = x[..., 0::2, :] + x[..., 1::2, :]
     summed = rows[..., 0::2] + rows[..., 1::2]
     return coefficient[:, None, None] * summed + bias[:, None, None]

@@ -26,6 +26,8 @@ TRAIN_SIZE = 60_000
 TEST_SIZE = 10_000
 CLASSES = 10
 IMAGE_SIZE = 28
+# Pixels of the sides of the three versions of the images (p. 10); 28x28, centred by mass, is what MNIST holds.
+VERSION_SIDES = {"regular": IMAGE_SIZE, "deslanted": 20, "small": 16}
 INPUT_SIZE = 32
 BACKGROUND = -0.1
 FOREGROUND = 1.175
@@ -115,3 +117,12 @@ def fig8() -> pd.DataFrame:
     Columns mnist_test_index (from 0, found by matching the printed images), true_label, predicted_label.
     """
     return _table("fig8_errors.csv")
+
+
+def fig9_to_12() -> pd.DataFrame:
+    """The 27 classifiers of Figs. 9 to 12 (p. 12-17), nan where a figure has no bar for one.
+
+    Columns classifier (text), fig9_test_error_percent, fig10_reject_percent_for_half_percent_error (rejected, of the
+    test patterns), fig11_kilo_multiply_accumulates (of one recognition) and fig12_kilo_variables (to be stored).
+    """
+    return _table("fig9_to_12_classifiers.csv")

@@ -76,6 +76,14 @@ SECTIONS = (
         ("deviations", "readings"),
     ),
     Section(
+        "classifiers",
+        "The other classifiers",
+        "Section III-C: what Figs. 9 to 12 compare LeNet-5 with, trained and measured here.",
+        "`make comparison`",
+        ("comparison", "comparison-costs", "comparison-choice", "choice-comparison", "comparison-nets"),
+        ("fig9", "fig10", "fig11", "fig12", "curves-comparison-nets"),
+    ),
+    Section(
         "today",
         "What of 1998 still matters",
         "One detail exchanged at a time, the way from the recipe of 1998 to that of today, and three public tutorials "
@@ -108,6 +116,10 @@ CAPTIONS = {
     "confusion-*": "What the networks take for what: true label against answer, and precision, recall and F1 of each "
     "digit, means over seeds.",
     "curves-*": "Error against pass through the training set, a panel a configuration.",
+    "fig9": "Test errors of the paper's classifiers, its numbers beside ours.",
+    "fig10": "How much each must reject for 0.5 % error, the paper's numbers beside ours.",
+    "fig11": "Multiply-adds of one recognition, the paper's numbers beside ours.",
+    "fig12": "Variables that each must store, the paper's numbers beside ours.",
     "fig2": "The states of every layer of a trained LeNet-5 for one test image, as in Fig. 2.",
     "fig3": "The codes of Fig. 3; framed are the ten digits.",
     "table1": "Table I: which maps of S2 feed which of C3.",
@@ -121,6 +133,7 @@ JOBS = {
     "make reproduce": ("lenet5",),
     "make figures-3b": ("fig5", "fig6", "strength", "distorted", "eq9", "eq9-choice", "eq9-distorted", "deviations"),
     "make readings": ("readings",),
+    "make comparison": ("comparison*", "choice-comparison"),
     "make ablations": ("choice-*", "ablation-*"),
     "make tutorials": ("tutorial-*",),
     "python experiments/noise.py": ("noise",),

@@ -14,9 +14,10 @@ from paper_lenet.config import Config
 from paper_lenet.layers import EuclideanRBF, Subsampling, squash_slope, subsample
 from paper_lenet.losses import Loss, curvature_criterion
 from paper_lenet.models.family import PaperNet
+from paper_lenet.models.mlp import MLP
 from paper_lenet.models.modern import ACTIVATIONS, ModernNet
 
-Network = PaperNet | ModernNet
+Network = PaperNet | ModernNet | MLP
 
 
 def output_curvature(output: EuclideanRBF, x: Tensor, labels: Tensor, loss: Loss) -> Tensor:
@@ -74,13 +75,12 @@ def diagonal_hessian(model: Network, images: Tensor, labels: Tensor, loss: Loss)
     """
     count = len(images)
     activation = model.choices.activation if isinstance(model, ModernNet) else "scaled_tanh"
-    names = ["c1", "s2", "c3", "s4", "c5"] + (["f6"] if model.f6 is not None else [])
+    names = model.trained_layers()
     with torch.no_grad():
         states = model.features(images)
     if isinstance(model.output, EuclideanRBF):
         curvature = output_curvature(model.output, states[names[-1]].flatten(1), labels, loss)  # d2E/dx2
     else:
-        names.append("output")
         share = torch.softmax(states["output"], 1)
         curvature = share * (1 - share)  # of the cross-entropy by each weighted sum, whatever the labels
     h: dict[str, Tensor] = {}
@@ -91,7 +91,7 @@ def diagonal_hessian(model: Network, images: Tensor, labels: Tensor, loss: Loss)
             curvature = _through_pooling(layer, x, above)
             continue
         if isinstance(layer, nn.Linear):
-            x = x.flatten(1)
+            x = x.flatten(1)  # of C5, or of the image itself
         if name != "output":
             with torch.no_grad():
                 a = layer(x)

@@ -10,6 +10,7 @@ from pathlib import Path
 from paper_lenet.ablations import STUDIES, ablation
 from paper_lenet.claims import claims, overlap
 from paper_lenet.classes import classes
+from paper_lenet.comparison import choice, comparison, costs
 from paper_lenet.formats import Table
 from paper_lenet.study import deviations, noise, readings
 from paper_lenet.tutorials import NAMES, by_class, tutorials
@@ -34,4 +35,7 @@ SPECIAL = {
     "tutorials": Special(tutorials, NAMES, "README.md"),
     "tutorials-classes": Special(by_class, NAMES),
     "classes": Special(classes, ("fig5",)),
+    "comparison": Special(comparison, ("comparison",), "README.md"),
+    "comparison-costs": Special(costs, ("comparison",)),
+    "comparison-choice": Special(choice, ("comparison-choice",)),
 }

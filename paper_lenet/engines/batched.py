@@ -27,6 +27,7 @@ from paper_lenet.engines import stacked as s
 from paper_lenet.engines.plan import Pass, Patterns, all_patterns, dropout_start, passes
 from paper_lenet.layers import EuclideanRBF, TableConv2d
 from paper_lenet.models.lenet5 import build
+from paper_lenet.models.mlp import MLP
 from paper_lenet.models.modern import statistics
 from paper_lenet.optimisers import Optimiser, corrections, rate_of
 from paper_lenet.sdlm import Network
@@ -134,7 +135,9 @@ class BatchedNet:
             "sum": s.Subsampling(), "average": s.Subsampling(0.25), "avg_pool": s.AveragePool(), "max_pool": s.MaxPool()
         }  # fmt: skip
         pool = [pools[choices.pooling], *([act] if choices.pooling in ("sum", "average") else [])]
-        table = torch.stack([m.c3.table.T for m in self.models]).to(self.dtype).to(self.device)
+        # the configuration has refused all others
+        convolutional = [m for m in self.models if not isinstance(m, MLP)]
+        table = torch.stack([m.c3.table.T for m in convolutional]).to(self.dtype).to(self.device)
         layers: list[s.Layer] = []
         for maps, conv in ((6, s.Conv(apart=batch >= APART)), (16, s.Conv(table, apart=batch >= APART))):
             layers.append(conv)

@@ -28,35 +28,36 @@ from torch import nn
 
 from paper_lenet.config import Config, ModelConfig
 from paper_lenet.data import Data
-from paper_lenet.engines import Checkpoint, loop
+from paper_lenet.engines import Checkpoint, dense, loop
 from paper_lenet.engines import kernels as k
+from paper_lenet.engines.flat import Array, FlatLayout, aligned, padded
 from paper_lenet.engines.grey import grey
+from paper_lenet.engines.penalties import curvatures, loss_of, slopes, winner
 from paper_lenet.engines.plan import Indices, Pass, Patterns
 from paper_lenet.engines.vectors import LANES
 from paper_lenet.layers import EuclideanRBF, Subsampling
+from paper_lenet.models.family import PaperNet
 from paper_lenet.models.lenet5 import build
+from paper_lenet.models.mlp import MLP
+from paper_lenet.models.modern import ModernNet
 from paper_lenet.optimisers import Optimiser, corrections, rate_of
 from paper_lenet.sdlm import Network
 
 CHUNK = 1000  # images made grey at once
 PACE = 10_000  # about so many patterns between two checkpoints
-Array = NDArray[Any]
-
-
-def _padded(n: int) -> int:
-    return -(-n // LANES) * LANES
 
 
 @dataclass(frozen=True)
 class Shape:
     """The sizes of a network of the family, all a compiled program depends on.
 
-    side: of the input.  maps, maps3: of C1 and C3.  units: of C5 and, if there is one, of F6.  classes.
+    side: of the input.  maps, maps2, maps3: of C1, S2 and C3.  units: of C5 and, if there is one, of F6.  classes.
     full: whether every map of S2 feeds every map of C3.  activation, pooling, output: as in ModelConfig.
     """
 
     side: int
     maps: int
+    maps2: int
     maps3: int
     units: tuple[int, ...]
     classes: int
@@ -66,7 +67,7 @@ class Shape:
     output: str
 
     @classmethod
-    def of(cls, model: Network) -> Shape:
+    def of(cls, model: PaperNet | ModernNet) -> Shape:
         """Raises ValueError for a network whose rows do not fit the kernels' vectors, or of a choice they lack."""
         choices = getattr(model, "choices", ModelConfig())
         for name, wanted in (("activation", k.ACTIVATIONS), ("batch_norm", (False,)), ("dropout", (0,))):
@@ -79,13 +80,13 @@ class Shape:
             pooling = "sum" if model.s2.scale == 1 else "average"
         linear = isinstance(model.output, nn.Linear)
         classes = model.output.out_features if isinstance(model.output, nn.Linear) else len(model.output.centres)
-        maps, maps3 = model.c3.table.shape
-        return cls(model.side, maps, maps3, model.units, classes, bool(model.c3.table.all()), choices.activation,
-                   pooling, "linear" if linear else "rbf")  # fmt: skip
+        maps2, maps3 = model.c3.table.shape
+        return cls(model.side, len(model.c1.weight), maps2, maps3, model.units, classes, bool(model.c3.table.all()),
+                   choices.activation, pooling, "linear" if linear else "rbf")  # fmt: skip
 
     @property
     def stride(self) -> int:
-        return _padded(self.side)
+        return padded(self.side)
 
     @property
     def rows1(self) -> int:
@@ -97,38 +98,28 @@ class Shape:
 
     @property
     def lanes3(self) -> int:
-        return _padded(self.maps3)
+        return padded(self.maps3)
 
     @property
     def below(self) -> list[int]:
         """Padded numbers of inputs of C5, of F6 if there is one, and of the output."""
-        return [(self.rows3 // 2) ** 2 * self.lanes3, *(_padded(n) for n in self.units)]
+        return [(self.rows3 // 2) ** 2 * self.lanes3, *(padded(n) for n in self.units)]
 
 
-class Layout:
-    """Where each parameter of a network lies in the flat array of the kernels.
+class Layout(FlatLayout):
+    """Where each parameter of a convolutional network lies."""
 
-    at: first position of each parameter's area.  size: length of the flat array.
-    places: for each name in the state_dict an int64 array of the parameter's shape, its positions.
-    """
-
-    def __init__(self, model: Network) -> None:
-        s = Shape.of(model)
-        areas = {"c1.weight": s.maps * 25, "c1.bias": s.maps, "s2.coefficient": s.maps, "s2.bias": s.maps,
-                 "c3.weight": s.maps * 25 * s.lanes3, "c3.bias": s.lanes3, "s4.coefficient": s.lanes3,
+    def __init__(self, model: PaperNet | ModernNet) -> None:
+        self.shape = s = Shape.of(model)
+        areas = {"c1.weight": s.maps * 25, "c1.bias": s.maps, "s2.coefficient": s.maps2, "s2.bias": s.maps2,
+                 "c3.weight": s.maps2 * 25 * s.lanes3, "c3.bias": s.lanes3, "s4.coefficient": s.lanes3,
                  "s4.bias": s.lanes3}  # fmt: skip
         full = dict(zip(("c5", "f6"), s.units, strict=False))
         if s.output == "linear":
             full["output"] = s.classes
         # below the output, too, which has parameters only when it is linear
         for (name, units), below in zip(full.items(), s.below, strict=False):
-            areas |= {f"{name}.weight": units * below, f"{name}.bias": _padded(units)}
-        self.at: dict[str, int] = {}
-        end = 0
-        for name, length in areas.items():
-            self.at[name] = end
-            end += _padded(length)
-        self.size = end
+            areas |= {f"{name}.weight": units * below, f"{name}.bias": padded(units)}
         taps = np.arange(25).reshape(5, 5)
         inner: dict[str, Array] = {name: np.arange(p.numel()).reshape(p.shape) for name, p in model.named_parameters()}
         o, i = model.c3.out_of.numpy(), model.c3.in_of.numpy()
@@ -140,38 +131,21 @@ class Layout:
             inner["f6.weight"] = np.arange(s.units[1])[:, None] * s.below[1] + np.arange(s.units[0])
         if s.output == "linear":
             inner["output.weight"] = np.arange(s.classes)[:, None] * s.below[-1] + np.arange(s.units[-1])
-        self.places = {n: self.at[n] + np.broadcast_to(inner[n], p.shape) for n, p in model.named_parameters()}
-
-    def pack(self, values: dict[str, Array], dtype: Any) -> Array:
-        """A flat array with the named values in their places and 0 elsewhere."""
-        flat = _aligned(self.size, dtype)
-        for name, where in self.places.items():
-            flat[where] = values[name]
-        return flat
-
-    def unpack(self, flat: Array) -> dict[str, Array]:
-        """The named values of a flat array, in the state_dict's shapes."""
-        return {name: flat[where] for name, where in self.places.items()}
-
-
-def _aligned(size: int, dtype: Any) -> Array:
-    """Zeros that begin on a cache line, with a vector to spare at the end."""
-    raw = np.zeros(size + 64 + LANES, dtype)
-    start = -raw.ctypes.data % 64 // raw.itemsize
-    return raw[start : start + size + LANES]
+        super().__init__(areas, {n: np.broadcast_to(inner[n], p.shape) for n, p in model.named_parameters()})
 
 
 @functools.cache
 def _sources() -> str:
     """A digest of the files that a compiled program is made of; Numba's cache on disk looks only at this one."""
     here = Path(__file__).parent
-    files = [here / "fused.py", here / "kernels.py", here / "vectors.py", here.parent / "paper.py"]
+    ours = ("fused.py", "dense.py", "kernels.py", "penalties.py", "vectors.py")
+    files = [*(here / name for name in ours), here.parent / "paper.py"]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 # What a program is for: to learn, to add up h_kk without or with the cross terms of Eq. 22, to predict alone, or to add
 # up gradients.
-TRAIN, CURVATURE, SQUARES, PREDICT, GRADIENT = k.STEP, k.CURVATURE, k.SQUARES, 3, k.GRADIENT
+TRAIN, CURVATURE, SQUARES, PREDICT, GRADIENT = k.STEP, k.CURVATURE, k.SQUARES, k.PREDICT, k.GRADIENT
 
 
 @functools.cache
@@ -183,7 +157,8 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...]) -
     at = dict(at_items)
     sources = _sources()
     mode = purpose
-    stride, maps, lanes3, classes = shape.stride, shape.maps, shape.lanes3, shape.classes
+    stride, maps, maps2, lanes3, classes = shape.stride, shape.maps, shape.maps2, shape.lanes3, shape.classes
+    copies = maps2 // maps
     rows1, rows2, rows3 = shape.rows1, shape.rows1 // 2, shape.rows3
     rows4, has_f6, linear = rows3 // 2, len(shape.units) == 2, shape.output == "linear"
     activation, pooling, none = k.ACTIVATIONS.index(shape.activation), k.POOLINGS.index(shape.pooling), k.NONE
@@ -197,8 +172,8 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...]) -
     c5w, c5b, f6w, f6b = at["c5.weight"], at["c5.bias"], at.get("f6.weight", 0), at.get("f6.bias", 0)
     ow, ob = at.get("output.weight", 0), at.get("output.bias", 0)
 
-    areas = [maps * rows1 * stride, maps * rows2 * LANES, maps * rows2 * LANES, rows3**2 * lanes3, below5, below5,
-             _padded(units5), _padded(units5), below_output, below_output, _padded(classes), _padded(classes),
+    areas = [maps * rows1 * stride, maps2 * rows2 * LANES, maps2 * rows2 * LANES, rows3**2 * lanes3, below5, below5,
+             padded(units5), padded(units5), below_output, below_output, padded(classes), padded(classes),
              lanes3 * rows3 * k.PLANE_STRIDE]  # fmt: skip
     x1, x2, dx2, x3, x4, dx4, x5, d5, x6, d6, y, g, planes, end = itertools.accumulate(areas, initial=0)
     x_last, d_last = (x6, d6) if has_f6 else (x5, d5)
@@ -216,8 +191,8 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...]) -
         for step in range(len(out) * repeats):
             n, repeat = step // repeats, step % repeats
             k.c1_forward(images, n * image, p, c1w, c1b, ws, x1, rows1, stride, maps, activation)
-            k.s2_forward(p, s2c, s2b, ws, x1, x2, rows2, maps, pooling, activation)
-            k.c3_forward(p, c3w, c3b, ws, x2, x3, rows3, maps, lanes3, activation)
+            k.s2_forward(p, s2c, s2b, ws, x1, x2, rows2, maps, copies, pooling, activation)
+            k.c3_forward(p, c3w, c3b, ws, x2, x3, rows3, maps2, lanes3, activation)
             k.s4_forward(p, s4c, s4b, ws, x3, x4, rows4, lanes3, pooling, activation)
             k.full_forward(p, c5w, c5b, ws, x4, x5, below5, units5, activation)
             if has_f6:
@@ -256,47 +231,23 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...]) -
                 k.full_backward(p, e, ow, ob, ws, x_last, g, d_last, below_output, classes, none, mode)
             else:
                 k.rbf_forward(centres, ws, x_last, y, below_output, classes)
-                least = 0
-                for i in range(classes):
-                    ws[y + i] *= factor
-                    ws[g + i] = 0.0
-                    if ws[y + i] < ws[y + least]:
-                        least = i
+                least = winner(ws, y, classes, factor)
                 out[n] = least
                 if mode == PREDICT:
                     continue
 
-                # The share of each penalty in Eq. 9's sum, exp(-y_i) / (exp(-j) + sum exp(-y_i)), stays in g.
-                loss = ws[y + label]
-                if eq9:
-                    smallest = min(j, ws[y + least])
-                    total = math.exp(smallest - j)
-                    for i in range(classes):
-                        ws[g + i] = math.exp(smallest - ws[y + i])
-                        total += ws[g + i]
-                    for i in range(classes):
-                        ws[g + i] /= total
-                    loss += math.log(total) - smallest
+                loss = loss_of(ws, y, g, label, least, classes, eq9, j)
                 if not math.isfinite(loss):
                     return losses, n
                 losses += loss
 
                 if curved:
-                    # As sdlm.output_curvature, by the derivatives of Eq. 9:
-                    # (i = D) - share and diag(share) - share share^T
-                    for unit in range(units_last):
-                        shares, mean, square = 0.0, 0.0, 0.0
-                        for i in range(classes):
-                            u = 2.0 * factor * (ws[x_last + unit] - centres[i * below_output + unit])
-                            shares += ws[g + i]
-                            mean += ws[g + i] * u
-                            square += ws[g + i] * u * u
-                        ws[d_last + unit] = 2.0 * factor * (1.0 - shares) + square - mean * mean
-                        if mode == SQUARES:
+                    curvatures(ws, x_last, d_last, g, centres, below_output, units_last, classes, factor)
+                    if mode == SQUARES:
+                        for unit in range(units_last):
                             ws[d_last + unit] = math.sqrt(ws[d_last + unit]) if unit == repeat else 0.0
                 else:
-                    for i in range(classes):
-                        ws[g + i] = 2.0 * factor * ((1.0 if i == label else 0.0) - ws[g + i])
+                    slopes(ws, g, label, classes, factor)
                     k.rbf_backward(centres, ws, x_last, g, d_last, below_output, classes)
 
             k.through_activation(ws, x_last, d_last, units_last, activation, mode)
@@ -306,12 +257,12 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...]) -
             k.full_backward(p, e, c5w, c5b, ws, x4, d5, dx4, below5, units5, activation, mode)
             k.s4_backward(p, e, s4c, s4b, ws, x3, x4, dx4, rows4, lanes3, pooling, activation, mode)
             if full:
-                k.c3_input_backward_full(p, c3w, ws, x3, dx2, rows3, maps, lanes3, mode)
+                k.c3_input_backward_full(p, c3w, ws, x3, dx2, rows3, maps2, lanes3, mode)
             else:
                 k.c3_planes(ws, x3, planes, rows3, lanes3)
-                k.c3_input_backward(p, c3w, ws, planes, dx2, first, fed, rows3, maps, lanes3, mode)
-            k.c3_weight_step(p, e, c3w, c3b, ws, x2, x3, rows3, maps, lanes3, mode)
-            k.s2_backward(p, e, s2c, s2b, c1b, ws, x1, x2, dx2, rows2, maps, pooling, activation, mode)
+                k.c3_input_backward(p, c3w, ws, planes, dx2, first, fed, rows3, maps2, lanes3, mode)
+            k.c3_weight_step(p, e, c3w, c3b, ws, x2, x3, rows3, maps2, lanes3, mode)
+            k.s2_backward(p, e, s2c, s2b, c1b, ws, x1, x2, dx2, rows2, maps, copies, pooling, activation, mode)
             k.c1_weight_step(images, n * image, p, e, c1w, ws, x1, rows1, stride, maps, mode)
         return losses, len(out)
 
@@ -327,26 +278,31 @@ class FusedNet:
 
     def __init__(self, model: Network, config: Config) -> None:
         self.dtype = np.dtype(config.engine.precision)
-        self.layout, self.shape = Layout(model), Shape.of(model)
-        shape = self.shape
+        self.layout: Layout | dense.Layout
+        self.tables: tuple[Array, ...] = ()
+        if isinstance(model, MLP):
+            self.layout = dense.Layout(model)
+        else:
+            self.layout = Layout(model)
+            table = model.c3.table.numpy()
+            first = np.concatenate([[0], np.cumsum(table.sum(1))]).astype(np.int64)
+            self.tables = first, np.nonzero(table)[1].astype(np.int64)
+        self.shape = shape = self.layout.shape
         self.p = self.layout.pack({n: w.detach().numpy() for n, w in model.named_parameters()}, self.dtype)
-        self.ws = _aligned(self._program(PREDICT)[1], self.dtype)
-        self.centres, self.factor = _aligned(shape.classes * shape.below[-1], self.dtype), 1.0
+        self.ws = aligned(self._program(PREDICT)[1], self.dtype)
+        self.centres, self.factor = aligned(shape.classes * shape.below[-1], self.dtype), 1.0
         if isinstance(model.output, EuclideanRBF):
             self.factor = model.output.factor
             self.centres[: shape.classes * shape.below[-1]].reshape(shape.classes, -1)[:, : shape.units[-1]] = (
                 model.output.centres.numpy()
             )
-        table = model.c3.table.numpy()
-        self.first = np.concatenate([[0], np.cumsum(table.sum(1))]).astype(np.int64)
-        self.fed = np.nonzero(table)[1].astype(np.int64)
         self.loss, self.optim = config.loss, config.optim
         self.side, self.stride = shape.side, shape.stride
-        self.chunk = _aligned(CHUNK * self.side * self.stride, self.dtype)
+        self.chunk = aligned(CHUNK * self.side * self.stride, self.dtype)
 
         batch = self.optim.batch
         self.pace = batch * max(1, round(PACE / batch))
-        self.eps = _aligned(self.layout.size, self.dtype)
+        self.eps = aligned(self.layout.size, self.dtype)
         self.rate = 0.0
         # what is no parameter, as the weights of connections that the table lacks, learns nothing
         self.learning = self.layout.pack({name: np.ones(w.shape) for name, w in self.layout.places.items()}, self.dtype)
@@ -357,7 +313,10 @@ class FusedNet:
             self.optimiser = Optimiser(self.optim, [torch.from_numpy(self.p)[None]])
 
     def _program(self, purpose: int) -> tuple[Any, int]:
-        return program(purpose, self.shape, tuple(self.layout.at.items()))
+        at = tuple(self.layout.at.items())
+        if isinstance(self.shape, Shape):
+            return program(purpose, self.shape, at)
+        return dense.program(purpose, self.shape, at, _sources())
 
     def _run(
         self, purpose: int, e: Array, patterns: Patterns, chosen: Indices, eq9: bool
@@ -370,8 +329,8 @@ class FusedNet:
             part = slice(start, start + CHUNK)
             grey(patterns.images, patterns.maps, chosen[part], values, self.side, self.stride, self.chunk)
             more, done = run(
-                self.p, e, self.ws, self.chunk, labels[part], out[part], self.centres, self.first, self.fed,
-                self.factor, eq9, float(self.loss.j), float(self.loss.smoothing),
+                self.p, e, self.ws, self.chunk, labels[part], out[part], self.centres, *self.tables, self.factor,
+                 eq9, float(self.loss.j), float(self.loss.smoothing),
             )  # fmt: skip
             losses += more
             if done < len(out[part]):
@@ -420,7 +379,7 @@ class FusedNet:
     ) -> tuple[float, int, NDArray[np.int64]]:
         """As train, with the mean gradient of each batch."""
         eq9, batch = self.loss.name == "eq9", self.optim.batch
-        gradient, mean = _aligned(self.layout.size, self.dtype), self.learning / self.dtype.type(batch)
+        gradient, mean = aligned(self.layout.size, self.dtype), self.learning / self.dtype.type(batch)
         losses, given = 0.0, np.empty(len(order), np.int64)
         for start in range(0, len(order), batch):
             part = order[start : start + batch]
@@ -446,7 +405,7 @@ class FusedNet:
 
     def diagonal_hessian(self, patterns: Patterns, sample: Indices) -> dict[str, Array]:
         """h_kk by parameter, averaged over the sampled patterns, as `sdlm.curvature`."""
-        h = _aligned(self.layout.size, self.dtype)
+        h = aligned(self.layout.size, self.dtype)
         purpose = SQUARES if self.optim.cross_terms == "kept" else CURVATURE
         self._run(purpose, h, patterns, sample, self.loss.name == "eq9" and self.loss.curvature == "exact")
         return {name: value / len(sample) for name, value in self.layout.unpack(h).items()}

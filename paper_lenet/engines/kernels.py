@@ -19,6 +19,7 @@ the others have neither, so that S2 and S4 hold averages or maxima.
 from __future__ import annotations
 
 from contextlib import nullcontext
+from functools import reduce
 from typing import Any
 
 from llvmlite import ir
@@ -26,7 +27,7 @@ from llvmlite import ir
 from paper_lenet import paper
 from paper_lenet.engines.vectors import LANES, Writer, kernel
 
-STEP, CURVATURE, SQUARES, GRADIENT = 0, 1, 2, 4
+STEP, CURVATURE, SQUARES, PREDICT, GRADIENT = range(5)
 ACTIVATIONS = ("scaled_tanh", "tanh", "relu")
 SCALED_TANH, TANH, RELU = range(3)
 NONE = 3  # of the linear output
@@ -140,15 +141,17 @@ def _pairs(w: Writer, low: ir.Value, high: ir.Value) -> ir.Value:
 
 @kernel
 def s2_forward(
-    w: Writer, p: Any, coefficient: int, bias: int, ws: Any, x: int, y: int, rows: int, maps: int, pooling: int,
-    activation: int,
+    w: Writer, p: Any, coefficient: int, bias: int, ws: Any, x: int, y: int, rows: int, maps: int, copies: int,
+    pooling: int, activation: int,
 ) -> None:  # fmt: skip
-    with w.loop(maps) as m:
+    """maps: of C1, each of which feeds that many of S2."""
+    with w.loop(maps) as m1, w.loop(copies) as copy:
+        m = w.index((m1, copies), copy)
         if pooling in (SUM, AVERAGE):
             u = w.mul(w.broadcast(p, coefficient, m), _scale(w, pooling, STEP))
             b = w.broadcast(p, bias, m)
         with w.loop(rows) as r:
-            upper, lower = ([w.load(ws, x, (m, 4 * LANES * rows), (r, 4 * LANES), row * 2 * LANES + v * LANES)
+            upper, lower = ([w.load(ws, x, (m1, 4 * LANES * rows), (r, 4 * LANES), row * 2 * LANES + v * LANES)
                              for v in (0, 1)] for row in (0, 1))  # fmt: skip
             if pooling == MAX_POOL:
                 state = _largest(w, _columns(w, upper) + _columns(w, lower))
@@ -424,26 +427,29 @@ def c3_weight_step(
 @kernel
 def s2_backward(
     w: Writer, p: Any, e: Any, coefficient: int, bias: int, c1_bias: int, ws: Any, x: int, y: int, dy: int, rows: int,
-    maps: int, pooling: int, activation: int, mode: int,
+    maps: int, copies: int, pooling: int, activation: int, mode: int,
 ) -> None:  # fmt: skip
     """From dE/dx of S2 at dy to d of C1, which takes the place of C1's states x; steps C1's biases too."""
     trained = pooling in (SUM, AVERAGE)
-    with w.loop(maps) as m:
+    with w.loop(maps) as m1:
         scale = _scale(w, pooling, mode)
+        above = [w.index((m1, copies), copy) for copy in range(copies)]  # the maps of S2 that the map of C1 feeds
+        us: list[ir.Value] = []
         if trained:
-            u = w.broadcast(p, coefficient, m)
-            u = w.mul(w.square(u) if mode == CURVATURE else u, scale)
-        of_coefficient, of_bias, of_c1_bias = w.variable(), w.variable(), w.variable()
+            us = [w.broadcast(p, coefficient, m) for m in above]
+            us = [w.mul(w.square(u) if mode == CURVATURE else u, scale) for u in us]
+        of_coefficient, of_bias = [[w.variable() for _ in above] for _ in range(2)]
+        of_c1_bias = w.variable()
         with w.loop(rows) as r:
-            unit = ((m, rows * LANES), (r, LANES))
+            units = [((m, rows * LANES), (r, LANES)) for m in above]
             # dE/dx is 0 in the columns that only pad
-            d = w.load(ws, dy, *unit)
+            ds = [w.load(ws, dy, *unit) for unit in units]
             places = [
-                [(x + (2 * row + v) * LANES, (m, 4 * LANES * rows), (r, 4 * LANES)) for v in (0, 1)] for row in (0, 1)
+                [(x + (2 * row + v) * LANES, (m1, 4 * LANES * rows), (r, 4 * LANES)) for v in (0, 1)] for row in (0, 1)
             ]
             states = [[w.load(ws, *place) for place in row] for row in places]
             if pooling == MAX_POOL:
-                d = _through(w, d, w.load(ws, y, *unit), activation, mode)
+                d = _through(w, ds[0], w.load(ws, y, *units[0]), activation, mode)
                 w.b.store(w.add(w.get(of_c1_bias), d), of_c1_bias)
                 routed = _route(w, d, _columns(w, states[0]) + _columns(w, states[1]))
                 for row in (0, 1):
@@ -451,12 +457,15 @@ def s2_backward(
                         w.store(w.shuffle(routed[2 * row], routed[2 * row + 1], lanes), ws, *place)
             else:
                 if trained:
-                    d = _through(w, d, w.load(ws, y, *unit), activation, mode)
                     inputs = [[w.square(state) for state in row] for row in states] if mode == CURVATURE else states
                     s = _pairs(w, *(w.add(inputs[0][v], inputs[1][v]) for v in (0, 1)))
-                    w.add_product(of_coefficient, w.mul(d, scale), s)
-                    w.b.store(w.add(w.get(of_bias), d), of_bias)
-                below = w.mul(u if trained else scale, d)
+                    for k, unit in enumerate(units):
+                        ds[k] = _through(w, ds[k], w.load(ws, y, *unit), activation, mode)
+                        w.add_product(of_coefficient[k], w.mul(ds[k], scale), s)
+                        w.b.store(w.add(w.get(of_bias[k]), ds[k]), of_bias[k])
+                    below = reduce(w.add, [w.mul(u, d) for u, d in zip(us, ds, strict=True)])
+                else:
+                    below = w.mul(scale, ds[0])
                 for v, lanes in enumerate(DOUBLED):
                     spread = w.shuffle(below, below, lanes)
                     for row in (0, 1):
@@ -464,9 +473,10 @@ def s2_backward(
                         w.store(d1, ws, *places[row][v])
                         w.b.store(w.add(w.get(of_c1_bias), d1), of_c1_bias)
         if trained:
-            _learn_one(w, p, e, (coefficient, m), w.total(w.get(of_coefficient)), mode)
-            _learn_one(w, p, e, (bias, m), w.total(w.get(of_bias)), mode)
-        _learn_one(w, p, e, (c1_bias, m), w.total(w.get(of_c1_bias)), mode)
+            for k, m in enumerate(above):
+                _learn_one(w, p, e, (coefficient, m), w.total(w.get(of_coefficient[k])), mode)
+                _learn_one(w, p, e, (bias, m), w.total(w.get(of_bias[k])), mode)
+        _learn_one(w, p, e, (c1_bias, m1), w.total(w.get(of_c1_bias)), mode)
 
 
 @kernel

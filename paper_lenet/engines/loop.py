@@ -14,12 +14,14 @@ from paper_lenet.config import Config
 from paper_lenet.data import Data
 from paper_lenet.engines import Checkpoint, NonFiniteError, PassRecord
 from paper_lenet.engines.plan import Indices, Pass, Patterns, all_patterns, passes
+from paper_lenet.models.mlp import MLP
 from paper_lenet.sdlm import Network
 
 
 def in_order(model: Network, summation: int) -> Network:
     """The same network with its units of C5 in the order of that number; 0 leaves it as it is."""
     if summation:
+        assert not isinstance(model, MLP)  # the configuration has seen to it
         order = torch.from_numpy(np.random.default_rng(summation).permutation(model.units[0]))
         with torch.no_grad():
             for parameter in (model.c5.weight, model.c5.bias):

@@ -26,7 +26,7 @@ PACE = 200  # about so many patterns between two checkpoints
 
 def inputs(patterns: Patterns, chosen: Indices, model: Network) -> Tensor:
     """The network's input (N, 1, side, side) of the chosen patterns (N,)."""
-    dtype = str(model.c1.weight.dtype).removeprefix("torch.")
+    dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
     return torch.from_numpy(patterns.grey(chosen, model.side, dtype))[:, None]
 
 

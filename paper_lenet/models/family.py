@@ -62,10 +62,16 @@ def reset(net: nn.Module, init: InitConfig, generator: torch.Generator | None) -
             uniform(bias, of_unit.rsqrt())
 
 
+def targets(classes: int) -> Tensor:
+    """(classes, classes) centres of a network whose units stand for the classes: +1 for its own, else -1.  # D16"""
+    return 2 * torch.eye(classes) - 1
+
+
 class PaperNet(nn.Module):
     """A convolutional network of the paper.
 
-    side: pixels of the square input.  maps: feature maps of C1.  table: bool (maps, maps of C3).
+    side: pixels of the square input.  maps: feature maps of C1.  table: bool (maps of S2, maps of C3); S2 has a
+        multiple of C1's.
     units: of C5 and, when there are two numbers, of F6; the last one is the centres' length.
     centres: (classes, units[-1]), the RBF codes.  pooling, rbf_factor, init: as in ModelConfig.
     generator: draws the initial weights; None for torch's own.
@@ -90,12 +96,14 @@ class PaperNet(nn.Module):
         after_s4 = ((side - 4) // 2 - 4) // 2
         self.side, self.units = side, units
         self.c1 = nn.Conv2d(1, maps, KERNEL)
-        self.s2 = Subsampling(maps, pooling)
+        self.s2 = Subsampling(table.shape[0], pooling)
         self.c3 = TableConv2d(table)
         self.s4 = Subsampling(table.shape[1], pooling)
         self.c5 = nn.Conv2d(table.shape[1], units[0], after_s4)
         self.f6 = nn.Linear(units[0], units[1]) if len(units) == 2 else None
         self.output = EuclideanRBF(centres, rbf_factor)
+        # Without a code of their own the classes are the last units, and the largest wins: nothing is multiplied.
+        self.coded = not torch.equal(centres, targets(len(centres)))
         reset(self, init or InitConfig(), generator)
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
@@ -124,6 +132,10 @@ class PaperNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return self.features(images)["output"]
 
+    def trained_layers(self) -> list[str]:
+        """Names of the layers that have parameters or pool, from the input on."""
+        return ["c1", "s2", "c3", "s4", "c5", *(["f6"] if self.f6 is not None else [])]
+
     def parameters_by_layer(self) -> dict[str, int]:
         """Number of trainable parameters of each layer, in the paper's way of counting (p. 7-8)."""
         return {name: sum(p.numel() for p in layer.parameters()) for name, layer in self.named_children()}
@@ -139,7 +151,8 @@ class PaperNet(nn.Module):
             counts[name] = after[name][0].numel() * (4 + 1)
         if self.f6 is not None:
             counts["f6"] = self.parameters_by_layer()["f6"]
-        counts["output"] = self.output.centres.numel()
+        if self.coded:
+            counts["output"] = self.output.centres.numel()
         return {name: counts[name] for name in after if name in counts}
 
     def multiply_adds(self) -> int:
@@ -148,7 +161,7 @@ class PaperNet(nn.Module):
         convolutions = self.c1.weight.numel() * side1**2 + self.c3.weight.numel() * side3**2
         pooling = len(self.s2.bias) * (side1 // 2) ** 2 + len(self.s4.bias) * (side3 // 2) ** 2
         dense = self.c5.weight.numel() + (self.f6.weight.numel() if self.f6 is not None else 0)
-        return convolutions + pooling + dense + self.output.centres.numel()
+        return convolutions + pooling + dense + (self.output.centres.numel() if self.coded else 0)
 
     def set_state(self, state: Mapping[str, object]) -> None:
         """Copy parameters by name (arrays or tensors of the state_dict's shapes) into the network."""

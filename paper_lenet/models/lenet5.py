@@ -7,7 +7,9 @@ import torch
 from paper_lenet import bitmaps, connections, paper
 from paper_lenet.config import InitConfig, ModelConfig
 from paper_lenet.models.family import PaperNet
+from paper_lenet.models.mlp import MLP
 from paper_lenet.models.modern import ModernNet
+from paper_lenet.models.relatives import lenet1, lenet4
 from paper_lenet.rng import generator as purpose_generator
 
 
@@ -39,9 +41,13 @@ class LeNet5(PaperNet):
         assert self.connections() == paper.CONNECTIONS
 
 
-def build(config: ModelConfig, seed: int) -> PaperNet | ModernNet:
+def build(config: ModelConfig, seed: int) -> PaperNet | ModernNet | MLP:
     """The configured network with the initial weights of a seed, in float32 on the CPU."""
     generator = torch.Generator().manual_seed(int(purpose_generator(seed, "weights").integers(2**63)))
+    if config.name == "mlp":
+        return MLP(config.side, config.hidden, config.init, generator)
+    if config.name != "lenet5":
+        return {"lenet1": lenet1, "lenet4": lenet4}[config.name](config.init, generator)
     if config.is_modern():
         return ModernNet(config, generator)
     return LeNet5(config.init, generator, config.pooling, config.rbf_factor)

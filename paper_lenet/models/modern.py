@@ -99,6 +99,10 @@ class ModernNet(nn.Module):
     def forward(self, images: Tensor, masks: Mapping[str, Tensor] | None = None) -> Tensor:
         return self.features(images, masks)["output"]
 
+    def trained_layers(self) -> list[str]:
+        """Names of the layers that have parameters or pool, from the input on; batch normalisation is part of one."""
+        return ["c1", "s2", "c3", "s4", "c5", "f6", *(["output"] if isinstance(self.output, nn.Linear) else [])]
+
     def parameters_by_layer(self) -> dict[str, int]:
         """Number of trainable parameters of each layer."""
         return {name: sum(p.numel() for p in layer.parameters()) for name, layer in self.named_children()}

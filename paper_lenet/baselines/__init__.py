@@ -1,0 +1,51 @@
+"""The classifiers of Figs. 9 to 12 that are no networks (p. 12-17): one file a family, all called alike.
+
+(images, labels, seed) -> Fitted, with images (N, features) or, where it says so, (N, side, side), from 0 for the
+background to 1; labels (N,), 0 to 9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paper_lenet import paper
+from paper_lenet.data import Labels
+
+Values = NDArray[np.float32]
+Scores = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A classifier that has learned, and what it costs.
+
+    scores: of images (N, ...), (N, 10), the largest wins; Fig. 10 rejects by the difference of the two largest (p. 15).
+    multiply_adds: of one recognition, Fig. 11.
+    variables: numbers that must be stored to recognise, Fig. 12.
+    """
+
+    scores: Callable[[Values], Scores]
+    multiply_adds: int
+    variables: int
+
+
+def one_of_ten(labels: Labels) -> NDArray[np.float64]:
+    """(N, 10) targets: 1 for the class, -1 for the others."""
+    return np.where(labels[:, None] == np.arange(paper.CLASSES), 1.0, -1.0)
+
+
+def vote(voters: Labels, distances: NDArray[np.floating]) -> Scores:
+    """(N, 10) scores by nearest neighbours.  voters, distances: (N, k), the nearest first.
+
+    A class's score is its number of votes and, less than one vote, how near its nearest voter is.
+    """
+    scores = np.zeros((len(voters), paper.CLASSES))
+    rows = np.arange(len(voters))
+    for neighbour in reversed(range(voters.shape[1])):  # the nearest comes last and stays
+        whole = np.floor(scores[rows, voters[:, neighbour]])
+        scores[rows, voters[:, neighbour]] = whole + 1 + 1 / (2 + distances[:, neighbour])
+    return scores.astype(np.float32)

@@ -1,0 +1,63 @@
+"""Eq. 8 and 9 on the penalties of one pattern, compiled: the loss, its slope and its curvature.
+
+Legend: ws workspace, y where its penalties are (still without their factor), g where the shares of Eq. 9 go, which the
+slope and the curvature then read; x the states below the output, d their derivatives, centres as `EuclideanRBF`.
+"""
+
+from __future__ import annotations
+
+import math
+
+from numba import njit
+
+
+@njit(error_model="numpy")
+def winner(ws, y, classes, factor):  # type: ignore[no-untyped-def]
+    """The class of the smallest penalty; all get their factor."""
+    least = 0
+    for i in range(classes):
+        ws[y + i] *= factor
+        if ws[y + i] < ws[y + least]:
+            least = i
+    return least
+
+
+@njit(error_model="numpy")
+def loss_of(ws, y, g, label, least, classes, eq9, j):  # type: ignore[no-untyped-def]
+    """Eq. 8, or Eq. 9 with j: the share of each penalty in its sum is exp(-y_i) / (exp(-j) + sum exp(-y_i))."""
+    loss = ws[y + label]
+    for i in range(classes):
+        ws[g + i] = 0.0
+    if eq9:
+        smallest = min(j, ws[y + least])
+        total = math.exp(smallest - j)
+        for i in range(classes):
+            ws[g + i] = math.exp(smallest - ws[y + i])
+            total += ws[g + i]
+        for i in range(classes):
+            ws[g + i] /= total
+        loss += math.log(total) - smallest
+    return loss
+
+
+@njit(error_model="numpy")
+def slopes(ws, g, label, classes, factor):  # type: ignore[no-untyped-def]
+    """From the shares to 2 factor dE/dy, in place."""
+    for i in range(classes):
+        ws[g + i] = 2.0 * factor * ((1.0 if i == label else 0.0) - ws[g + i])
+
+
+@njit(error_model="numpy")
+def curvatures(ws, x, d, g, centres, below, units, classes, factor):  # type: ignore[no-untyped-def]
+    """d2E/dx2 of each state, as `sdlm.output_curvature`; `below` numbers a row of the centres.
+
+    By the derivatives of Eq. 9 by the penalties: (i = D) - share, and diag(share) - share share^T.
+    """
+    for unit in range(units):
+        shares, mean, square = 0.0, 0.0, 0.0
+        for i in range(classes):
+            u = 2.0 * factor * (ws[x + unit] - centres[i * below + unit])
+            shares += ws[g + i]
+            mean += ws[g + i] * u
+            square += ws[g + i] * u * u
+        ws[d + unit] = 2.0 * factor * (1.0 - shares) + square - mean * mean

@@ -1,0 +1,93 @@
+"""The classifiers of Figs. 9 to 12, each with what it is given, what makes it and what had to be chosen for it.
+
+A name is that of `paper/fig9_to_12_classifiers.csv`; what the paper does not give was chosen on 5,000 images held out
+of the training set, from `candidates`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from paper_lenet.baselines import Fitted, Values
+from paper_lenet.baselines.expansions import quadratic, rbf
+from paper_lenet.baselines.linear import linear, pairwise
+from paper_lenet.baselines.neighbours import euclidean
+from paper_lenet.baselines.svm import polynomial
+from paper_lenet.baselines.tangent import tangent
+from paper_lenet.data import Images
+
+
+@dataclass(frozen=True)
+class System:
+    """One classifier.
+
+    version: of the images, as DataConfig.version.  fit: (images, labels, seed, **settings) -> Fitted; None for a
+    network, which `change`, a file of conf/change/comparison, trains.
+    settings: what was chosen, or the paper gives.  candidates: what was tried for each of the chosen ones.
+    seeds: how many times it is fitted; one where nothing is left to chance.
+    flat: whether images are rows of features, (N, pixels).
+    also: beside the classifier of that name, a row of its own: how it differs.
+    """
+
+    name: str
+    version: str = "regular"
+    fit: Callable[..., Fitted] | None = None
+    change: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    candidates: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    seeds: int = 1
+    flat: bool = True
+    also: str = ""
+
+    @property
+    def key(self) -> str:
+        """What tells it from all others."""
+        return f"{self.name}, {self.also}" if self.also else self.name
+
+    def images(self, images: Images) -> Values:
+        """What `fit` and its scores take, from bytes of its version (N, side, side)."""
+        values = (images / np.float32(255)).astype(np.float32)
+        return values.reshape(len(values), -1) if self.flat else values
+
+    def choices(self) -> list[dict[str, Any]]:
+        """Every combination of the candidates, with the settings that are given."""
+        names = list(self.candidates)
+        return [{**self.settings, **dict(zip(names, each, strict=True))} for each in product(*self.candidates.values())]
+
+
+def _network(name: str, change: str, version: str = "regular") -> System:
+    return System(name, version, change=change)
+
+
+SYSTEMS = [
+    System("linear", fit=linear, settings={"squashed": True}, candidates={"squashed": (False, True)}),
+    System("linear", fit=linear, also="sums not squashed"),
+    System("deslant linear", "deslanted", linear, settings={"squashed": True},
+           candidates={"squashed": (False, True)}),
+    System("deslant linear", "deslanted", linear, also="sums not squashed"),
+    System("pairwise linear", fit=pairwise, settings={"rule": "squashed"},
+           candidates={"rule": ("sum", "squashed", "vote")}),
+    System("pairwise linear", fit=pairwise, settings={"rule": "sum"}, also="sums not squashed"),
+    System("pairwise linear", fit=pairwise, settings={"rule": "vote"}, also="by votes"),
+    System("knn euclidean", fit=euclidean, settings={"k": 3}, candidates={"k": (1, 3, 5, 7)}),
+    System("deslant knn euclidean", "deslanted", euclidean, settings={"k": 3}),
+    System("40 pca + quadratic", fit=quadratic),
+    System("1000 rbf + linear", fit=rbf, settings={"width": 2.0, "ridge": 1e-6},
+           candidates={"width": (1.0, 2.0, 4.0), "ridge": (1e-8, 1e-6, 1e-4)}, seeds=3),
+    System("16x16 tangent distance", "small", tangent, settings={"k": 1, "smoothing": 1.0},
+           candidates={"k": (1, 3), "smoothing": (0.5, 0.75, 1.0)}, flat=False),
+    System("svm poly 4", "deslanted", polynomial, settings={"degree": 4, "cost": 10.0},
+           candidates={"cost": (1.0, 10.0, 100.0)}),
+    _network("deslant 20x20-300-10", "mlp-300-deslanted", "deslanted"),
+    *(_network(prefix + "28x28-" + shape + "-10", f"mlp-{shape}{suffix}") for shape in ("300", "1000", "300-100",
+      "500-150") for prefix, suffix in (("", ""), ("dist ", "-distorted"))),
+    _network("16x16 lenet-1", "lenet1", "small"),
+    _network("lenet-4", "lenet4"),
+    _network("lenet-5", "lenet5"),
+    _network("dist lenet-5", "lenet5-distorted"),
+]  # fmt: skip

@@ -1,0 +1,91 @@
+"""The three versions of the images that the classifiers of Fig. 9 were given (p. 10), all of them bytes.
+
+Legend: x columns and y rows in pixels, both from 0 at the upper left; m11 and m02 the central second moments
+sum((x - x0)(y - y0)) and sum((y - y0)^2) of the foreground, (x0, y0) its centre of mass.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paper_lenet import paper
+
+Images = NDArray[np.uint8]
+
+# "counting a foreground pixel as 1 and a background pixel as 0"; what is grey is not said: half of full ink.  # D13
+FOREGROUND = 128
+BOX = paper.VERSION_SIDES["deslanted"]
+SMALL = paper.VERSION_SIDES["small"]
+CHUNK = 5000  # images at once
+
+
+def of(images: Images, version: str) -> Images:
+    """A version, (N, side, side), of MNIST's images (N, 28, 28), which are the regular one."""
+    if version == "regular":
+        return images
+    make = {"deslanted": deslanted, "small": small}[version]
+    side = paper.VERSION_SIDES[version]
+    parts = [make(images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)]
+    return np.concatenate([np.empty((0, side, side), np.uint8), *parts])
+
+
+def deslanted(images: Images) -> Images:
+    """(N, 20, 20): sheared so that the foreground's principal axis is vertical, then cut to its middle.
+
+    Each row is moved sideways by m11/m02 times its distance from the centre of mass, which makes m11 zero and
+    leaves the centre where it is; between pixels values are interpolated linearly.
+    """
+    x = np.arange(paper.IMAGE_SIZE, dtype=np.float64)
+    m11, m02, y0 = moments(images)
+    slant = np.divide(m11, m02, out=np.zeros_like(m11), where=m02 > 0)
+    source = x + (slant[:, None] * (x - y0[:, None]))[:, :, None]  # (N, row, column)
+    left = np.floor(source)
+    part = source - left
+    # One more pixel of background on each side, where everything from outside ends up.
+    padded = np.pad(images, ((0, 0), (0, 0), (1, 1))).astype(np.float64)
+    columns = np.clip(left.astype(np.int64) + 1, 0, paper.IMAGE_SIZE + 1)
+    next_columns = np.minimum(columns + 1, paper.IMAGE_SIZE + 1)
+    sheared = (1 - part) * np.take_along_axis(padded, columns, 2) + part * np.take_along_axis(padded, next_columns, 2)
+    middle = slice((paper.IMAGE_SIZE - BOX) // 2, (paper.IMAGE_SIZE + BOX) // 2)
+    return _bytes(sheared[:, middle, middle])
+
+
+def moments(images: Images) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """m11, m02 and y0 of each image's foreground, each (N,); zeros of an image without any."""
+    ink = (images >= FOREGROUND).astype(np.float64)
+    x = np.arange(ink.shape[2])
+    mass = np.maximum(ink.sum((1, 2)), 1)
+    y0 = ink.sum(2) @ x / mass
+    x0 = ink.sum(1) @ x / mass
+    m11 = np.einsum("nyx,y,x->n", ink, x, x) - mass * y0 * x0
+    m02 = ink.sum(2) @ x**2 - mass * y0**2
+    return m11, m02, y0
+
+
+def small(images: Images) -> Images:
+    """(N, 16, 16): the 20x20 box that a digit was fitted into, averaged down by area.
+
+    The box is centred on the digit's bounding box, since MNIST's images are centred by mass.
+    """
+    rows, columns = (_box_starts(np.asarray(images.any(axis))) for axis in (2, 1))
+    inside = np.arange(BOX)
+    # Where a digit stands at the border the box reaches beyond the image.
+    padded = np.pad(images, ((0, 0), (BOX, BOX), (BOX, BOX)))
+    image = np.arange(len(images))[:, None, None]
+    boxes = padded[image, (rows[:, None] + inside + BOX)[:, :, None], (columns[:, None] + inside + BOX)[:, None, :]]
+    edges = np.arange(SMALL + 1) * (BOX / SMALL)
+    overlap = np.minimum(edges[1:, None], inside + 1) - np.maximum(edges[:-1, None], inside)
+    average = np.maximum(overlap, 0) * (SMALL / BOX)  # (16, 20), rows sum to 1
+    return _bytes(average @ boxes @ average.T)
+
+
+def _box_starts(inked: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """First line of a box of 20 centred on the lines that have ink, (N,) of (N, 28)."""
+    first = inked.argmax(1)
+    last = inked.shape[1] - 1 - inked[:, ::-1].argmax(1)
+    return np.asarray((first + last + 1 - BOX) // 2)
+
+
+def _bytes(values: NDArray[np.float64]) -> Images:
+    return np.ascontiguousarray(np.rint(values).astype(np.uint8))

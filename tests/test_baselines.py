@@ -1,0 +1,204 @@
+"""The classifiers that are no networks: each against a plain computation, or on what it must get right."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from paper_lenet.baselines import vote
+from paper_lenet.baselines.expansions import quadratic, rbf
+from paper_lenet.baselines.linear import linear, pairwise
+from paper_lenet.baselines.neighbours import euclidean
+from paper_lenet.baselines.svm import polynomial
+from paper_lenet.baselines.tangent import DAMPING, tangent, tangents
+from paper_lenet.config import DataConfig
+from paper_lenet.data import load
+from paper_lenet.measures import error_reject, measured, reject_percent
+from paper_lenet.systems import SYSTEMS
+
+Floats = NDArray[np.float32]
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[Floats, NDArray[np.int64], Floats, NDArray[np.int64]]:
+    data = load(DataConfig("digits", version="small"))
+    train, test = ((images / 255).astype(np.float32) for images in (data.train_images, data.test_images))
+    return train[:600], data.train_labels[:600], test, data.test_labels
+
+
+def flat(images: Floats) -> Floats:
+    return images.reshape(len(images), -1)
+
+
+def test_linear_is_least_squares() -> None:
+    draw = np.random.default_rng(0)
+    x, labels = draw.normal(size=(200, 5)).astype(np.float32), draw.integers(0, 10, 200)
+    targets = 2.0 * np.eye(10)[labels] - 1
+    weights, *_ = np.linalg.lstsq(np.hstack([x, np.ones((200, 1))]), targets, rcond=None)
+    made = linear(x, labels)
+    np.testing.assert_allclose(made.scores(x), np.hstack([x, np.ones((200, 1))]) @ weights, atol=1e-5)
+    assert (made.multiply_adds, made.variables) == (50, 60)
+
+
+def test_pixels_that_are_never_inked_get_no_weight() -> None:
+    draw = np.random.default_rng(0)
+    x, labels = draw.normal(size=(200, 5)).astype(np.float32), draw.integers(0, 10, 200)
+    x[:, 3] = 0
+    shown = x.copy()
+    shown[:, 3] = 1000
+    np.testing.assert_allclose(linear(x, labels).scores(shown), linear(x, labels).scores(x), atol=1e-5)
+
+
+def test_paper_s_sizes() -> None:
+    """7,850 parameters, 4,010 deslanted (p. 12); 40 thousand of the products (Fig. 12)."""
+    draw = np.random.default_rng(0)
+    labels = np.arange(100) % 10
+
+    def of(pixels: int) -> Floats:
+        return draw.normal(size=(100, pixels)).astype(np.float32)
+
+    assert linear(of(784), labels).variables == 7_850
+    assert linear(of(400), labels).variables == 4_010
+    assert pairwise(of(20), labels, rule="sum").variables == 45 * 21
+    assert quadratic(of(784), labels).variables == 40 * 784 + 784 + 821 * 10
+
+
+def test_squashed_units_have_less_squared_error() -> None:
+    """Squashed by Eq. 6, that of L-BFGS's weights is below that of the least squares of the sums."""
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(400, 8)).astype(np.float32)
+    labels = (x @ draw.normal(size=(8, 10))).argmax(1)
+    targets = 2.0 * np.eye(10)[labels] - 1
+
+    def error(squashed: bool) -> float:
+        sums = linear(x, labels, squashed=squashed).scores(x)
+        return float(((1.7159 * np.tanh(2 / 3 * sums) - targets) ** 2).mean())
+
+    assert error(True) < 0.97 * error(False)
+
+
+@pytest.mark.parametrize("rule", ["sum", "squashed", "vote"])
+def test_pairwise(digits: tuple[Floats, ...], rule: str) -> None:
+    """On two classes only, each unit's sign decides; the score of a class is all units for it less all against it."""
+    train, labels, test, test_labels = digits
+    train, test = train[:, ::2, ::2], test[:, ::2, ::2]
+    scores = pairwise(flat(train), labels, rule=rule).scores(flat(test))
+    np.testing.assert_allclose(scores.sum(1), 0, atol=1e-3)
+    if rule == "vote":
+        assert set(np.unique(scores % 2)) <= {0.0, 1.0} and scores.max() == 9
+    assert (scores.argmax(1) != test_labels).mean() < 0.3
+
+
+def test_nearest_neighbours(digits: tuple[Floats, ...]) -> None:
+    train, labels, test, _ = digits
+    scores = euclidean(flat(train), labels, 0, k=3).scores(flat(test[:40]))
+    squares = ((flat(test[:40])[:, None] - flat(train)[None]) ** 2).sum(2)
+    nearest = np.argsort(squares, 1, kind="stable")[:, :3]
+    votes = np.stack([np.bincount(labels[row], minlength=10) for row in nearest])
+    np.testing.assert_array_equal(np.floor(scores), votes)
+
+
+def test_vote() -> None:
+    voters = np.array([[4, 2, 2], [4, 2, 7]])
+    scores = vote(voters, np.array([[1.0, 2.0, 3.0], [1.0, 1.5, 3.0]]))
+    assert scores.argmax(1).tolist() == [2, 4]  # the most, and of one each the nearest
+    assert scores[0, 2] > 2 > scores[0, 4] > 1 and scores[0, 0] == 0
+
+
+@pytest.mark.parametrize(("name", "expected"), [("quadratic", 0.25), ("rbf", 0.12), ("svm", 0.12)])
+def test_learns(digits: tuple[Floats, ...], name: str, expected: float) -> None:
+    train, labels, test, test_labels = digits
+    x = flat(train)
+    if name == "rbf":
+        x = np.tile(x, (2, 1))  # at least 100 patterns a class
+        labels = np.tile(labels, 2)
+    made = {
+        "quadratic": lambda: quadratic(x, labels),
+        "rbf": lambda: rbf(x, labels, 0, width=2.0, ridge=1e-6),
+        "svm": lambda: polynomial(x, labels, 0, degree=4, cost=10.0),
+    }[name]()
+    assert (made.scores(flat(test)).argmax(1) != test_labels).mean() < expected
+
+
+# Tangent distance
+
+
+def shifted(images: Floats, pixels: float) -> Floats:
+    whole = np.arange(images.shape[2])
+    rows = images.reshape(-1, images.shape[2])
+    return np.stack([np.interp(whole - pixels, whole, row) for row in rows]).reshape(images.shape).astype(np.float32)
+
+
+def test_tangents_span_small_changes(digits: tuple[Floats, ...]) -> None:
+    """What a shift by a tenth of a pixel changes lies almost wholly in the plane; orthonormal vectors."""
+    images = digits[0][:20]
+    planes = tangents(images, 1.0)
+    np.testing.assert_allclose(planes @ planes.swapaxes(1, 2), np.tile(np.eye(7), (20, 1, 1)), atol=1e-5)
+    change = flat(shifted(images, 0.1) - images)
+    inside = np.einsum("npk,nk->np", planes, change)
+    assert np.median((inside**2).sum(1) / (change**2).sum(1)) > 0.6
+
+
+def test_tangent_distance_is_least_squares(digits: tuple[Floats, ...]) -> None:
+    """Two-sided: the least |x + a X - y - b Y|^2 + damping (|a|^2 + |b|^2), by a solver; the nearest wins."""
+    train, labels, test, _ = digits
+    train, labels, test = train[:30], labels[:30], test[:6]
+    p, q = tangents(test, 1.0), tangents(train, 1.0)
+    best = []
+    for n in range(len(test)):
+        squares = []
+        for m in range(len(train)):
+            both = np.concatenate([p[n], q[m]]).T.astype(np.float64)
+            damped = np.vstack([both, np.sqrt(DAMPING) * np.eye(14)])
+            difference = np.concatenate([flat(test)[n] - flat(train)[m], np.zeros(14)])
+            solution, *_ = np.linalg.lstsq(damped, difference, rcond=None)
+            squares.append(float(((difference - damped @ solution) ** 2).sum()))
+        best.append((int(labels[np.argmin(squares)]), min(squares)))
+    scores = tangent(train, labels, 0, k=1, smoothing=1.0, prefiltered=30).scores(test)
+    assert scores.argmax(1).tolist() == [label for label, _ in best]
+    distances = 1 / (scores.max(1) - 1) - 2
+    np.testing.assert_allclose(distances, np.sqrt([square for _, square in best]), rtol=1e-3)
+
+
+def test_prefilter(digits: tuple[Floats, ...]) -> None:
+    """With enough of the nearest kept, the exact result."""
+    train, labels, test, _ = digits
+    exact = tangent(train, labels, 0, k=1, smoothing=1.0, prefiltered=len(train)).scores(test[:50])
+    kept = tangent(train, labels, 0, k=1, smoothing=1.0, prefiltered=300).scores(test[:50])
+    assert (exact.argmax(1) == kept.argmax(1)).mean() >= 0.98
+
+
+# Measures
+
+
+def test_rejects() -> None:
+    """Of 400 patterns 4 are wrong, the two least sure and two that are in the middle."""
+    margins = np.arange(1, 401) / 400
+    scores = np.zeros((400, 10))
+    scores[:, 3], scores[:, 8] = 1, 1 - margins
+    wrong = np.zeros(400, bool)
+    wrong[[0, 1, 200, 201]] = True
+    left = error_reject(scores, wrong)
+    assert left[0] == pytest.approx(1.0) and left[2] == pytest.approx(200 / 398) and left[202] == 0
+    assert reject_percent(scores, wrong) == pytest.approx(100 * 202 / 400)  # of 199 one is a little more than 0.5 %
+    assert reject_percent(scores, np.zeros(400, bool)) == 0
+    assert reject_percent(scores, np.ones(400, bool)) == 100
+
+
+def test_measured() -> None:
+    scores = np.eye(10, dtype=np.float32)[[1, 2, 3, 4]]
+    found = measured(lambda images: scores[: len(images)], np.zeros((4, 1), np.float32), np.array([1, 2, 0, 0]))
+    assert (found["errors"], found["error_percent"], found["wrong"]) == (2, 50.0, "2 3")
+
+
+def test_systems_are_the_paper_s() -> None:
+    from paper_lenet import paper
+
+    published = set(paper.fig9_to_12()["classifier"])
+    assert {system.name for system in SYSTEMS} <= published
+    assert len({system.key for system in SYSTEMS}) == len(SYSTEMS)
+    for system in SYSTEMS:
+        assert (system.fit is None) == bool(system.change)
+        assert set(system.candidates) <= set(system.settings)
+        assert all(system.settings[name] in tried for name, tried in system.candidates.items())

@@ -1,0 +1,156 @@
+"""The tables and figures of Figs. 9 to 12, from made-up rows; and the command that makes rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from synthetic_runs import ROOT, call
+
+from paper_lenet import paper
+from paper_lenet.comparison import choice, comparison, costs, lines, verdict
+from paper_lenet.figures_comparison import FIGURES, bars
+from paper_lenet.files import csv_text
+from paper_lenet.measures import COLUMNS
+from paper_lenet.records import ORIGIN
+from paper_lenet.tables import TableError
+
+HERE: dict[str, Any] = {key: "x" for key in ORIGIN} | {"commit": "c0ffee" * 6, "dirty": False, "date": "2026-11-22T00"}
+
+
+def row(classifier: str, seed: int, wrong: list[int], **more: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "classifier": classifier, "dataset": "mnist", "split": "test", "fingerprint": f"of {classifier}", "seed": seed,
+        "train_size": 60_000, "test_size": 10_000, "errors": len(wrong), "error_percent": len(wrong) / 100,
+        "reject_percent": 2.5, "multiply_adds": 7840, "variables": 7850, "train_seconds": 3.0, "microseconds": 12.0,
+        "wrong": " ".join(map(str, wrong)),
+    }  # fmt: skip
+    return {**found, **HERE, **more}
+
+
+def results_of(tmp_path: Path, rows: list[dict[str, Any]], name: str = "comparison") -> Path:
+    (tmp_path / "runs").mkdir(exist_ok=True)
+    (tmp_path / "runs" / f"{name}.csv").write_text(csv_text(COLUMNS, rows))
+    return tmp_path
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    nets = [row("lenet-5", seed, list(range(seed, seed + 95))) for seed in range(3)]
+    linear = [row("linear", 0, list(range(1190)), settings="squashed=True")]
+    other = [row("linear, sums not squashed", 0, list(range(1400)))]
+    return results_of(tmp_path, nets + linear + other)
+
+
+def test_table(results: Path) -> None:
+    table = comparison(results)
+    rows = {cells[0]: dict(zip(table.header, cells, strict=True)) for cells in table.rows}
+    names = list(paper.fig9_to_12()["classifier"])
+    assert [name for name in rows if name in names] == names
+    linear = rows["linear"]
+    assert (linear["paper, %"], linear["test error, mean ± std, %"], linear["n"]) == ("12", "11.900", "1")
+    assert linear["verdict"] == "reproduced" and float(linear["p against lenet-5"]) < 1e-100
+    assert rows["lenet-5"]["test error, mean ± std, %"] == "0.950 ± 0.000"
+    assert rows["lenet-5"]["p against lenet-5"] == "-"
+    assert rows["linear, sums not squashed"]["verdict"] == "-" == rows["linear, sums not squashed"]["paper, %"]
+    assert rows["lenet-4"]["verdict"] == "not run"
+    assert "2 are reproduced, 0 close, 0 differs" in table.notes[0].replace("differ, 25", "differs, 25")
+    assert table.markdown() and table.latex() and table.csv()
+
+
+def test_costs(results: Path) -> None:
+    table = costs(results)
+    assert [cells[0] for cells in table.rows] == ["linear", "linear, sums not squashed", "lenet-5"]
+    assert table.rows[0][1:5] == ["4", "7.8", "4", "7.8"]
+    assert table.rows[1][1] == "-"
+
+
+@pytest.mark.parametrize(
+    ("errors", "theirs", "expected"),
+    [
+        ([], 1.0, "not run"),
+        ([1.0], 1.25, "reproduced"),  # Wilson's interval ends at 1.21
+        ([0.5], 0.77, "close"),  # beyond 0.658 and 0.1, within 0.3
+        ([1.0], 1.35, "differs"),
+        ([12.0], 10.5, "close"),  # 15 % of it
+        ([12.0], 10.3, "differs"),
+        ([1.0, 1.4, 0.6], 2.3, "reproduced"),  # one more run might give it
+    ],
+)
+def test_verdict(errors: list[float], theirs: float, expected: str) -> None:
+    assert verdict(errors, theirs) == expected
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figures(results: Path, name: str) -> None:
+    if name == "fig10":
+        with pytest.raises(TableError, match="fig10"):  # neither classifier is in it
+            bars(results, name)
+        return
+    files = bars(results, name)
+    assert {path.name for path in files} == {f"{name}.svg", f"{name}.png"}
+    assert files == bars(results, name)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "culprit"),
+    [
+        ({"classifier": "lenet-6"}, "lenet-6"),
+        ({"errors": 94}, "lenet-5 seed 0: 94 errors"),
+        ({"split": "validation"}, "10000 test images"),
+        ({"dataset": "digits"}, "other images"),
+        ({"seed": 1}, "a run twice"),
+    ],
+)
+def test_refused(tmp_path: Path, wrong: dict[str, Any], culprit: str) -> None:
+    nets = [row("lenet-5", seed, list(range(95))) for seed in range(2)]
+    nets[0] |= wrong
+    with pytest.raises(TableError, match=culprit):
+        comparison(results_of(tmp_path, [*nets, row("linear", 0, [1])]))
+
+
+def test_choice(tmp_path: Path) -> None:
+    rows = [row("linear", 0, [1] * n, split="validation", test_size=5000, settings=f"ridge={n}") for n in (3, 2)]
+    for k, each in enumerate(rows):
+        each["fingerprint"] = f"f{k}"
+    table = choice(results_of(tmp_path, rows, "comparison-choice"))
+    assert [cells[1:] for cells in table.rows] == [["ridge=3", "0.03", "-"], ["ridge=2", "0.02", "lowest"]]
+
+
+def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rows are added one by one, and not made again; on a few made-up images in MNIST's place."""
+    import experiments.comparison as command
+    from paper_lenet.data import Data
+
+    draw = np.random.default_rng(0)
+    images, labels = draw.integers(0, 256, (300, 28, 28), np.uint8), draw.integers(0, 10, 300)
+    monkeypatch.setattr(command, "data_of", lambda version, validation: Data("mnist", "test", images, labels, images,
+                                                                             labels))  # fmt: skip
+    options = ("--results", str(tmp_path), "linear, sums not squashed", "knn euclidean")
+    monkeypatch.setattr("sys.argv", ["comparison", *options])
+    assert command.main() == 0
+    assert "knn euclidean seed 0 k=3" in capsys.readouterr().out
+    path = tmp_path / "runs" / "comparison.csv"
+    before = path.read_bytes()
+    assert len(before.splitlines()) == 3
+    assert command.main() == 0
+    assert path.read_bytes() == before and "seed" not in capsys.readouterr().out
+    monkeypatch.setattr("sys.argv", ["comparison", "--results", str(tmp_path), "lenet 5"])
+    assert command.main() == 1
+    assert capsys.readouterr().err.startswith("comparison: lenet 5: no such classifier; there are linear; ")
+
+
+def test_networks_need_their_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "comparison", "lenet-4", "--results", str(tmp_path), "--output", str(tmp_path)) == 1
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "seed-0: not there; train.py experiment=comparison trains it" in err
+
+
+def test_lines_of_the_committed_file() -> None:
+    if not (ROOT / "results" / "runs" / "comparison.csv").exists():
+        pytest.skip("no results yet")
+    assert len([line for line in lines(ROOT / "results") if not line.system.also]) == 27
