@@ -23,9 +23,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from experiments.train import CONF, FAILURES, one_line, to_config
-from paper_lenet.baselines import Scores, Values
+from paper_lenet.baselines import Fitted, Values
 from paper_lenet.config import Config, ConfigError, DataConfig
-from paper_lenet.data import Data, load
+from paper_lenet.data import Data, Images, load
 from paper_lenet.engines.plan import Patterns, all_patterns
 from paper_lenet.engines.reference import inputs
 from paper_lenet.files import RecordError, csv_text, read_tensors, write_atomic
@@ -36,6 +36,8 @@ from paper_lenet.systems import SYSTEMS, System
 from paper_lenet.tables import TableError, read_results
 
 VALIDATION = 5000
+AT_ONCE = 500  # images that a network is shown together
+Made = tuple[str, int]  # fingerprint and seed of a row
 
 
 @cache
@@ -64,7 +66,7 @@ def main() -> int:
             if arguments.names and system.key not in arguments.names:
                 continue
             there = {(row["fingerprint"], int(row["seed"])) for row in rows if not arguments.again}
-            for row in tried(system, there) if arguments.choose else fitted(system, there, arguments.output):
+            for row in (tried if arguments.choose else rows_of)(system, there, arguments.output):
                 rows = [r for r in rows if (r["fingerprint"], int(r["seed"])) != (row["fingerprint"], row["seed"])]
                 rows.append({**row, **origin()})
                 write_atomic(path, csv_text(COLUMNS, in_order(rows)))
@@ -84,83 +86,97 @@ def in_order(rows: list[Row]) -> list[Row]:
     return [{key: None if isinstance(v, float) and np.isnan(v) else v for key, v in row.items()} for row in found]
 
 
-def described(system: System, settings: dict[str, Any]) -> Row:
-    return {
-        "classifier": system.key,
-        "settings": " ".join(f"{name}={value}" for name, value in sorted(settings.items())),
-        "dataset": "mnist",
-        "fingerprint": fingerprint(system.key, settings),
-    }
-
-
-def fit(system: System, settings: dict[str, Any], seed: int, data: Data) -> Row:
-    assert system.fit is not None
-    began = time.perf_counter()
-    made = system.fit(system.images(data.train_images), data.train_labels, seed, **settings)
-    seconds = time.perf_counter() - began
-    return {
-        **described(system, settings),
-        "split": data.split,
-        "seed": seed,
-        "train_size": len(data.train_labels),
-        "multiply_adds": made.multiply_adds,
-        "variables": made.variables,
-        "train_seconds": seconds,
-        **measured(made.scores, system.images(data.test_images), data.test_labels),
-    }
-
-
-def tried(system: System, there: set[tuple[str, int]]) -> Iterator[Row]:
+def tried(system: System, there: set[Made], output: str) -> Iterator[Row]:
     """A row for each combination of the candidates, on held-out images."""
     for settings in system.choices() if system.candidates else []:
         if (fingerprint(system.key, settings), 0) not in there:
-            yield fit(system, settings, 0, data_of(system.version, VALIDATION))
+            data = data_of(system.version, VALIDATION)
+            if system.change:
+                config = composed(system, output, "choice/comparison")
+                made = on_network(system, settings, config, config.seeds[0], data)
+            else:
+                made = fitted(system, settings, 0, data)
+            yield measured_row(system, settings, 0, data, made)
 
 
-def fitted(system: System, there: set[tuple[str, int]], output: str) -> Iterator[Row]:
-    """A row for each seed."""
-    if system.fit is not None:
-        for seed in range(system.seeds):
-            if (fingerprint(system.key, dict(system.settings)), seed) not in there:
-                yield fit(system, dict(system.settings), seed, data_of(system.version, 0))
-        return
-    with hydra.initialize_config_dir(CONF, version_base="1.3"):
-        overrides = ["experiment=comparison", f"change=comparison/{system.change}", f"output={output}"]
-        config = to_config(hydra.compose("config", overrides))
-    for seed in config.seeds:
-        if (config.fingerprint(), seed) not in there:
-            metrics = finished(config, seed)
-            if metrics is None:
-                raise RecordError(f"{run_folder(config, seed)}: not there; train.py experiment=comparison trains it")
-            yield network(system, config, seed, metrics["seconds"])
+def rows_of(system: System, there: set[Made], output: str) -> Iterator[Row]:
+    """A row for each seed, on the test images."""
+    settings = dict(system.settings)
+    config = composed(system, output, "comparison") if system.change else None
+    for seed in config.seeds if config else range(system.seeds):
+        if (fingerprint(system.key, settings), seed) not in there:
+            data = data_of(system.version, 0)
+            made = on_network(system, settings, config, seed, data) if config else fitted(system, settings, seed, data)
+            yield measured_row(system, settings, seed, data, made)
 
 
-def network(system: System, config: Config, seed: int, seconds: float) -> Row:
-    """A trained network on the test images."""
-    net = build(config.model, seed)
-    _, state = read_tensors(run_folder(config, seed) / "weights.safetensors")
-    net.set_state(state)
-    net.eval()
-    data = data_of(system.version, 0)
-    _, held_out = all_patterns(config, data, seed)
-
-    @torch.no_grad()
-    def scores(images: Values) -> Scores:
-        shown = Patterns(data.test_images[: len(images)], data.test_labels, np.zeros((0, 5)), held_out.values)
-        parts = [net(inputs(shown, k, net)) for k in np.array_split(np.arange(len(images)), max(1, len(images) // 500))]
-        return np.asarray(-torch.cat(parts))
-
+def measured_row(system: System, settings: dict[str, Any], seed: int, data: Data, made: tuple[Fitted, float]) -> Row:
+    classifier, seconds = made
+    images = data.test_images if system.change else system.images(data.test_images)
     return {
-        **described(system, {}),
-        "fingerprint": config.fingerprint(),
+        "classifier": system.key,
+        "settings": " ".join(f"{name}={value}" for name, value in sorted(settings.items())),
+        "dataset": data.name,
         "split": data.split,
+        "fingerprint": fingerprint(system.key, settings),
         "seed": seed,
         "train_size": len(data.train_labels),
-        "multiply_adds": net.multiply_adds(),
-        "variables": sum(net.parameters_by_layer().values()),
+        "multiply_adds": classifier.multiply_adds,
+        "variables": classifier.variables,
         "train_seconds": seconds,
-        **measured(scores, system.images(data.test_images), data.test_labels),
+        **measured(classifier.scores, images, data.test_labels),
     }
+
+
+def fitted(system: System, settings: dict[str, Any], seed: int, data: Data) -> tuple[Fitted, float]:
+    """A classifier that is no network, and the seconds that it took."""
+    assert system.fit is not None
+    began = time.perf_counter()
+    made = system.fit(system.images(data.train_images), data.train_labels, seed, **settings)
+    return made, time.perf_counter() - began
+
+
+def composed(system: System, output: str, experiment: str) -> Config:
+    with hydra.initialize_config_dir(CONF, version_base="1.3"):
+        overrides = [f"experiment={experiment}", f"change=comparison/{system.change}", f"output={output}"]
+        return to_config(hydra.compose("config", overrides))
+
+
+def on_network(system: System, settings: dict[str, Any], config: Config, seed: int, data: Data) -> tuple[Fitted, float]:
+    """A trained network, or what `fit` makes of the states of one of its layers; and the seconds of both.
+
+    Its scores are of images as they are in `data`. Raises RecordError where the network's run is not there.
+    """
+    metrics = finished(config, seed)
+    if metrics is None:
+        raise RecordError(f"{run_folder(config, seed)}: not there; experiments/train.py trains it")
+    net = build(config.model, seed).eval()
+    _, state = read_tensors(run_folder(config, seed) / "weights.safetensors")
+    net.set_state(state)
+    values = all_patterns(config, data, seed)[1].values
+
+    @torch.no_grad()
+    def states(images: Images, layer: str) -> Values:
+        shown = Patterns(images, np.zeros(len(images), np.int64), np.zeros((0, 5)), values)
+        parts = np.array_split(np.arange(len(images)), -(-len(images) // AT_ONCE))
+        return np.concatenate([net.features(inputs(shown, k, net))[layer].flatten(1).numpy() for k in parts])
+
+    parameters = net.parameters_by_layer()
+    if system.fit is None:
+        made = Fitted(lambda images: -states(images, "output"), net.multiply_adds(), sum(parameters.values()))
+        return made, metrics["seconds"]
+    began = time.perf_counter()
+    head = system.fit(states(data.train_images, system.layer), data.train_labels, seed, **settings)
+    seconds = time.perf_counter() - began
+    layers = net.trained_layers()
+    above = layers[layers.index(system.layer) + 1 :]
+    made = Fitted(
+        lambda images: head.scores(states(images, system.layer)),
+        # all layers above the last map are fully connected: a weight, a multiplication
+        net.multiply_adds() - sum(getattr(net, name).weight.numel() for name in above) + head.multiply_adds,
+        sum(parameters.values()) - sum(parameters[name] for name in above) + head.variables,
+    )
+    return made, metrics["seconds"] + seconds
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paper_lenet.baselines import Scores, Values
+from paper_lenet.baselines import Scores
 from paper_lenet.data import Labels
 from paper_lenet.records import ORIGIN
 
@@ -32,7 +32,7 @@ def fingerprint(name: str, settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps([name, dict(settings)], sort_keys=True).encode()).hexdigest()[:12]
 
 
-def measured(scores: Callable[[Values], Scores], images: Values, labels: Labels) -> Row:
+def measured(scores: Callable[[Any], Scores], images: NDArray[Any], labels: Labels) -> Row:
     """errors, error_percent, reject_percent, microseconds and wrong of a classifier on images of known labels."""
     found = scores(images)
     wrong = found.argmax(1) != labels

@@ -16,6 +16,7 @@ import numpy as np
 from paper_lenet.baselines import Fitted, Values
 from paper_lenet.baselines.expansions import quadratic, rbf
 from paper_lenet.baselines.linear import linear, pairwise
+from paper_lenet.baselines.local import local
 from paper_lenet.baselines.neighbours import euclidean
 from paper_lenet.baselines.svm import polynomial
 from paper_lenet.baselines.tangent import tangent
@@ -27,8 +28,9 @@ class System:
     """One classifier.
 
     version: of the images, as DataConfig.version.  fit: (images, labels, seed, **settings) -> Fitted; None for a
-    network, which `change`, a file of conf/change/comparison, trains.
+        network, which `change`, a file of conf/change/comparison, trains.
     settings: what was chosen, or the paper gives.  candidates: what was tried for each of the chosen ones.
+    layer: of that network; what its states are given to, `fit`, takes the place of all that is above it.
     seeds: how many times it is fitted; one where nothing is left to chance.
     flat: whether images are rows of features, (N, pixels).
     also: beside the classifier of that name, a row of its own: how it differs.
@@ -38,6 +40,7 @@ class System:
     version: str = "regular"
     fit: Callable[..., Fitted] | None = None
     change: str = ""
+    layer: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     candidates: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     seeds: int = 1
@@ -88,6 +91,8 @@ SYSTEMS = [
       "500-150") for prefix, suffix in (("", ""), ("dist ", "-distorted"))),
     _network("16x16 lenet-1", "lenet1", "small"),
     _network("lenet-4", "lenet4"),
+    System("lenet-4 / local", fit=local, change="lenet4", layer="c5", settings={"k": 200, "ridge": 0.01}),
+    System("lenet-4 / k-nn", fit=euclidean, change="lenet4", layer="c5", settings={"k": 3}),
     _network("lenet-5", "lenet5"),
     _network("dist lenet-5", "lenet5-distorted"),
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from paper_lenet.baselines import vote
 from paper_lenet.baselines.expansions import quadratic, rbf
 from paper_lenet.baselines.linear import linear, pairwise
+from paper_lenet.baselines.local import local
 from paper_lenet.baselines.neighbours import euclidean
 from paper_lenet.baselines.svm import polynomial
 from paper_lenet.baselines.tangent import DAMPING, tangent, tangents
@@ -97,6 +98,19 @@ def test_nearest_neighbours(digits: tuple[Floats, ...]) -> None:
     nearest = np.argsort(squares, 1, kind="stable")[:, :3]
     votes = np.stack([np.bincount(labels[row], minlength=10) for row in nearest])
     np.testing.assert_array_equal(np.floor(scores), votes)
+
+
+def test_local_learning(digits: tuple[Floats, ...]) -> None:
+    """With all patterns as neighbours it is the linear classifier; with few it errs less."""
+    train, labels, test, test_labels = digits
+    x, shown = flat(train), flat(test[:60])
+    everyone = local(x, labels, 0, k=len(x), ridge=1e-3).scores(shown)
+    middle = x - x.mean(0)
+    targets = 2.0 * np.eye(10)[labels] - 1
+    weights = np.linalg.solve(middle.T @ middle + len(x) * 1e-3 * np.eye(256), middle.T @ (targets - targets.mean(0)))
+    np.testing.assert_allclose(everyone, targets.mean(0) + (shown - x.mean(0)) @ weights, atol=1e-4)
+    few = local(x, labels, 0, k=50, ridge=1e-2).scores(shown)
+    assert (few.argmax(1) != test_labels[:60]).mean() < 0.12
 
 
 def test_vote() -> None:

@@ -147,7 +147,7 @@ def test_networks_need_their_runs(
 ) -> None:
     assert call(monkeypatch, "comparison", "lenet-4", "--results", str(tmp_path), "--output", str(tmp_path)) == 1
     err = capsys.readouterr().err
-    assert err.count("\n") == 1 and "seed-0: not there; train.py experiment=comparison trains it" in err
+    assert err.count("\n") == 1 and "seed-0: not there; experiments/train.py trains it" in err
 
 
 def test_lines_of_the_committed_file() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +24,13 @@ Scores = NDArray[np.float32]
 class Fitted:
     """A classifier that has learned, and what it costs.
 
-    scores: of images (N, ...), (N, 10), the largest wins; Fig. 10 rejects by the difference of the two largest (p. 15).
+    scores: of images as they were learned from (those of a network: bytes), (N, 10), the largest wins; Fig. 10 rejects
+        by the difference of the two largest (p. 15).
     multiply_adds: of one recognition, Fig. 11.
     variables: numbers that must be stored to recognise, Fig. 12.
     """
 
-    scores: Callable[[Values], Scores]
+    scores: Callable[[Any], Scores]
     multiply_adds: int
     variables: int
 
