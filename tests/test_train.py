@@ -108,6 +108,12 @@ ALSO: dict[str, dict[str, Any]] = {
     "adam": MINIBATCH,
     "adamw": {**MINIBATCH, "weight_decay": 0.01},
     "muon": {**MINIBATCH, "weight_decay": 0.01},
+    "mlp": {"hidden": [300]},
+}
+PARTNERS = {
+    "cross_entropy": ["model.output=linear"],
+    "muon": ["engine=batched"],
+    "lenet1": ["data.version=small"],
 }
 GROUPS = ("data", "distort", "engine", "loss", "model", "optim")
 CHOICES = [(p.parent.name, p.stem) for p in sorted(CONF.glob("*/*.yaml")) if p.parent.name in GROUPS]
@@ -116,8 +122,8 @@ CHOICES = [(p.parent.name, p.stem) for p in sorted(CONF.glob("*/*.yaml")) if p.p
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
 def test_choice_differs_from_the_schema_by_its_name_alone(entry: ModuleType, group: str, choice: str) -> None:
     """Their values stand in two places: a default that is changed in one only would never be used."""
-    partners = {"cross_entropy": ["model.output=linear"], "muon": ["engine=batched"]}.get(choice, [])
-    got, default = getattr(composed(entry, f"{group}={choice}", *partners), group), getattr(Config(), group)
+    got = getattr(composed(entry, f"{group}={choice}", *PARTNERS.get(choice, [])), group)
+    default = getattr(Config(), group)
     if group == "distort":
         default = dataclasses.replace(default, variants={"none": 0, "paper": 9}[choice])
     else:
