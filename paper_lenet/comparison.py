@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from paper_lenet import evaluate, paper
-from paper_lenet.formats import Table
+from paper_lenet.formats import Table, n_of
 from paper_lenet.measures import ACCEPTED_ERROR, COLUMNS
 from paper_lenet.systems import SYSTEMS, System
 from paper_lenet.tables import TableError, numbers, origin, percent, read_results, statistics_cells
@@ -130,7 +130,11 @@ def comparison(results: Path) -> Table:
         f"first, for {ACCEPTED_ERROR:g} % of the rest to be wrong.",
         provenance(NAME, measured(results)),
     ]
-    statistics = "Mean ± standard deviation over n seeds; n = 1 where nothing is left to chance."
+    counts_of = n_of([len(line.runs) for line in found if len(line.runs)])
+    statistics = (
+        f"Mean ± standard deviation over {counts_of}, one where nothing is left to chance; intervals are Wilson's for "
+        f"{paper.TEST_SIZE:,} images at our mean."
+    )
     return Table(NAME, "The classifiers of Figs. 9 and 10 on MNIST: the paper's numbers and ours.", header, rows,
                  notes, statistics)  # fmt: skip
 
@@ -154,6 +158,7 @@ def costs(results: Path) -> Table:
             f"{line.runs['train_seconds'].median():.3g}",
         ])  # fmt: skip
     runs = measured(results)
+    counts_of = n_of(list(runs.groupby("classifier").size()))
     notes = [
         "Multiply-adds of one recognition and variables to be stored are counted from what was fitted, not typed.",
         f"Times are medians on one thread of {', '.join(sorted(runs['cpu'].unique()))}, recognitions in batches: an "
@@ -161,7 +166,7 @@ def costs(results: Path) -> Table:
         provenance("comparison-costs", runs),
     ]
     return Table("comparison-costs", "What the classifiers of Figs. 11 and 12 cost: the paper's numbers and ours.",
-                 header, rows, notes, "Numbers of the first fit; medians of times.")  # fmt: skip
+                 header, rows, notes, f"Counted, or medians of times, over {counts_of}; no intervals.")  # fmt: skip
 
 
 def choice(results: Path) -> Table:
@@ -177,7 +182,7 @@ def choice(results: Path) -> Table:
             rows.append([str(name), str(run["settings"]), f"{error:.2f}", "lowest" if error == least else "-"])
     return Table(CHOICE, "Settings that the paper does not give, on images held out of the training set.",
                  ["", "settings", "validation error, %", ""], rows, [provenance(CHOICE, runs)],
-                 f"{runs['test_size'].iloc[0]:,} images; one fit each.")  # fmt: skip
+                 f"n = 1 fit each, on {runs['test_size'].iloc[0]:,} images; no intervals.")  # fmt: skip
 
 
 def provenance(table: str, runs: pd.DataFrame) -> str:

@@ -213,6 +213,7 @@ def test_systems_are_the_paper_s() -> None:
     assert {system.name for system in SYSTEMS} <= published
     assert len({system.key for system in SYSTEMS}) == len(SYSTEMS)
     for system in SYSTEMS:
-        assert (system.fit is None) == bool(system.change)
+        assert system.fit is not None or system.change
+        assert bool(system.layer) == (system.fit is not None and bool(system.change))
         assert set(system.candidates) <= set(system.settings)
         assert all(system.settings[name] in tried for name, tried in system.candidates.items())

@@ -44,8 +44,12 @@ def made_data(version: str) -> Data:
     return Data("mnist", "test", *made_images(100, side, seed=1), *made_images(60, side, seed=2))
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize(("precision", "bound"), [("float64", FLOAT64_BOUND), ("float32", FLOAT32_BOUND)])
+# Each form of a program takes seconds to compile.
+FORMS = [(network, "float64", FLOAT64_BOUND) for network in NETWORKS]
+FORMS += [(network, "float32", FLOAT32_BOUND) for network in ("lenet4", "one hidden layer")]
+
+
+@pytest.mark.parametrize(("network", "precision", "bound"), FORMS)
 def test_engines_agree(network: str, precision: str, bound: float) -> None:
     optim = OptimConfig(passes=2, hessian_samples=20)
     config = Config(optim=optim, engine=EngineConfig(precision=precision), **NETWORKS[network])

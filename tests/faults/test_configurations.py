@@ -102,6 +102,7 @@ KEYS: dict[str, tuple[st.SearchStrategy[Any], st.SearchStrategy[Any]]] = {
     "data.name": choice("mnist", "digits"),
     "data.dir": (st.sampled_from([None, "somewhere", ""]), st.sampled_from([[], ["a"], {"a": 1}, "${nothing}"])),
     "data.train_size": optional_count(1),
+    "data.version": (st.just("regular"), NO_CHOICE),
     "data.input": choice("paper", "unit", "standard", "standard_each"),
     "data.skip": (st.sampled_from([0, 1]), st.one_of(st.integers(-(10**30), -1), NO_COUNT, st.none())),
     "data.validation": (st.sampled_from([0, 2]), st.one_of(st.integers(-(10**30), -1), NO_COUNT, st.none())),
@@ -113,7 +114,12 @@ KEYS: dict[str, tuple[st.SearchStrategy[Any], st.SearchStrategy[Any]]] = {
     "distort.shear": (among(0.0, 1000.0), not_among(0.0, 1000.0)),
     "distort.translation": (among(0.0, 1000.0), not_among(0.0, 1000.0)),
     "distort.centre": (among(0.0, 1000.0), not_among(0.0, 1000.0)),
-    "model.name": choice("lenet5"),
+    "model.name": choice("lenet5"),  # the others, which go with few choices: test_relatives.py
+    "model.hidden": (
+        st.just([]),
+        st.sampled_from([[0], [-1], [10**5], [1, 2, 3], [300], [1.5], ["a"], [None], None, 7, {"a": 1}]),
+    ),
+    "model.side": (st.just(28), st.one_of(st.integers(max_value=27), st.integers(29), NO_COUNT, st.none())),
     "model.activation": choice("scaled_tanh", "tanh", "relu", "gelu", "silu"),
     "model.pooling": choice("sum", "average", "avg_pool", "max_pool"),
     "model.table": choice("paper", "full", "random"),
