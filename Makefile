@@ -82,7 +82,7 @@ ablations: setup  ## what of 1998 still matters: rates chosen on validation imag
 	$(PY) experiments/tables.py
 	$(PY) experiments/figures.py
 
-comparison: setup  ## Section III-C: the classifiers of Figs. 9 to 12, trained and measured; 3 h on two cores
+comparison: setup  ## Section III-C: the classifiers of Figs. 9 to 12, trained and measured; hours, not run as a whole yet
 	$(TRAIN) experiment=choice/comparison
 	$(TRAIN) experiment=comparison
 	$(COLLECT) outputs/choice-comparison
