@@ -88,37 +88,35 @@ def in_order(rows: list[Row]) -> list[Row]:
 
 def tried(system: System, there: set[Made], output: str) -> Iterator[Row]:
     """A row for each combination of the candidates, on held-out images."""
+    config = composed(system, output, "choice/comparison") if system.change and system.candidates else None
     for settings in system.choices() if system.candidates else []:
-        if (fingerprint(system.key, settings), 0) not in there:
-            data = data_of(system.version, VALIDATION)
-            if system.change:
-                config = composed(system, output, "choice/comparison")
-                made = on_network(system, settings, config, config.seeds[0], data)
-            else:
-                made = fitted(system, settings, 0, data)
-            yield measured_row(system, settings, 0, data, made)
+        yield from made_row(system, settings, config.seeds[0] if config else 0, config, VALIDATION, there)
 
 
 def rows_of(system: System, there: set[Made], output: str) -> Iterator[Row]:
     """A row for each seed, on the test images."""
-    settings = dict(system.settings)
     config = composed(system, output, "comparison") if system.change else None
     for seed in config.seeds if config else range(system.seeds):
-        if (fingerprint(system.key, settings), seed) not in there:
-            data = data_of(system.version, 0)
-            made = on_network(system, settings, config, seed, data) if config else fitted(system, settings, seed, data)
-            yield measured_row(system, settings, seed, data, made)
+        yield from made_row(system, dict(system.settings), seed, config, 0, there)
 
 
-def measured_row(system: System, settings: dict[str, Any], seed: int, data: Data, made: tuple[Fitted, float]) -> Row:
+def made_row(
+    system: System, settings: dict[str, Any], seed: int, config: Config | None, validation: int, there: set[Made]
+) -> Iterator[Row]:
+    """The row of one fit, none where it is there; config: of the network that it has, which tells it from another."""
+    here = fingerprint(system.key, {**settings, **({"network": config.fingerprint()} if config else {})})
+    if (here, seed) in there:
+        return
+    data = data_of(system.version, validation)
+    made = on_network(system, settings, config, seed, data) if config else fitted(system, settings, seed, data)
     classifier, seconds = made
     images = data.test_images if system.change else system.images(data.test_images)
-    return {
+    yield {
         "classifier": system.key,
         "settings": " ".join(f"{name}={value}" for name, value in sorted(settings.items())),
         "dataset": data.name,
         "split": data.split,
-        "fingerprint": fingerprint(system.key, settings),
+        "fingerprint": here,
         "seed": seed,
         "train_size": len(data.train_labels),
         "multiply_adds": classifier.multiply_adds,
