@@ -23,7 +23,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from experiments.train import CONF, FAILURES, one_line, to_config
-from paper_lenet.baselines import Fitted, Values
+from paper_lenet.baselines import Fitted, Values, boosting
 from paper_lenet.config import Config, ConfigError, DataConfig
 from paper_lenet.data import Data, Images, load
 from paper_lenet.engines.plan import Patterns, all_patterns
@@ -141,29 +141,34 @@ def composed(system: System, output: str, experiment: str) -> Config:
 
 
 def on_network(system: System, settings: dict[str, Any], config: Config, seed: int, data: Data) -> tuple[Fitted, float]:
-    """A trained network, or what `fit` makes of the states of one of its layers; and the seconds of both.
+    """A trained network, the three of boosting, or what `fit` makes of the states of a layer; the seconds of all of it.
 
     Its scores are of images as they are in `data`. Raises RecordError where the network's run is not there.
     """
     metrics = finished(config, seed)
     if metrics is None:
         raise RecordError(f"{run_folder(config, seed)}: not there; experiments/train.py trains it")
-    net = build(config.model, seed).eval()
     _, state = read_tensors(run_folder(config, seed) / "weights.safetensors")
-    net.set_state(state)
-    values = all_patterns(config, data, seed)[1].values
+    began = time.perf_counter()
+    found = [state, *(boosting.others(config, data, seed, state) if system.boosted else [])]
+    nets = [build(config.model, seed).eval() for _ in found]
+    for net, values in zip(nets, found, strict=True):
+        net.set_state(values)
+    values_shown = all_patterns(config, data, seed)[1].values
 
     @torch.no_grad()
     def states(images: Images, layer: str) -> Values:
-        shown = Patterns(images, np.zeros(len(images), np.int64), np.zeros((0, 5)), values)
+        shown = Patterns(images, np.zeros(len(images), np.int64), np.zeros((0, 5)), values_shown)
         parts = np.array_split(np.arange(len(images)), -(-len(images) // AT_ONCE))
-        return np.concatenate([net.features(inputs(shown, k, net))[layer].flatten(1).numpy() for k in parts])
+        return np.concatenate(
+            [sum(net.features(inputs(shown, k, net))[layer].flatten(1).numpy() for net in nets) for k in parts]
+        )
 
-    parameters = net.parameters_by_layer()
+    net, parameters = nets[0], nets[0].parameters_by_layer()
     if system.fit is None:
-        made = Fitted(lambda images: -states(images, "output"), net.multiply_adds(), sum(parameters.values()))
-        return made, metrics["seconds"]
-    began = time.perf_counter()
+        made = Fitted(lambda images: -states(images, "output"), len(nets) * net.multiply_adds(),
+                      len(nets) * sum(parameters.values()))  # fmt: skip
+        return made, metrics["seconds"] + time.perf_counter() - began
     head = system.fit(states(data.train_images, system.layer), data.train_labels, seed, **settings)
     seconds = time.perf_counter() - began
     layers = net.trained_layers()

@@ -86,6 +86,25 @@ def verdict(errors: list[float], theirs: float) -> str:
     return "close" if abs(evaluate.mean(errors) - theirs) <= max(CLOSE, CLOSE_SHARE * theirs) else "differs"
 
 
+def verdicts(found: list[Line]) -> list[str]:
+    """Of each line: of a classifier its verdict, or `explained` where a guess at what the paper did is not off.
+
+    Of a guess `explains` or `does not`; of other variants `-`.
+    """
+    own = [verdict(line.errors(), float(line.published[ERROR])) for line in found]
+    guessed = {line.system.name for line, of in zip(found, own, strict=True)
+               if line.system.explains and of in ("reproduced", "close")}  # fmt: skip
+    result = []
+    for line, of in zip(found, own, strict=True):
+        if line.system.explains:
+            result.append({"reproduced": "explains", "close": "explains", "differs": "does not"}.get(of, of))
+        elif line.system.also:
+            result.append("-")
+        else:
+            result.append("explained" if of == "differs" and line.system.name in guessed else of)
+    return result
+
+
 def uncertainty(errors: list[float]) -> tuple[float, float]:
     """From the least to the most that one further run, or another test set of this size, might give."""
     mean = evaluate.mean(errors)
@@ -101,8 +120,8 @@ def comparison(results: Path) -> Table:
     header = ["", "paper, %", "test error, mean ± std, %", "95 % interval of the test set", "n", "verdict"]
     header += [f"p against {REFERENCE}", "paper, % rejected", "% rejected, mean ± std"]
     rows, found = [], lines(results)
-    reference = next(line for line in found if line.system.key == REFERENCE)
-    for line in found:
+    reference, given = next(line for line in found if line.system.key == REFERENCE), verdicts(found)
+    for line, of_line in zip(found, given, strict=True):
         errors = line.errors()
         rejects = statistics_cells(numbers(line.runs, "reject_percent"), len(line.runs), lambda v: f"{v:.2f}")[0]
         own = not line.system.also
@@ -112,18 +131,19 @@ def comparison(results: Path) -> Table:
             statistics_cells(errors, len(errors), percent)[0] if errors else "-",
             _wilson(errors),
             str(len(errors)) if errors else "-",
-            verdict(errors, float(line.published[ERROR])) if own else "-",
+            of_line,
             _mcnemar(line, reference),
             _given(line.published[REJECT]) if own else "-",
             rejects if errors else "-",
         ])  # fmt: skip
-    counts = [verdict(line.errors(), float(line.published[ERROR])) for line in found if not line.system.also]
+    counts = [of_line for line, of_line in zip(found, given, strict=True) if not line.system.also]
     notes = [
         "Verdict: reproduced, if the paper's error, give or take the 0.1 points that it states, lies within what one "
         "more run of ours (95 % prediction interval) or another test set of this size (Wilson's interval) might give; "
-        f"close, if it is within {CLOSE} points or {100 * CLOSE_SHARE:.0f} % of ours; else differs. "
-        f"{counts.count('reproduced')} are reproduced, {counts.count('close')} close, {counts.count('differs')} "
-        f"differ, {counts.count('not run')} of {len(counts)} were not run.",
+        f"close, if it is within {CLOSE} points or {100 * CLOSE_SHARE:.0f} % of ours; else differs, or explained, if a "
+        "variant in one of the rows below it, a guess at what the paper did, is reproduced or close. "
+        f"{counts.count('reproduced')} are reproduced, {counts.count('close')} close, {counts.count('explained')} "
+        f"explained, {counts.count('differs')} differ, {counts.count('not run')} of {len(counts)} were not run.",
         f"p: McNemar's exact test on the images that one of the two gets wrong, the median over pairs of seeds with "
         f"{REFERENCE}; not corrected for their number.",
         f"Rejected: the smallest share of the images that must be rejected, those whose two best scores differ least "

@@ -71,7 +71,12 @@ def load(config: DataConfig) -> Data:
     """
     train_images, train_labels, test_images, test_labels = _mnist(config.dir) if config.name == "mnist" else _digits()
     if config.version != "regular":
-        train_images, test_images = (versions.of(images, config.version) for images in (train_images, test_images))
+        both = (train_images, test_images)
+        if config.name == "mnist":
+            folder = Path(DOWNLOAD_DIRECTORY) / "versions"
+            train_images, test_images = (versions.cached(images, config.version, folder) for images in both)
+        else:
+            train_images, test_images = (versions.of(images, config.version) for images in both)
     split = "test"
     if config.validation:
         _at_most("data.validation", config.validation, len(train_images) - 1)

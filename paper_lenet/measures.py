@@ -22,7 +22,7 @@ TIMED = 200
 COLUMNS = (
     *("classifier", "settings", "dataset", "split", "fingerprint", "seed", "train_size", "test_size"),
     *("errors", "error_percent", "reject_percent", "multiply_adds", "variables", "train_seconds", "microseconds"),
-    *("wrong", *ORIGIN),
+    *("wrong", "rejected_before", *ORIGIN),
 )
 Row = dict[str, Any]
 
@@ -33,7 +33,11 @@ def fingerprint(name: str, settings: Mapping[str, Any]) -> str:
 
 
 def measured(scores: Callable[[Any], Scores], images: NDArray[Any], labels: Labels) -> Row:
-    """errors, error_percent, reject_percent, microseconds and wrong of a classifier on images of known labels."""
+    """What a classifier makes of images of known labels.
+
+    errors, error_percent, reject_percent, microseconds; wrong, the images that it gets wrong; and rejected_before, how
+    many images are rejected before each of these, which makes the whole curve of Fig. 10 (`curve`).
+    """
     found = scores(images)
     wrong = found.argmax(1) != labels
     began = time.perf_counter()
@@ -46,22 +50,30 @@ def measured(scores: Callable[[Any], Scores], images: NDArray[Any], labels: Labe
         "reject_percent": reject_percent(found, wrong),
         "microseconds": 1e6 * seconds / min(TIMED, len(images)),
         "wrong": " ".join(map(str, np.flatnonzero(wrong))),
+        "rejected_before": " ".join(map(str, ranks(found)[wrong])),
     }
 
 
-def error_reject(scores: Scores, wrong: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(N,) the error, in per cent of those that are left, when 0, 1, ... N - 1 patterns are rejected.
+def ranks(scores: Scores) -> NDArray[np.int64]:
+    """(N,) how many patterns are rejected before each.
 
-    scores: (N, 10), the largest wins.  wrong: (N,).  Rejected first are those whose two largest scores differ least
-    (p. 15); of equal ones the first.
+    scores: (N, 10), the largest wins. Rejected first are those whose two largest scores differ least (p. 15); of equal
+    ones the first.
     """
     two = np.partition(scores.astype(np.float64), -2, 1)[:, -2:]
-    order = np.argsort(two[:, 1] - two[:, 0], kind="stable")
-    left = np.arange(len(order), 0, -1)
-    return np.asarray(100 * np.cumsum(wrong[order][::-1])[::-1] / left)
+    return np.argsort(np.argsort(two[:, 1] - two[:, 0], kind="stable"))
+
+
+def curve(rejected_before: NDArray[np.int64], size: int) -> NDArray[np.float64]:
+    """(size,) the error, in per cent of those that are left, when 0, 1, ... size - 1 of `size` patterns are rejected.
+
+    rejected_before: of the wrong ones, how many patterns are rejected before each.
+    """
+    still = np.bincount(rejected_before, minlength=size)[::-1].cumsum()[::-1]
+    return np.asarray(100 * still / np.arange(size, 0, -1))
 
 
 def reject_percent(scores: Scores, wrong: NDArray[np.bool_]) -> float:
     """The smallest share of the patterns, in per cent, that must be rejected for ACCEPTED_ERROR on the rest."""
-    enough = error_reject(scores, wrong) <= ACCEPTED_ERROR
+    enough = curve(ranks(scores)[wrong], len(wrong)) <= ACCEPTED_ERROR
     return 100 * float(np.argmax(enough)) / len(wrong) if enough.any() else 100.0

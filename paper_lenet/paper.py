@@ -27,7 +27,11 @@ TEST_SIZE = 10_000
 CLASSES = 10
 IMAGE_SIZE = 28
 # Pixels of the sides of the three versions of the images (p. 10); 28x28, centred by mass, is what MNIST holds.
-VERSION_SIDES = {"regular": IMAGE_SIZE, "deslanted": 20, "small": 16}
+VERSION_SIDES = {
+    **{"regular": IMAGE_SIZE, "deslanted": 20, "small": 16},
+    # not the paper's: black and white, to explain what it says of some classifiers
+    **{"binary": IMAGE_SIZE, "boxed-binary": IMAGE_SIZE, "deslanted-binary": 20},
+}
 INPUT_SIZE = 32
 BACKGROUND = -0.1
 FOREGROUND = 1.175

@@ -18,7 +18,7 @@ from paper_lenet.baselines.expansions import quadratic, rbf
 from paper_lenet.baselines.linear import linear, pairwise
 from paper_lenet.baselines.local import local
 from paper_lenet.baselines.neighbours import euclidean
-from paper_lenet.baselines.svm import polynomial
+from paper_lenet.baselines.svm import polynomial, reduced, virtual
 from paper_lenet.baselines.tangent import tangent
 from paper_lenet.data import Images
 
@@ -31,9 +31,11 @@ class System:
         network, which `change`, a file of conf/change/comparison, trains.
     settings: what was chosen, or the paper gives.  candidates: what was tried for each of the chosen ones.
     layer: of that network; what its states are given to, `fit`, takes the place of all that is above it.
+    boosted: whether two more of that network are trained on what the first gets wrong.
     seeds: how many times it is fitted; one where nothing is left to chance.
     flat: whether images are rows of features, (N, pixels).
     also: beside the classifier of that name, a row of its own: how it differs.
+    explains: whether that is a guess at what the paper did, put to the test.
     """
 
     name: str
@@ -41,11 +43,13 @@ class System:
     fit: Callable[..., Fitted] | None = None
     change: str = ""
     layer: str = ""
+    boosted: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     candidates: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     seeds: int = 1
     flat: bool = True
     also: str = ""
+    explains: bool = False
 
     @property
     def key(self) -> str:
@@ -67,31 +71,46 @@ def _network(name: str, change: str, version: str = "regular") -> System:
     return System(name, version, change=change)
 
 
+_SQUASHED = {"squashed": (False, True)}
+
 SYSTEMS = [
-    System("linear", fit=linear, settings={"squashed": True}, candidates={"squashed": (False, True)}),
+    System("linear", fit=linear, settings={"squashed": True}, candidates=_SQUASHED),
     System("linear", fit=linear, also="sums not squashed"),
-    System("deslant linear", "deslanted", linear, settings={"squashed": True},
-           candidates={"squashed": (False, True)}),
+    System("deslant linear", "deslanted", linear, settings={"squashed": True}, candidates=_SQUASHED),
     System("deslant linear", "deslanted", linear, also="sums not squashed"),
     System("pairwise linear", fit=pairwise, settings={"rule": "squashed"}),
     System("pairwise linear", fit=pairwise, settings={"rule": "sum"}, also="sums not squashed"),
-    System("pairwise linear", fit=pairwise, settings={"rule": "vote"}, also="by votes"),
+    System("pairwise linear", fit=pairwise, settings={"rule": "vote"}, also="by votes", explains=True),
     System("knn euclidean", fit=euclidean, settings={"k": 3}, candidates={"k": (1, 3, 5, 7)}),
+    System("knn euclidean", "binary", euclidean, settings={"k": 3}, also="black and white", explains=True),
+    System("knn euclidean", "boxed-binary", euclidean, settings={"k": 3}, also="black and white, box in the middle",
+           explains=True),
     System("deslant knn euclidean", "deslanted", euclidean, settings={"k": 3}),
-    System("40 pca + quadratic", fit=quadratic),
+    System("deslant knn euclidean", "deslanted-binary", euclidean, settings={"k": 3}, also="black and white",
+           explains=True),
+    System("40 pca + quadratic", fit=quadratic, settings={"squashed": True}, candidates=_SQUASHED),
+    System("40 pca + quadratic", fit=quadratic, also="sums not squashed"),
     System("1000 rbf + linear", fit=rbf, settings={"width": 2.0, "ridge": 1e-6},
            candidates={"width": (1.0, 2.0, 4.0), "ridge": (1e-8, 1e-6, 1e-4)}, seeds=3),
     System("16x16 tangent distance", "small", tangent, settings={"k": 1, "smoothing": 1.0},
            candidates={"k": (1, 3), "smoothing": (0.5, 0.75, 1.0)}, flat=False),
     System("svm poly 4", "deslanted", polynomial, settings={"degree": 4, "cost": 10.0},
            candidates={"cost": (1.0, 10.0, 100.0)}),
+    System("rs-svm poly 5", fit=reduced, settings={"degree": 5, "cost": 10.0}),
+    System("dist v-svm poly 9", fit=virtual, settings={"degree": 9, "cost": 10.0}),
     _network("deslant 20x20-300-10", "mlp-300-deslanted", "deslanted"),
     *(_network(prefix + "28x28-" + shape + "-10", f"mlp-{shape}{suffix}") for shape in ("300", "1000", "300-100",
       "500-150") for prefix, suffix in (("", ""), ("dist ", "-distorted"))),
     _network("16x16 lenet-1", "lenet1", "small"),
     _network("lenet-4", "lenet4"),
-    System("lenet-4 / local", fit=local, change="lenet4", layer="c5", settings={"k": 200, "ridge": 0.01}),
-    System("lenet-4 / k-nn", fit=euclidean, change="lenet4", layer="c5", settings={"k": 3}),
+    System("lenet-4 / local", fit=local, change="lenet4", layer="c5", settings={"k": 200, "ridge": 0.01},
+           candidates={"k": (50, 200, 800), "ridge": (0.01, 0.1, 1.0)}),
+    System("lenet-4 / k-nn", fit=euclidean, change="lenet4", layer="c5", settings={"k": 3},
+           candidates={"k": (1, 3, 5, 7)}),
+    System("lenet-4 / k-nn", fit=euclidean, change="lenet4", layer="s4", settings={"k": 3}, also="on the states of S4",
+           explains=True),
     _network("lenet-5", "lenet5"),
     _network("dist lenet-5", "lenet5-distorted"),
+    System("dist boosted lenet-4", change="lenet4-distorted", boosted=True),
+    System("dist boosted lenet-4", change="lenet4-distorted", also="the first network alone"),
 ]  # fmt: skip

@@ -1,15 +1,22 @@
 """The three versions of the images that the classifiers of Fig. 9 were given (p. 10), all of them bytes.
 
+And three that the paper does not speak of, black and white, which explain its nearest neighbours (README).
+
 Legend: x columns and y rows in pixels, both from 0 at the upper left; m11 and m02 the central second moments
 sum((x - x0)(y - y0)) and sum((y - y0)^2) of the foreground, (x0, y0) its centre of mass.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
 from paper_lenet import paper
+from paper_lenet.files import RecordError, read_tensors, sha256, tensor_bytes, write_atomic
 
 Images = NDArray[np.uint8]
 
@@ -24,10 +31,31 @@ def of(images: Images, version: str) -> Images:
     """A version, (N, side, side), of MNIST's images (N, 28, 28), which are the regular one."""
     if version == "regular":
         return images
-    make = {"deslanted": deslanted, "small": small}[version]
     side = paper.VERSION_SIDES[version]
-    parts = [make(images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)]
+    parts = [_MAKE[version](images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)]
     return np.concatenate([np.empty((0, side, side), np.uint8), *parts])
+
+
+def cached(images: Images, version: str, folder: Path) -> Images:
+    """As `of`, from a file of the folder where it is there and whole; else made, and written if that is possible."""
+    key = sha256(images.tobytes() + Path(__file__).read_bytes())[:16]
+    path = folder / f"{version}-{key}.safetensors"
+    with suppress(RecordError):
+        return read_tensors(path)[1]["images"]
+    made = of(images, version)
+    with suppress(RecordError):
+        write_atomic(path, tensor_bytes({"version": version}, {"images": made}))
+    return made
+
+
+def binary(images: Images) -> Images:
+    """Foreground is full ink, everything else is background."""
+    return np.where(images >= FOREGROUND, np.uint8(255), np.uint8(0))
+
+
+def boxed(images: Images) -> Images:
+    """(N, 28, 28), moved by whole pixels until the box around the ink is in the middle, not the ink's mass."""
+    return _windows(images, paper.IMAGE_SIZE)
 
 
 def deslanted(images: Images) -> Images:
@@ -68,24 +96,38 @@ def small(images: Images) -> Images:
 
     The box is centred on the digit's bounding box, since MNIST's images are centred by mass.
     """
-    rows, columns = (_box_starts(np.asarray(images.any(axis))) for axis in (2, 1))
-    inside = np.arange(BOX)
-    # Where a digit stands at the border the box reaches beyond the image.
-    padded = np.pad(images, ((0, 0), (BOX, BOX), (BOX, BOX)))
-    image = np.arange(len(images))[:, None, None]
-    boxes = padded[image, (rows[:, None] + inside + BOX)[:, :, None], (columns[:, None] + inside + BOX)[:, None, :]]
+    boxes, inside = _windows(images, BOX), np.arange(BOX)
     edges = np.arange(SMALL + 1) * (BOX / SMALL)
     overlap = np.minimum(edges[1:, None], inside + 1) - np.maximum(edges[:-1, None], inside)
     average = np.maximum(overlap, 0) * (SMALL / BOX)  # (16, 20), rows sum to 1
     return _bytes(average @ boxes @ average.T)
 
 
-def _box_starts(inked: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """First line of a box of 20 centred on the lines that have ink, (N,) of (N, 28)."""
+def _windows(images: Images, size: int) -> Images:
+    """(N, size, size) parts of images, in whose middle the ink is."""
+    rows, columns = (_starts(np.asarray(images.any(axis)), size) for axis in (2, 1))
+    inside = np.arange(size) + size
+    # Where a digit stands at the border the part reaches beyond the image.
+    padded = np.pad(images, ((0, 0), (size, size), (size, size)))
+    image = np.arange(len(images))[:, None, None]
+    return np.asarray(padded[image, (rows[:, None] + inside)[:, :, None], (columns[:, None] + inside)[:, None, :]])
+
+
+def _starts(inked: NDArray[np.bool_], size: int) -> NDArray[np.int64]:
+    """First of so many lines that have the lines with ink in their middle, (N,) of (N, 28)."""
     first = inked.argmax(1)
     last = inked.shape[1] - 1 - inked[:, ::-1].argmax(1)
-    return np.asarray((first + last + 1 - BOX) // 2)
+    return np.asarray((first + last + 1 - size) // 2)
 
 
 def _bytes(values: NDArray[np.float64]) -> Images:
     return np.ascontiguousarray(np.rint(values).astype(np.uint8))
+
+
+_MAKE: dict[str, Callable[[Images], Images]] = {
+    "deslanted": deslanted,
+    "small": small,
+    "binary": binary,
+    "boxed-binary": lambda images: binary(boxed(images)),
+    "deslanted-binary": lambda images: binary(deslanted(images)),
+}

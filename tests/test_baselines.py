@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sklearn.svm import SVC
 
-from paper_lenet.baselines import vote
+from paper_lenet.baselines import Fitted, svm, vote
 from paper_lenet.baselines.expansions import quadratic, rbf
 from paper_lenet.baselines.linear import linear, pairwise
 from paper_lenet.baselines.local import local
 from paper_lenet.baselines.neighbours import euclidean
-from paper_lenet.baselines.svm import polynomial
 from paper_lenet.baselines.tangent import DAMPING, tangent, tangents
 from paper_lenet.config import DataConfig
 from paper_lenet.data import load
-from paper_lenet.measures import error_reject, measured, reject_percent
+from paper_lenet.measures import curve, measured, ranks, reject_percent
 from paper_lenet.systems import SYSTEMS
 
 Floats = NDArray[np.float32]
@@ -130,9 +130,69 @@ def test_learns(digits: tuple[Floats, ...], name: str, expected: float) -> None:
     made = {
         "quadratic": lambda: quadratic(x, labels),
         "rbf": lambda: rbf(x, labels, 0, width=2.0, ridge=1e-6),
-        "svm": lambda: polynomial(x, labels, 0, degree=4, cost=10.0),
+        "svm": lambda: svm.polynomial(x, labels, 0, degree=4, cost=10.0),
     }[name]()
     assert (made.scores(flat(test)).argmax(1) != test_labels).mean() < expected
+
+
+# Support vector machines
+
+
+def test_machine_is_that_of_all_patterns(digits: tuple[Floats, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trained on few patterns at a time, it is scikit-learn's on all of them."""
+    train, labels, test, _ = digits
+    x, shown = svm.of_length_one(flat(train)), svm.of_length_one(flat(test))
+    monkeypatch.setattr(svm, "FIRST", 60)
+    monkeypatch.setattr(svm, "ADDED", 40)
+    for digit in (1, 8):
+        whole = SVC(C=10.0, kernel="poly", degree=4, gamma=1.0, coef0=1.0).fit(x, labels == digit)
+        chosen, machine = svm.trained(x, labels == digit, 4, 10.0)
+        np.testing.assert_allclose(machine.sums(shown), whole.decision_function(shown), atol=0.02)
+        assert len(set(chosen) ^ set(whole.support_)) <= 3
+
+
+def test_moved() -> None:
+    image = np.zeros((1, 3, 3), np.float32)
+    image[0, 1, 2] = 1
+    as_it_is, up, down, left, right = (place.reshape(3, 3) for place in svm.moved(image.reshape(1, 9)))
+    at = [np.argwhere(place).tolist() for place in (as_it_is, up, down, left)]
+    assert at == [[[1, 2]], [[0, 2]], [[2, 2]], [[1, 1]]]
+    assert not right.any()
+
+
+def test_virtual_and_reduced(digits: tuple[Floats, ...]) -> None:
+    """Moved images are recognised better; fewer vectors come near all of them, and cost what they should."""
+    train, labels, test, test_labels = digits
+    x, shown = flat(train), flat(test)
+    moved = np.concatenate(svm.moved(shown))
+
+    def errors(made: Fitted) -> float:
+        return float((made.scores(moved).argmax(1) != np.tile(test_labels, 5)).mean())
+
+    plain, virtual = svm.polynomial(x, labels, 0, 5, 10.0), svm.virtual(x, labels, 0, 5, 10.0)
+    assert errors(virtual) < errors(plain)
+    few = svm.reduced(x, labels, 0, 5, 10.0, vectors=12)
+    assert (few.multiply_adds, few.variables) == (120 * 256 + 120, 120 * 256 + 120 + 10)
+    assert errors(few) < errors(virtual) + 0.05
+
+
+def test_reduced_set_is_nearest(digits: tuple[Floats, ...]) -> None:
+    """Its squared distance in the kernel's space is less than that of the vectors that it began with."""
+    train, labels, *_ = digits
+    _, machine = svm.trained(svm.of_length_one(flat(train)), labels == 3, 5, 10.0)
+
+    def distance(few: svm.Machine) -> float:
+        a, b = few.weights.astype(np.float64), machine.weights.astype(np.float64)
+        own = svm.kernel(few.vectors, few.vectors, 5)
+        both, all_ = (svm.kernel(x, machine.vectors, 5) for x in (few.vectors, machine.vectors))
+        return float(a @ own @ a - 2 * a @ both @ b + b @ all_ @ b)
+
+    left = []
+    for steps in (0, 200):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(svm, "STEPS", steps)
+            left.append(distance(svm.fewer(machine, 10)))
+    assert 0 <= left[1] < 0.7 * left[0]
 
 
 # Tangent distance
@@ -193,7 +253,7 @@ def test_rejects() -> None:
     scores[:, 3], scores[:, 8] = 1, 1 - margins
     wrong = np.zeros(400, bool)
     wrong[[0, 1, 200, 201]] = True
-    left = error_reject(scores, wrong)
+    left = curve(ranks(scores)[wrong], 400)
     assert left[0] == pytest.approx(1.0) and left[2] == pytest.approx(200 / 398) and left[202] == 0
     assert reject_percent(scores, wrong) == pytest.approx(100 * 202 / 400)  # of 199 one is a little more than 0.5 %
     assert reject_percent(scores, np.zeros(400, bool)) == 0
@@ -204,6 +264,7 @@ def test_measured() -> None:
     scores = np.eye(10, dtype=np.float32)[[1, 2, 3, 4]]
     found = measured(lambda images: scores[: len(images)], np.zeros((4, 1), np.float32), np.array([1, 2, 0, 0]))
     assert (found["errors"], found["error_percent"], found["wrong"]) == (2, 50.0, "2 3")
+    assert found["rejected_before"] == "2 3"
 
 
 def test_systems_are_the_paper_s() -> None:

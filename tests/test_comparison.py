@@ -25,7 +25,7 @@ def row(classifier: str, seed: int, wrong: list[int], **more: Any) -> dict[str, 
         "classifier": classifier, "dataset": "mnist", "split": "test", "fingerprint": f"of {classifier}", "seed": seed,
         "train_size": 60_000, "test_size": 10_000, "errors": len(wrong), "error_percent": len(wrong) / 100,
         "reject_percent": 2.5, "multiply_adds": 7840, "variables": 7850, "train_seconds": 3.0, "microseconds": 12.0,
-        "wrong": " ".join(map(str, wrong)),
+        "wrong": " ".join(map(str, wrong)), "rejected_before": " ".join(map(str, wrong)),
     }  # fmt: skip
     return {**found, **HERE, **more}
 
@@ -56,7 +56,7 @@ def test_table(results: Path) -> None:
     assert rows["lenet-5"]["p against lenet-5"] == "-"
     assert rows["linear, sums not squashed"]["verdict"] == "-" == rows["linear, sums not squashed"]["paper, %"]
     assert rows["lenet-4"]["verdict"] == "not run"
-    assert "2 are reproduced, 0 close, 0 differs" in table.notes[0].replace("differ, 25", "differs, 25")
+    assert "2 are reproduced, 0 close, 0 explained, 0 differ, 25 of 27 were not run." in table.notes[0]
     assert table.markdown() and table.latex() and table.csv()
 
 
@@ -81,6 +81,17 @@ def test_costs(results: Path) -> None:
 )
 def test_verdict(errors: list[float], theirs: float, expected: str) -> None:
     assert verdict(errors, theirs) == expected
+
+
+def test_explained(tmp_path: Path) -> None:
+    """A guess at what the paper did explains what differs if it comes near; else it does not."""
+    name = "knn euclidean"
+    guesses = [(f"{name}, black and white", 499), (f"{name}, black and white, box in the middle", 700)]
+    rows = [row(name, 0, list(range(283))), *(row(guess, 0, list(range(n))) for guess, n in guesses)]
+    table = comparison(results_of(tmp_path, [row("lenet-5", 0, list(range(95))), *rows]))
+    found = {cells[0]: cells[table.header.index("verdict")] for cells in table.rows}
+    assert [found[name], *(found[guess] for guess, _ in guesses)] == ["explained", "explains", "does not"]
+    assert "1 explained" in table.notes[0]
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from paper_lenet import data, versions
+from paper_lenet import data, paper, versions
 from paper_lenet.config import DataConfig
 
 
@@ -58,8 +60,42 @@ def test_small_at_the_border() -> None:
     assert int(found.sum()) == pytest.approx(255 * 10 * (16 / 20) ** 2, rel=0.01)
 
 
-@pytest.mark.parametrize(("version", "side"), [("regular", 28), ("deslanted", 20), ("small", 16)])
+@pytest.mark.parametrize(("version", "side"), paper.VERSION_SIDES.items())
 def test_loaded(version: str, side: int) -> None:
     found = data.load(DataConfig("digits", version=version))
     assert found.train_images.shape == (1500, side, side) and found.test_images.shape == (297, side, side)
     assert found.train_images.dtype == np.uint8
+
+
+def test_black_and_white() -> None:
+    image = bar(0.0)[None].copy()
+    image[0, 0, 0], image[0, 0, 1] = 127, 128
+    assert versions.binary(image)[0, 0, :2].tolist() == [0, 255]
+    assert np.array_equal(versions.of(image, "deslanted-binary"), versions.binary(versions.deslanted(image)))
+
+
+def test_boxed() -> None:
+    """Wherever the ink is, its box ends up in the middle, and nothing else changes."""
+    image = np.zeros((2, 28, 28), np.uint8)
+    image[0, 2:8, 20:28] = 7
+    image[1, 11:17, 10:18] = 7
+    assert np.array_equal(versions.boxed(image), image[[1, 1]])
+
+
+def test_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was made once is read; damaged, of other images, or where nothing can be written, it is made again."""
+    images = np.stack([bar(0.0), bar(0.5)])
+    made = versions.cached(images, "small", tmp_path)
+    assert np.array_equal(made, versions.small(images))
+    (path,) = tmp_path.iterdir()
+    with monkeypatch.context() as patched:
+        patched.setattr(versions, "of", lambda images, version: pytest.fail("made again"))
+        assert np.array_equal(versions.cached(images, "small", tmp_path), made)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert np.array_equal(versions.cached(images, "small", tmp_path), made)
+    assert path.read_bytes()[-1] == content[-1] ^ 1  # and is mended
+    assert np.array_equal(versions.cached(images[:1], "small", tmp_path), made[:1])
+    (tmp_path / "file").touch()
+    assert np.array_equal(versions.cached(images, "small", tmp_path / "file"), made)

@@ -16,8 +16,11 @@ COMPONENTS = 40
 CENTRES_A_CLASS = 100
 
 
-def quadratic(images: Values, labels: Labels, seed: int = 0) -> Fitted:
-    """40 principal components, and a linear classifier on the 820 products of any two of them (p. 12-13)."""
+def quadratic(images: Values, labels: Labels, seed: int = 0, squashed: bool = False) -> Fitted:
+    """40 principal components, and a linear classifier on the 820 products of any two of them (p. 12-13).
+
+    squashed: as `linear`.
+    """
     components = PCA(COMPONENTS, svd_solver="covariance_eigh").fit(images)
     first, second = np.triu_indices(COMPONENTS)
 
@@ -25,7 +28,7 @@ def quadratic(images: Values, labels: Labels, seed: int = 0) -> Fitted:
         projected = components.transform(some)
         return np.asarray(projected[:, first] * projected[:, second], np.float32)
 
-    last = linear(products(images), labels)
+    last = linear(products(images), labels, squashed=squashed)
     projection = COMPONENTS * images.shape[1]
     return Fitted(
         lambda test: last.scores(products(test)),

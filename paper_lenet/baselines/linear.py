@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, optimize
+from tqdm import tqdm
 
 from paper_lenet import paper
 from paper_lenet.baselines import Fitted, Scores, Values, one_of_ten
@@ -40,12 +41,15 @@ def pairwise(images: Values, labels: Labels, seed: int = 0, rule: str = "squashe
     x = _with_bias(images)
     pairs = list(combinations(range(paper.CLASSES), 2))
     weights, credit = np.empty((x.shape[1], len(pairs))), np.zeros((len(pairs), paper.CLASSES))
-    for unit, (i, j) in enumerate(pairs):
-        chosen = (labels == i) | (labels == j)
-        wanted = np.where(labels[chosen] == i, 1.0, -1.0)[:, None]
-        train = _squashed if rule == "squashed" else _least_squares
-        weights[:, [unit]] = train(x[chosen], wanted)
+    of_class = [x[labels == digit] for digit in range(paper.CLASSES)]
+    grams, sums = [some.T @ some for some in of_class], [some.sum(0)[:, None] for some in of_class]
+    for unit, (i, j) in enumerate(tqdm(pairs, desc="pairs", leave=False, disable=None)):
         credit[unit, i], credit[unit, j] = 1, -1
+        if rule == "squashed":
+            wanted = np.repeat([1.0, -1.0], [len(of_class[i]), len(of_class[j])])[:, None]
+            weights[:, [unit]] = _squashed(np.concatenate([of_class[i], of_class[j]]), wanted)
+        else:
+            weights[:, [unit]] = _solve(grams[i] + grams[j], sums[i] - sums[j])
     outputs: dict[str, Callable[[Matrix], Matrix]] = {"sum": np.asarray, "squashed": _squash, "vote": np.sign}
     output = outputs[rule]
 
@@ -61,7 +65,10 @@ def _squash(sums: NDArray[np.floating]) -> Matrix:
 
 def _squashed(x: Matrix, wanted: Matrix) -> Matrix:
     """The weights (features, units) with the least squares of squashed sums, after ITERATIONS of L-BFGS from 0."""
-    features, shape = x.astype(np.float32), (x.shape[1], wanted.shape[1])
+    # Features of one size: L-BFGS goes the same way in all directions at first.
+    size = np.sqrt((x**2).mean(0))
+    scale = np.divide(1.0, size, out=np.zeros_like(size), where=size > 0)
+    features, shape = (x * scale).astype(np.float32), (x.shape[1], wanted.shape[1])
 
     def loss(flat: Matrix) -> tuple[float, Matrix]:
         outputs = _squash(features @ flat.reshape(shape).astype(np.float32))
@@ -72,7 +79,7 @@ def _squashed(x: Matrix, wanted: Matrix) -> Matrix:
 
     start = np.zeros(x.shape[1] * wanted.shape[1])
     found = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": ITERATIONS})
-    return np.asarray(found.x.reshape(shape))
+    return np.asarray(scale[:, None] * found.x.reshape(shape))
 
 
 def _least_squares(x: Matrix, wanted: Matrix, ridge: float = 0.0) -> Matrix:

@@ -411,7 +411,11 @@ class FusedNet:
         return {name: value / len(sample) for name, value in self.layout.unpack(h).items()}
 
     def predict(self, patterns: Patterns) -> NDArray[np.int64]:
-        return self._run(PREDICT, self.p, patterns, np.arange(len(patterns.images)), False)[2]
+        return self.answers(patterns, np.arange(len(patterns.images)))
+
+    def answers(self, patterns: Patterns, chosen: Indices) -> NDArray[np.int64]:
+        """The labels given to the chosen patterns."""
+        return self._run(PREDICT, self.p, patterns, chosen, False)[2]
 
 
 def train(config: Config, data: Data, seed: int, start: Checkpoint | None = None) -> Iterator[Checkpoint]:
