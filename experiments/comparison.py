@@ -110,7 +110,7 @@ def made_row(
     data = data_of(system.version, validation)
     made = on_network(system, settings, config, seed, data) if config else fitted(system, settings, seed, data)
     classifier, seconds = made
-    images = data.test_images if system.change else system.images(data.test_images)
+    shown, labels = data.test_images[: system.first], data.test_labels[: system.first]
     yield {
         "classifier": system.key,
         "settings": " ".join(f"{name}={value}" for name, value in sorted(settings.items())),
@@ -122,7 +122,7 @@ def made_row(
         "multiply_adds": classifier.multiply_adds,
         "variables": classifier.variables,
         "train_seconds": seconds,
-        **measured(classifier.scores, images, data.test_labels),
+        **measured(classifier.scores, shown if system.change else system.images(shown), labels),
     }
 
 

@@ -3,8 +3,8 @@
 With names, the learning curves of each: as Fig. 5 where a name has one configuration, else a panel a configuration.
 Without, whatever the results at hand allow: Fig. 3 and Table I; Fig. 5 for lenet5 and fig5, Fig. 6 from fig6 and, as
 far as they are there, fig5, distorted and eq9; effective rates; confusions; the ablations and the tutorials; Fig. 9 to
-12; Fig. 2 and what training made of the kernels, of a trained network; Fig. 2, Fig. 7 and, for fig5 and distorted,
-Fig. 8, which need MNIST.
+12, rejects and invariance; Fig. 2 and what training made of the kernels, of a trained network; Fig. 2, Fig. 7 and, for
+fig5 and distorted, Fig. 8, which need MNIST.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from paper_lenet.figures_ablations import ablation
 from paper_lenet.figures_ablations import curves as tutorial_curves
 from paper_lenet.figures_classes import confusion
 from paper_lenet.figures_comparison import FIGURES as COMPARED
-from paper_lenet.figures_comparison import bars
+from paper_lenet.figures_comparison import bars, invariances, rejects
 from paper_lenet.figures_images import fig7, fig8
 from paper_lenet.figures_network import fig2, fig3, kernels, table1, trained
 from paper_lenet.figures_rates import rates
 from paper_lenet.files import RecordError
+from paper_lenet.invariance import NAME as INVARIANCE
 from paper_lenet.models.family import PaperNet
 from paper_lenet.pretrained import WEIGHTS, digests, load_pretrained
 from paper_lenet.tables import HEADLINE, TableError, read_results
@@ -79,6 +80,9 @@ def main() -> int:
         if there(COMPARISON):
             for name in COMPARED:
                 show(bars(results, name))
+            show(rejects(results))
+        if (results / f"{INVARIANCE}.csv").exists():
+            show(invariances(results))
         data = mnist_at_hand()
         net = at_hand(arguments.weights)
         if net is None:

@@ -81,7 +81,7 @@ SECTIONS = (
         "Section III-C: what Figs. 9 to 12 compare LeNet-5 with, trained and measured here.",
         "`make comparison`",
         ("comparison", "comparison-costs", "comparison-choice", "choice-comparison", "comparison-nets"),
-        ("fig9", "fig10", "fig11", "fig12", "curves-comparison-nets"),
+        ("fig9", "fig10", "rejects", "fig11", "fig12", "invariance", "curves-comparison-nets"),
     ),
     Section(
         "today",
@@ -118,6 +118,8 @@ CAPTIONS = {
     "curves-*": "Error against pass through the training set, a panel a configuration.",
     "fig9": "Test errors of the paper's classifiers, its numbers beside ours.",
     "fig10": "How much each must reject for 0.5 % error, the paper's numbers beside ours.",
+    "rejects": "Error on what is left against the share that is rejected, and the paper's point of each classifier.",
+    "invariance": "Test error on images that are scaled, shifted, turned or noisy, and the paper's estimates.",
     "fig11": "Multiply-adds of one recognition, the paper's numbers beside ours.",
     "fig12": "Variables that each must store, the paper's numbers beside ours.",
     "fig2": "The states of every layer of a trained LeNet-5 for one test image, as in Fig. 2.",

@@ -36,6 +36,7 @@ class System:
     flat: whether images are rows of features, (N, pixels).
     also: beside the classifier of that name, a row of its own: how it differs.
     explains: whether that is a guess at what the paper did, put to the test.
+    first: how many test images it is shown, the first ones, where all would take too long.
     """
 
     name: str
@@ -50,6 +51,7 @@ class System:
     flat: bool = True
     also: str = ""
     explains: bool = False
+    first: int | None = None
 
     @property
     def key(self) -> str:
@@ -71,29 +73,40 @@ def _network(name: str, change: str, version: str = "regular") -> System:
     return System(name, version, change=change)
 
 
+def _guess(
+    name: str, version: str, fit: Callable[..., Fitted], also: str = "black and white", **settings: Any
+) -> System:
+    return System(name, version, fit, settings=settings, also=also, explains=True)
+
+
 _SQUASHED = {"squashed": (False, True)}
 
 SYSTEMS = [
     System("linear", fit=linear, settings={"squashed": True}, candidates=_SQUASHED),
     System("linear", fit=linear, also="sums not squashed"),
+    _guess("linear", "binary", linear, squashed=True),
     System("deslant linear", "deslanted", linear, settings={"squashed": True}, candidates=_SQUASHED),
     System("deslant linear", "deslanted", linear, also="sums not squashed"),
+    _guess("deslant linear", "deslanted-binary", linear, squashed=True),
     System("pairwise linear", fit=pairwise, settings={"rule": "squashed"}),
     System("pairwise linear", fit=pairwise, settings={"rule": "sum"}, also="sums not squashed"),
-    System("pairwise linear", fit=pairwise, settings={"rule": "vote"}, also="by votes", explains=True),
+    _guess("pairwise linear", "regular", pairwise, "by votes", rule="vote"),
+    _guess("pairwise linear", "binary", pairwise, rule="squashed"),
     System("knn euclidean", fit=euclidean, settings={"k": 3}, candidates={"k": (1, 3, 5, 7)}),
-    System("knn euclidean", "binary", euclidean, settings={"k": 3}, also="black and white", explains=True),
-    System("knn euclidean", "boxed-binary", euclidean, settings={"k": 3}, also="black and white, box in the middle",
-           explains=True),
+    _guess("knn euclidean", "binary", euclidean, k=3),
+    _guess("knn euclidean", "boxed-binary", euclidean, "black and white, box in the middle", k=3),
     System("deslant knn euclidean", "deslanted", euclidean, settings={"k": 3}),
-    System("deslant knn euclidean", "deslanted-binary", euclidean, settings={"k": 3}, also="black and white",
-           explains=True),
+    _guess("deslant knn euclidean", "deslanted-binary", euclidean, k=3),
     System("40 pca + quadratic", fit=quadratic, settings={"squashed": True}, candidates=_SQUASHED),
     System("40 pca + quadratic", fit=quadratic, also="sums not squashed"),
-    System("1000 rbf + linear", fit=rbf, settings={"width": 2.0, "ridge": 1e-6},
-           candidates={"width": (1.0, 2.0, 4.0), "ridge": (1e-8, 1e-6, 1e-4)}, seeds=3),
-    System("16x16 tangent distance", "small", tangent, settings={"k": 1, "smoothing": 1.0},
-           candidates={"k": (1, 3), "smoothing": (0.5, 0.75, 1.0)}, flat=False),
+    _guess("40 pca + quadratic", "binary", quadratic, squashed=True),
+    System("1000 rbf + linear", fit=rbf, settings={"width": 1.0, "ridge": 1e-8},
+           candidates={"width": (0.5, 1.0, 2.0, 4.0), "ridge": (1e-8, 1e-6, 1e-4)}, seeds=3),
+    _guess("1000 rbf + linear", "binary", rbf, width=1.0, ridge=1e-8),
+    System("16x16 tangent distance", "small", tangent, settings={"k": 1, "smoothing": 0.5},
+           candidates={"k": (1, 3), "smoothing": (0.25, 0.5, 0.75, 1.0)}, flat=False),
+    System("16x16 tangent distance", "small", tangent, settings={"k": 1, "smoothing": 0.5, "prefiltered": 60_000},
+           flat=False, also="no prefilter, 500 images", first=500),
     System("svm poly 4", "deslanted", polynomial, settings={"degree": 4, "cost": 10.0},
            candidates={"cost": (1.0, 10.0, 100.0)}),
     System("rs-svm poly 5", fit=reduced, settings={"degree": 5, "cost": 10.0}),
@@ -101,6 +114,8 @@ SYSTEMS = [
     _network("deslant 20x20-300-10", "mlp-300-deslanted", "deslanted"),
     *(_network(prefix + "28x28-" + shape + "-10", f"mlp-{shape}{suffix}") for shape in ("300", "1000", "300-100",
       "500-150") for prefix, suffix in (("", ""), ("dist ", "-distorted"))),
+    *(System(f"28x28-{shape}-10", "binary", change=f"mlp-{shape}-binary", also="black and white", explains=True)
+      for shape in ("300", "300-100")),
     _network("16x16 lenet-1", "lenet1", "small"),
     _network("lenet-4", "lenet4"),
     System("lenet-4 / local", fit=local, change="lenet4", layer="c5", settings={"k": 200, "ridge": 0.01},

@@ -11,7 +11,7 @@ from synthetic_runs import ROOT, call
 
 from paper_lenet import paper
 from paper_lenet.comparison import choice, comparison, costs, lines, measured, verdict
-from paper_lenet.figures_comparison import FIGURES, bars
+from paper_lenet.figures_comparison import FIGURES, bars, rejects
 from paper_lenet.files import csv_text
 from paper_lenet.measures import COLUMNS
 from paper_lenet.records import ORIGIN
@@ -60,6 +60,18 @@ def test_table(results: Path) -> None:
     assert table.markdown() and table.latex() and table.csv()
 
 
+def test_fewer_images(tmp_path: Path) -> None:
+    """A row of the first 500 images has their interval, and says what the main row has wrong of them."""
+    main, few = "16x16 tangent distance", "16x16 tangent distance, no prefilter, 500 images"
+    rows = [row(main, 0, [3, 70, 499, 500, 800]), row(few, 0, [3, 71], test_size=500, error_percent=0.4)]
+    table = comparison(results_of(tmp_path, [row("lenet-5", 0, [1]), *rows]))
+    cells = next(cells for cells in table.rows if cells[0] == few)
+    assert cells[2:4] == ["0.400", "0.11 to 1.45"] and cells[5:7] == ["-", "-"]
+    assert f"{few}: 2 of 500 are wrong, of the same images by `{main}` 3; 1 are wrong by both." in table.notes
+    with pytest.raises(TableError, match="test images"):
+        comparison(results_of(tmp_path, [row("lenet-5", 0, [1]), rows[0] | {"test_size": 500}]))
+
+
 def test_costs(results: Path) -> None:
     table = costs(results)
     assert [cells[0] for cells in table.rows] == ["linear", "linear, sums not squashed", "lenet-5"]
@@ -103,6 +115,14 @@ def test_figures(results: Path, name: str) -> None:
     files = bars(results, name)
     assert {path.name for path in files} == {f"{name}.svg", f"{name}.png"}
     assert files == bars(results, name)
+
+
+def test_rejects(results: Path, tmp_path: Path) -> None:
+    with pytest.raises(TableError, match="rejects"):
+        rejects(results)
+    files = rejects(results_of(tmp_path, [row("lenet-5", 0, [1]), row("lenet-4", 0, list(range(110)))]))
+    assert {path.name for path in files} == {"rejects.svg", "rejects.png"}
+    assert b"lenet-4" in files[tmp_path / "figures" / "rejects.svg"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,79 @@
+"""Test errors on images that are scaled, shifted, turned or noisy -> results/invariance.csv (Sec. III-E, Fig. 13).
+
+python experiments/invariance.py: of LeNet-5 and today's network as released, and of the three nearest neighbours.
+What is there already is not measured again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from experiments.train import FAILURES, one_line
+from paper_lenet.baselines.neighbours import euclidean
+from paper_lenet.config import DataConfig
+from paper_lenet.data import Data, Images, Labels, load
+from paper_lenet.files import csv_text, write_atomic
+from paper_lenet.invariance import AMOUNTS, COLUMNS, NAME, changed, padded, released
+from paper_lenet.records import origin
+
+NETWORKS = {"LeNet-5 of 1998": "lenet5-1998", "LeNet-5 of today": "lenet5-modern"}
+NEIGHBOURS = "3 nearest neighbours"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Measure errors on scaled, shifted, turned and noisy test images.")
+    parser.add_argument("--results", type=Path, default=Path("results"))
+    arguments = parser.parse_args()
+    path: Path = arguments.results / f"{NAME}.csv"
+    try:
+        torch.set_num_threads(1)
+        data = load(DataConfig())
+        images, answers, here = padded(data.test_images), classifiers(data), origin()
+        rows: list[dict[str, object]] = []
+        if path.exists():
+            with path.open() as file:
+                rows = list(csv.DictReader(file))
+        there = {(row["kind"], float(str(row["amount"])), row["classifier"]) for row in rows}
+        for kind, amounts in AMOUNTS.items():
+            for amount in amounts:
+                missing = [name for name in answers if (kind, float(amount), name) not in there]
+                shown = changed(images, kind, amount) if missing else images
+                for name in missing:
+                    errors = int(np.sum(answers[name](shown) != data.test_labels))
+                    rows.append({
+                        "kind": kind, "amount": float(amount), "classifier": name, "dataset": data.name,
+                        "errors": errors, "test_size": len(shown), "error_percent": 100 * errors / len(shown), **here,
+                    })  # fmt: skip
+                    write_atomic(path, csv_text(COLUMNS, rows))
+                    print(f"{kind} {amount:g}: {name} {100 * errors / len(shown):.2f} %", flush=True)
+    except FAILURES as error:
+        print(f"{NAME}: {one_line(error)}", file=sys.stderr)
+        return 1
+    print(f"{path}: {len(rows)} rows")
+    return 0
+
+
+def classifiers(data: Data) -> dict[str, Callable[[Images], Labels]]:
+    """What each classifier answers to images (N, 32, 32) of bytes."""
+
+    def flat(images: Images) -> np.ndarray:
+        return (images.reshape(len(images), -1) / np.float32(255)).astype(np.float32)
+
+    neighbours = euclidean(flat(padded(data.train_images)), data.train_labels, 0, k=3)
+    by_neighbours: dict[str, Callable[[Images], Labels]] = {
+        NEIGHBOURS: lambda images: neighbours.scores(flat(images)).argmax(1)
+    }
+    return {name: released(network) for name, network in NETWORKS.items()} | by_neighbours
+
+
+if __name__ == "__main__":
+    sys.exit(main())
