@@ -30,7 +30,7 @@ class System:
     version: of the images, as DataConfig.version.  fit: (images, labels, seed, **settings) -> Fitted; None for a
         network, which `change`, a file of conf/change/comparison, trains.
     settings: what was chosen, or the paper gives.  candidates: what was tried for each of the chosen ones.
-    layer: of that network; what its states are given to, `fit`, takes the place of all that is above it.
+    layer: of that network; what its states are given to, `fit`, takes the place of all that is above it (D21).
     boosted: whether two more of that network are trained on what the first gets wrong.
     seeds: how many times it is fitted; one where nothing is left to chance.
     flat: whether images are rows of features, (N, pixels).

@@ -22,7 +22,7 @@ from paper_lenet.engines.fused import FusedNet
 from paper_lenet.engines.plan import Indices, Pass, Patterns, all_patterns
 from paper_lenet.models.lenet5 import build
 
-# Patterns that the second and the third network are trained on, and distorted copies of an image looked at for them.
+# Patterns that the second and the third network are trained on, and distorted copies of an image tried for them.  # D19
 WANTED, VARIANTS = 60_000, 60
 CHUNK = 10_000
 # Between the seeds of the three networks, so that no other run has theirs.

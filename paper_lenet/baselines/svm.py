@@ -25,7 +25,7 @@ FIRST, ADDED = 3000, 5000
 TOLERANCE = 1e-3
 CHUNK = 4000  # patterns at once
 CACHE_MB = 1500
-# 830 vectors: "only 650,000 multiply-adds per recognition" (p. 14).
+# 830 vectors, for the 650 thousand multiply-adds of Fig. 11.  # D18
 REDUCED = 83
 # Of the kernel of a pattern with itself: keeps vectors that come together from having large opposite weights.
 RIDGE = 1e-6

@@ -18,7 +18,7 @@ from paper_lenet.baselines import Fitted, Scores, Values, vote
 from paper_lenet.data import Labels
 
 TANGENTS = 7
-# Nearest images by Euclidean distance among which the nearest by tangent distance are looked for.
+# Nearest images by Euclidean distance among which the nearest by tangent distance are looked for.  # D20
 PREFILTERED = 200
 # Share of a tangent vector's own square that damps how far it is followed, so that no two of them cancel out.
 DAMPING = 1e-3
