@@ -73,10 +73,17 @@ def _network(name: str, change: str, version: str = "regular") -> System:
     return System(name, version, change=change)
 
 
-def _guess(
-    name: str, version: str, fit: Callable[..., Fitted], also: str = "black and white", **settings: Any
-) -> System:
+# Guesses at what the paper did.
+BLACK_AND_WHITE, BOXED = "black and white", "black and white, box in the middle"
+SLOW = "learning slowly"
+
+
+def _guess(name: str, version: str, fit: Callable[..., Fitted], also: str = BLACK_AND_WHITE, **settings: Any) -> System:
     return System(name, version, fit, settings=settings, also=also, explains=True)
+
+
+def _guessed_net(name: str, change: str, also: str, version: str = "regular") -> System:
+    return System(name, version, change=change, also=also, explains=True)
 
 
 _SQUASHED = {"squashed": (False, True)}
@@ -94,7 +101,7 @@ SYSTEMS = [
     _guess("pairwise linear", "binary", pairwise, rule="squashed"),
     System("knn euclidean", fit=euclidean, settings={"k": 3}, candidates={"k": (1, 3, 5, 7)}),
     _guess("knn euclidean", "binary", euclidean, k=3),
-    _guess("knn euclidean", "boxed-binary", euclidean, "black and white, box in the middle", k=3),
+    _guess("knn euclidean", "boxed-binary", euclidean, BOXED, k=3),
     System("deslant knn euclidean", "deslanted", euclidean, settings={"k": 3}),
     _guess("deslant knn euclidean", "deslanted-binary", euclidean, k=3),
     System("40 pca + quadratic", fit=quadratic, settings={"squashed": True}, candidates=_SQUASHED),
@@ -114,8 +121,10 @@ SYSTEMS = [
     _network("deslant 20x20-300-10", "mlp-300-deslanted", "deslanted"),
     *(_network(prefix + "28x28-" + shape + "-10", f"mlp-{shape}{suffix}") for shape in ("300", "1000", "300-100",
       "500-150") for prefix, suffix in (("", ""), ("dist ", "-distorted"))),
-    *(System(f"28x28-{shape}-10", "binary", change=f"mlp-{shape}-binary", also="black and white", explains=True)
-      for shape in ("300", "300-100")),
+    *(_guessed_net("28x28-300-10", f"mlp-300-{change}", also, version) for change, also, version in (
+      ("binary", BLACK_AND_WHITE, "binary"), ("boxed-binary", BOXED, "boxed-binary"), ("slow", SLOW, "regular"))),
+    _guessed_net("28x28-300-100-10", "mlp-300-100-binary", BLACK_AND_WHITE, "binary"),
+    _guessed_net("28x28-300-100-10", "mlp-300-100-slow", SLOW),
     _network("16x16 lenet-1", "lenet1", "small"),
     _network("lenet-4", "lenet4"),
     System("lenet-4 / local", fit=local, change="lenet4", layer="c5", settings={"k": 200, "ridge": 0.01},
