@@ -18,10 +18,10 @@ NAME = "invariance"
 COLUMNS = ("kind", "amount", "classifier", "dataset", "errors", "test_size", "error_percent", *ORIGIN)
 # The amounts of each kind: a factor, pixels down, degrees counter-clockwise, and the share of pixels that are inverted.
 AMOUNTS: dict[str, tuple[float, ...]] = {
-    "scale": (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.4, 1.6, 2.0),
-    "shift": (-10, -8, -6, -4, -2, 0, 2, 4, 6, 8, 10),
-    "rotation": (-60, -45, -30, -20, -10, 0, 10, 20, 30, 45, 60),
-    "noise": (0, 0.05, 0.1, 0.15, 0.2, 0.3),
+    "scale": (0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0),
+    "shift": (-10, -7, -4, -2, 0, 2, 4, 7, 10),
+    "rotation": (-60, -40, -30, -20, -10, 0, 10, 20, 30, 40, 60),
+    "noise": (0, 0.05, 0.1, 0.2, 0.3),
 }
 NOISE_SEED = 0
 AT_ONCE = 500
