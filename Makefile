@@ -89,6 +89,7 @@ comparison: setup  ## Section III-C: the classifiers of Figs. 9 to 12, trained a
 	$(COLLECT) outputs/comparison-nets
 	$(PY) experiments/comparison.py --choose
 	$(PY) experiments/comparison.py
+	$(PY) experiments/invariance.py
 	$(PY) experiments/tables.py
 	$(PY) experiments/figures.py
 
