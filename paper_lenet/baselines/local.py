@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
+from tqdm import tqdm
 
 from paper_lenet import paper
 from paper_lenet.baselines import Fitted, Scores, Values, one_of_ten
@@ -23,7 +24,7 @@ def local(images: Values, labels: Labels, seed: int, k: int, ridge: float) -> Fi
     def scores(test: Values) -> Scores:
         found = np.empty((len(test), paper.CLASSES))
         nearest = neighbours.kneighbors(test, return_distance=False)
-        for n, chosen in enumerate(nearest):
+        for n, chosen in enumerate(tqdm(nearest, desc="local learning", leave=False, disable=None)):
             x, t = images[chosen].astype(np.float64), wanted[chosen]
             middle, mean = x.mean(0), t.mean(0)
             x = x - middle

@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
+from tqdm import tqdm
 
 from paper_lenet.baselines import Fitted, Scores, Values, vote
 from paper_lenet.data import Labels
@@ -110,7 +111,7 @@ def tangent(
 
     def scores(test: Values) -> Scores:
         found = []
-        for start in range(0, len(test), CHUNK):
+        for start in tqdm(range(0, len(test), CHUNK), desc="tangent distances", leave=False, disable=None):
             part = np.ascontiguousarray(test[start : start + CHUNK].reshape(-1, flat.shape[1]))
             if prefiltered < len(flat):
                 candidates = np.argpartition(norms - 2 * part @ flat.T, prefiltered, 1)[:, :prefiltered]
