@@ -75,7 +75,7 @@ def _network(name: str, change: str, version: str = "regular") -> System:
 
 # Guesses at what the paper did.
 BLACK_AND_WHITE, BOXED = "black and white", "black and white, box in the middle"
-SLOW = "learning slowly"
+PRINTED = "initial weights as printed"
 
 
 def _guess(name: str, version: str, fit: Callable[..., Fitted], also: str = BLACK_AND_WHITE, **settings: Any) -> System:
@@ -119,12 +119,12 @@ SYSTEMS = [
     System("rs-svm poly 5", fit=reduced, settings={"degree": 5, "cost": 1.0}),
     System("dist v-svm poly 9", fit=virtual, settings={"degree": 9, "cost": 1.0}),
     _network("deslant 20x20-300-10", "mlp-300-deslanted", "deslanted"),
-    *(_network(prefix + "28x28-" + shape + "-10", f"mlp-{shape}{suffix}") for shape in ("300", "1000", "300-100",
-      "500-150") for prefix, suffix in (("", ""), ("dist ", "-distorted"))),
-    *(_guessed_net("28x28-300-10", f"mlp-300-{change}", also, version) for change, also, version in (
-      ("binary", BLACK_AND_WHITE, "binary"), ("boxed-binary", BOXED, "boxed-binary"), ("slow", SLOW, "regular"))),
-    _guessed_net("28x28-300-100-10", "mlp-300-100-binary", BLACK_AND_WHITE, "binary"),
-    _guessed_net("28x28-300-100-10", "mlp-300-100-slow", SLOW),
+    *(made for shape in ("300", "1000", "300-100", "500-150") for prefix, suffix in (("", ""), ("dist ", "-distorted"))
+      for made in (
+          _network(f"{prefix}28x28-{shape}-10", f"mlp-{shape}{suffix}"),
+          _guessed_net(f"{prefix}28x28-{shape}-10", f"mlp-{shape}{suffix}-printed", PRINTED))),
+    *(_guessed_net(f"28x28-{shape}-10", f"mlp-{shape}-{version}", also, version) for shape, version, also in (
+      ("300", "binary", BLACK_AND_WHITE), ("300", "boxed-binary", BOXED), ("300-100", "binary", BLACK_AND_WHITE))),
     _network("16x16 lenet-1", "lenet1", "small"),
     _network("lenet-4", "lenet4"),
     System("lenet-4 / local", fit=local, change="lenet4", layer="c5", settings={"k": 200, "ridge": 0.1},
