@@ -123,8 +123,8 @@ SYSTEMS = [
       for made in (
           _network(f"{prefix}28x28-{shape}-10", f"mlp-{shape}{suffix}"),
           _guessed_net(f"{prefix}28x28-{shape}-10", f"mlp-{shape}{suffix}-printed", PRINTED))),
-    *(_guessed_net(f"28x28-{shape}-10", f"mlp-{shape}-{version}", also, version) for shape, version, also in (
-      ("300", "binary", BLACK_AND_WHITE), ("300", "boxed-binary", BOXED), ("300-100", "binary", BLACK_AND_WHITE))),
+    _guessed_net("28x28-300-10", "mlp-300-binary", BLACK_AND_WHITE, "binary"),
+    _guessed_net("28x28-300-10", "mlp-300-boxed-binary", BOXED, "boxed-binary"),
     _network("16x16 lenet-1", "lenet1", "small"),
     _network("lenet-4", "lenet4"),
     System("lenet-4 / local", fit=local, change="lenet4", layer="c5", settings={"k": 200, "ridge": 0.1},

@@ -151,6 +151,12 @@ def test_machine_is_that_of_all_patterns(digits: tuple[Floats, ...], monkeypatch
         assert len(set(chosen) ^ set(whole.support_)) <= 3
 
 
+@pytest.mark.parametrize("degree", [1, 2, 4, 5, 8, 9])
+def test_power(degree: int) -> None:
+    base = np.linspace(-2, 2, 50, dtype=np.float32)
+    np.testing.assert_allclose(svm.power(base, degree), base.astype(np.float64) ** degree, rtol=2e-6)
+
+
 def test_moved() -> None:
     image = np.zeros((1, 3, 3), np.float32)
     image[0, 1, 2] = 1
