@@ -80,7 +80,8 @@ SECTIONS = (
         "The other classifiers",
         "Section III-C: what Figs. 9 to 12 compare LeNet-5 with, trained and measured here.",
         "`make comparison`",
-        ("comparison", "comparison-costs", "comparison-choice", "choice-comparison", "choice-printed", "comparison-nets"),
+        ("comparison", "comparison-costs", "comparison-choice", "choice-comparison", "choice-printed",
+         "comparison-nets"),
         ("fig9", "fig10", "rejects", "fig11", "fig12", "invariance", "curves-comparison-nets"),
     ),
     Section(
