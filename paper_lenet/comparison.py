@@ -92,7 +92,7 @@ def verdict(errors: list[float], theirs: float) -> str:
 def verdicts(found: list[Line]) -> list[str]:
     """Of each line: of a classifier its verdict, or `explained` where a guess at what the paper did is not off.
 
-    Of a guess `explains` or `does not`; of other variants `-`.
+    Of a guess `fits` or `does not fit`; of other variants `-`.
     """
     own = [verdict(line.errors(), float(line.published[ERROR])) for line in found]
     guessed = {line.system.name for line, of in zip(found, own, strict=True)
@@ -100,7 +100,7 @@ def verdicts(found: list[Line]) -> list[str]:
     result = []
     for line, of in zip(found, own, strict=True):
         if line.system.explains:
-            result.append({"reproduced": "explains", "close": "explains", "differs": "does not"}.get(of, of))
+            result.append({"reproduced": "fits", "close": "fits", "differs": "does not fit"}.get(of, of))
         elif line.system.also:
             result.append("-")
         else:
@@ -144,7 +144,7 @@ def comparison(results: Path) -> Table:
         "Verdict: reproduced, if the paper's error, give or take the 0.1 points that it states, lies within what one "
         "more run of ours (95 % prediction interval) or another test set of this size (Wilson's interval) might give; "
         f"close, if it is within {CLOSE} points or {100 * CLOSE_SHARE:.0f} % of ours; else differs, or explained, if a "
-        "variant in one of the rows below it, a guess at what the paper did, is reproduced or close. "
+        "guess at what the paper did, in one of the rows below it, fits: is reproduced or close. "
         f"{counts.count('reproduced')} are reproduced, {counts.count('close')} close, {counts.count('explained')} "
         f"explained, {counts.count('differs')} differ, {counts.count('not run')} of {len(counts)} were not run.",
         f"p: McNemar's exact test on the images that one of the two gets wrong, the median over pairs of seeds with "

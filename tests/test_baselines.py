@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.svm import SVC
 
-from paper_lenet.baselines import Fitted, svm, vote
+from paper_lenet.baselines import Fitted, nearest, svm, vote
 from paper_lenet.baselines.expansions import quadratic, rbf
 from paper_lenet.baselines.linear import linear, pairwise
 from paper_lenet.baselines.local import local
@@ -118,6 +118,11 @@ def test_vote() -> None:
     scores = vote(voters, np.array([[1.0, 2.0, 3.0], [1.0, 1.5, 3.0]]))
     assert scores.argmax(1).tolist() == [2, 4]  # the most, and of one each the nearest
     assert scores[0, 2] > 2 > scores[0, 4] > 1 and scores[0, 0] == 0
+
+
+def test_nearest() -> None:
+    scores = nearest(np.array([[4, 2, 2], [4, 4, 7]]), np.array([[3.0, 2.0, 1.0], [1.0, 1.5, 3.0]]))
+    assert scores[:, [2, 4, 7, 0]].tolist() == [[-1, -3, -3, -3], [-3, -1, -3, -3]]
 
 
 @pytest.mark.parametrize(("name", "expected"), [("quadratic", 0.25), ("rbf", 0.12), ("svm", 0.12)])
@@ -237,7 +242,7 @@ def test_tangent_distance_is_least_squares(digits: tuple[Floats, ...]) -> None:
         best.append((int(labels[np.argmin(squares)]), min(squares)))
     scores = tangent(train, labels, 0, k=1, smoothing=1.0, prefiltered=30).scores(test)
     assert scores.argmax(1).tolist() == [label for label, _ in best]
-    distances = 1 / (scores.max(1) - 1) - 2
+    distances = -scores.max(1)
     np.testing.assert_allclose(distances, np.sqrt([square for _, square in best]), rtol=1e-3)
 
 

@@ -96,13 +96,13 @@ def test_verdict(errors: list[float], theirs: float, expected: str) -> None:
 
 
 def test_explained(tmp_path: Path) -> None:
-    """A guess at what the paper did explains what differs if it comes near; else it does not."""
+    """A guess at what the paper did explains what differs if it fits."""
     name = "knn euclidean"
     guesses = [(f"{name}, black and white", 499), (f"{name}, black and white, box in the middle", 700)]
     rows = [row(name, 0, list(range(283))), *(row(guess, 0, list(range(n))) for guess, n in guesses)]
     table = comparison(results_of(tmp_path, [row("lenet-5", 0, list(range(95))), *rows]))
     found = {cells[0]: cells[table.header.index("verdict")] for cells in table.rows}
-    assert [found[name], *(found[guess] for guess, _ in guesses)] == ["explained", "explains", "does not"]
+    assert [found[name], *(found[guess] for guess, _ in guesses)] == ["explained", "fits", "does not fit"]
     assert "1 explained" in table.notes[0]
 
 

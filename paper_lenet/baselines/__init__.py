@@ -51,3 +51,13 @@ def vote(voters: Labels, distances: NDArray[np.floating]) -> Scores:
         whole = np.floor(scores[rows, voters[:, neighbour]])
         scores[rows, voters[:, neighbour]] = whole + 1 + 1 / (2 + distances[:, neighbour])
     return scores.astype(np.float32)
+
+
+def nearest(voters: Labels, distances: NDArray[np.floating]) -> Scores:
+    """(N, 10) scores by the nearest one: less the distance to the nearest of each class.
+
+    voters, distances: (N, k), in any order. A class that none of them has is as far as the farthest.
+    """
+    least = np.repeat(distances.max(1)[:, None], paper.CLASSES, 1)
+    np.minimum.at(least, (np.arange(len(voters))[:, None], voters), distances)
+    return -least.astype(np.float32)

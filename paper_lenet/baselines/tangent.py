@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from tqdm import tqdm
 
-from paper_lenet.baselines import Fitted, Scores, Values, vote
+from paper_lenet.baselines import Fitted, Scores, Values, nearest, vote
 from paper_lenet.data import Labels
 
 TANGENTS = 7
@@ -103,6 +103,7 @@ def tangent(
 ) -> Fitted:
     """The class that most of the k nearest training images by tangent distance have.  images: (N, side, side).
 
+    Scores are votes or, with k = 1, by how much nearer the nearest of one class is than that of another.
     prefiltered: the nearest by Euclidean distance that are looked at; as many as there are gives the exact result.
     """
     flat = np.ascontiguousarray(images.reshape(len(images), -1))
@@ -121,9 +122,10 @@ def tangent(
             distances(
                 part, tangents(test[start : start + CHUNK], smoothing), flat, planes, candidates, DAMPING, squares
             )
-            order = np.argsort(squares, 1, kind="stable")[:, :k]
-            nearest = np.sqrt(np.maximum(np.take_along_axis(squares, order, 1), 0))
-            found.append(vote(labels[np.take_along_axis(candidates, order, 1)], nearest))
+            away = np.sqrt(np.maximum(squares, 0))
+            order = np.argsort(away, 1, kind="stable")[:, :k] if k > 1 else np.arange(away.shape[1])[None]
+            voters = labels[np.take_along_axis(candidates, order, 1)]
+            found.append((vote if k > 1 else nearest)(voters, np.take_along_axis(away, order, 1)))
         return np.concatenate(found)
 
     # To all images by Euclidean distance; to each kept one, d with the vectors of both and those with each other.
