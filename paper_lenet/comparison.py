@@ -202,7 +202,8 @@ def costs(results: Path) -> Table:
     notes = [
         "Multiply-adds of one recognition and variables to be stored are counted from what was fitted, not typed.",
         f"Times are medians on one thread of {', '.join(sorted(runs['cpu'].unique()))}, recognitions in batches: an "
-        "indication. Networks are timed by the reference, not by the fused engine that trained them.",
+        "indication. Networks are timed by the reference, not by the fused engine that trained them. Of the paper's "
+        "times only LeNet-5's is stated: 2 to 3 days of training on one 200 MHz R10000 processor.",
         provenance("comparison-costs", runs),
     ]
     return Table("comparison-costs", "What the classifiers of Figs. 11 and 12 cost: the paper's numbers and ours.",

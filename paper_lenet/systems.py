@@ -119,10 +119,11 @@ SYSTEMS = [
     System("rs-svm poly 5", fit=reduced, settings={"degree": 5, "cost": 1.0}),
     System("dist v-svm poly 9", fit=virtual, settings={"degree": 9, "cost": 1.0}),
     _network("deslant 20x20-300-10", "mlp-300-deslanted", "deslanted"),
-    *(made for shape in ("300", "1000", "300-100", "500-150") for prefix, suffix in (("", ""), ("dist ", "-distorted"))
-      for made in (
-          _network(f"{prefix}28x28-{shape}-10", f"mlp-{shape}{suffix}"),
-          _guessed_net(f"{prefix}28x28-{shape}-10", f"mlp-{shape}{suffix}-printed", PRINTED))),
+    *(_network(prefix + "28x28-" + shape + "-10", f"mlp-{shape}{suffix}") for shape in ("300", "1000", "300-100",
+      "500-150") for prefix, suffix in (("", ""), ("dist ", "-distorted"))),
+    *(_guessed_net(f"28x28-{shape}-10", f"mlp-{shape}-printed", PRINTED) for shape in ("300", "1000", "300-100",
+      "500-150")),
+    _guessed_net("dist 28x28-300-100-10", "mlp-300-100-distorted-printed", PRINTED),
     _guessed_net("28x28-300-10", "mlp-300-binary", BLACK_AND_WHITE, "binary"),
     _guessed_net("28x28-300-10", "mlp-300-boxed-binary", BOXED, "boxed-binary"),
     _network("16x16 lenet-1", "lenet1", "small"),
