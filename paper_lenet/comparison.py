@@ -29,6 +29,8 @@ ERROR, REJECT, ADDS, MEMORY = (
 UNCERTAINTY = 0.1
 # What still counts as close: so many points, or this share of the paper's error, whichever is more.
 CLOSE, CLOSE_SHARE = 0.3, 0.15
+# So many runs give an interval for one more; that of fewer is so wide that it holds anything.
+ENOUGH = 5
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def uncertainty(errors: list[float]) -> tuple[float, float]:
     """From the least to the most that one further run, or another test set of this size, might give."""
     mean = evaluate.mean(errors)
     of_set = [100 * end for end in evaluate.wilson(round(mean / 100 * paper.TEST_SIZE), paper.TEST_SIZE)]
-    if len(errors) < 2:
+    if len(errors) < ENOUGH:
         return of_set[0], of_set[1]
     of_runs = evaluate.prediction_interval(errors)
     return min(of_set[0], of_runs[0]), max(of_set[1], of_runs[1])
@@ -142,7 +144,8 @@ def comparison(results: Path) -> Table:
     counts = [of_line for line, of_line in zip(found, given, strict=True) if not line.system.also]
     notes = [
         "Verdict: reproduced, if the paper's error, give or take the 0.1 points that it states, lies within what one "
-        "more run of ours (95 % prediction interval) or another test set of this size (Wilson's interval) might give; "
+        f"more run of ours (95 % prediction interval, from {ENOUGH} seeds on) or another test set of this size "
+        "(Wilson's interval) might give; "
         f"close, if it is within {CLOSE} points or {100 * CLOSE_SHARE:.0f} % of ours; else differs, or explained, if a "
         "guess at what the paper did, in one of the rows below it, fits: is reproduced or close. "
         f"{counts.count('reproduced')} are reproduced, {counts.count('close')} close, {counts.count('explained')} "
