@@ -82,8 +82,8 @@ def _guess(name: str, version: str, fit: Callable[..., Fitted], also: str = BLAC
     return System(name, version, fit, settings=settings, also=also, explains=True)
 
 
-def _guessed_net(name: str, change: str, also: str, version: str = "regular") -> System:
-    return System(name, version, change=change, also=also, explains=True)
+def _guessed_net(name: str, change: str, also: str) -> System:
+    return System(name, change=change, also=also, explains=True)
 
 
 _SQUASHED = {"squashed": (False, True)}
@@ -124,8 +124,6 @@ SYSTEMS = [
     *(_guessed_net(f"28x28-{shape}-10", f"mlp-{shape}-printed", PRINTED) for shape in ("300", "1000", "300-100",
       "500-150")),
     _guessed_net("dist 28x28-300-100-10", "mlp-300-100-distorted-printed", PRINTED),
-    _guessed_net("28x28-300-10", "mlp-300-binary", BLACK_AND_WHITE, "binary"),
-    _guessed_net("28x28-300-10", "mlp-300-boxed-binary", BOXED, "boxed-binary"),
     _network("16x16 lenet-1", "lenet1", "small"),
     _network("lenet-4", "lenet4"),
     System("lenet-4 / local", fit=local, change="lenet4", layer="c5", settings={"k": 200, "ridge": 0.1},
