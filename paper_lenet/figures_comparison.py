@@ -69,6 +69,7 @@ def bars(results: Path, name: str) -> dict[Path, bytes]:
         if about.log:
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+            axes.tick_params(axis="x", labelsize=5.5)
         axes.margins(x=0.12)
         figure.supxlabel(about.label, fontsize=STYLE["font.size"])
         handles, labels = axes.get_legend_handles_labels()
@@ -82,7 +83,8 @@ def _pair(axes: Axes, place: int, line: Line, about: Bars) -> None:
     ours = [about.factor * value for value in numbers(line.runs, about.ours)]
     theirs, mean = float(line.published[about.published]), evaluate.mean(ours)
     half = evaluate.std(ours) if len(ours) > 1 and not about.log else 0.0
-    both = ((theirs, -BAR / 2, "0.72", "paper", 0.0), (mean, BAR / 2, TRAINING, "ours, mean ± std", half))
+    name = "ours" if about.log else "ours, mean ± std"
+    both = ((theirs, -BAR / 2, "0.72", "paper", 0.0), (mean, BAR / 2, TRAINING, name, half))
     for value, offset, color, label, error in both:
         axes.barh(place + offset, value, BAR, color=color, label=label, lw=0)
         if error:
