@@ -268,4 +268,7 @@ def _mcnemar(line: Line, reference: Line) -> str:
         return "-"
     ours, theirs = wrong_images(line.runs), wrong_images(reference.runs)
     pairs = [(a, b) for i, a in ours.items() for j, b in theirs.items() if len(ours) == 1 or i == j]
-    return f"{median(evaluate.mcnemar_p(a, b) for a, b in pairs):.2g}" if pairs else "-"
+    if not pairs:
+        return "-"
+    p = median(evaluate.mcnemar_p(a, b) for a, b in pairs)
+    return f"{p:.2g}" if p > 0 else "< 1e-300"  # less than a float holds
