@@ -125,6 +125,7 @@ def test_nearest() -> None:
     assert scores[:, [2, 4, 7, 0]].tolist() == [[-1, -3, -3, -3], [-3, -1, -3, -3]]
 
 
+@pytest.mark.filterwarnings("ignore:Number of distinct clusters")  # patterns are given twice
 @pytest.mark.parametrize(("name", "expected"), [("quadratic", 0.25), ("rbf", 0.12), ("svm", 0.12)])
 def test_learns(digits: tuple[Floats, ...], name: str, expected: float) -> None:
     train, labels, test, test_labels = digits

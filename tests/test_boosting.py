@@ -11,7 +11,7 @@ from paper_lenet.data import Data, load
 from paper_lenet.engines.fused import FusedNet, train
 from paper_lenet.engines.plan import Indices, Patterns
 
-CONFIG = Config(model=ModelConfig("mlp", [20]), optim=OptimConfig(passes=1), distort=DistortConfig(variants=1))
+CONFIG = Config(model=ModelConfig("mlp", [30]), optim=OptimConfig(passes=1), distort=DistortConfig(variants=1))
 
 
 def test_choosers() -> None:
