@@ -22,7 +22,7 @@ from paper_lenet.baselines import Values
 from paper_lenet.baselines.neighbours import euclidean
 from paper_lenet.config import DataConfig
 from paper_lenet.data import Data, Images, Labels, load
-from paper_lenet.files import csv_text, write_atomic
+from paper_lenet.files import RecordError, csv_text, write_atomic
 from paper_lenet.invariance import AMOUNTS, COLUMNS, NAME, changed, padded, released
 from paper_lenet.records import origin
 
@@ -38,11 +38,8 @@ def main() -> int:
     try:
         torch.set_num_threads(1)
         data = load(DataConfig())
+        rows = earlier(path) if path.exists() else []
         images, answers, here = padded(data.test_images), classifiers(data), origin()
-        rows: list[dict[str, object]] = []
-        if path.exists():
-            with path.open() as file:
-                rows = list(csv.DictReader(file))
         there = {(row["kind"], float(str(row["amount"])), row["classifier"]) for row in rows}
         for kind, amounts in AMOUNTS.items():
             for amount in amounts:
@@ -61,6 +58,21 @@ def main() -> int:
         return 1
     print(f"{path}: {len(rows)} rows")
     return 0
+
+
+def earlier(path: Path) -> list[dict[str, object]]:
+    """The rows of a file that this command has written. Raises RecordError for any other."""
+    try:
+        with path.open(newline="") as file:
+            reader = csv.DictReader(file)
+            rows: list[dict[str, object]] = list(reader)
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            raise ValueError("other columns than experiments/invariance.py writes")
+        for row in rows:
+            float(str(row["amount"]))
+    except (OSError, ValueError, csv.Error) as error:
+        raise RecordError(f"{path}: cannot be read: {one_line(error)}") from error
+    return rows
 
 
 def classifiers(data: Data) -> dict[str, Callable[[Images], Labels]]:

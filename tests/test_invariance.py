@@ -64,3 +64,10 @@ def test_command(
         invariances(tmp_path)
     path.write_text(whole.replace(",2,3,66.6", ",2,10000,66.6"))
     assert {file.name for file in invariances(tmp_path)} == {"invariance.svg", "invariance.png"}
+    for damaged in ("a,b\n1,2\n", whole.replace("scale,0.4", "scale,small", 1)):
+        path.write_text(damaged)
+        capsys.readouterr()
+        assert command.main() == 1
+        err = capsys.readouterr().err
+        assert err.startswith(f"invariance: {path}: cannot be read: ") and err.count("\n") == 1
+        assert path.read_text() == damaged
