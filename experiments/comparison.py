@@ -26,6 +26,7 @@ from experiments.train import CONF, FAILURES, one_line, to_config
 from paper_lenet.baselines import Fitted, Values, boosting
 from paper_lenet.config import Config, ConfigError, DataConfig
 from paper_lenet.data import Data, Images, load
+from paper_lenet.engines import NonFiniteError
 from paper_lenet.engines.plan import Patterns, all_patterns
 from paper_lenet.engines.reference import inputs
 from paper_lenet.files import RecordError, csv_text, read_tensors, write_atomic
@@ -72,7 +73,7 @@ def main() -> int:
                 write_atomic(path, csv_text(COLUMNS, in_order(rows)))
                 print(f"{row['classifier']} seed {row['seed']} {row['settings']}: {row['error_percent']:.2f} %, "
                       f"{row['train_seconds']:.0f} s", flush=True)  # fmt: skip
-    except (*FAILURES, OSError, TableError) as error:
+    except (*FAILURES, NonFiniteError, OSError, TableError) as error:
         print(f"comparison: {one_line(error)}", file=sys.stderr)
         return 1
     print(f"{path}: {len(rows)} rows")
