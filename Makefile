@@ -83,9 +83,9 @@ ablations: setup  ## what of 1998 still matters: rates chosen on validation imag
 	$(PY) experiments/figures.py
 
 comparison: setup  ## Section III: the classifiers of Figs. 9 to 12, trained and measured; about three hours on two cores
-	for choice in comparison printed; do $(TRAIN) experiment=choice/$$choice || exit; done
+	for choice in comparison printed deslanted; do $(TRAIN) experiment=choice/$$choice || exit; done
 	$(TRAIN) experiment=comparison
-	for job in choice-comparison choice-printed; do $(COLLECT) outputs/$$job || exit; done
+	for job in choice-comparison choice-printed choice-deslanted; do $(COLLECT) outputs/$$job || exit; done
 	$(COLLECT) outputs/comparison-nets
 	$(PY) experiments/comparison.py --choose
 	$(PY) experiments/comparison.py

@@ -81,7 +81,7 @@ SECTIONS = (
         "Section III-C: what Figs. 9 to 12 compare LeNet-5 with, trained and measured here.",
         "`make comparison`",
         ("comparison", "comparison-costs", "comparison-choice", "choice-comparison", "choice-printed",
-         "comparison-nets"),
+         "choice-deslanted", "comparison-nets"),
         ("fig9", "fig10", "rejects", "fig11", "fig12", "invariance", "curves-comparison-nets"),
     ),
     Section(
@@ -136,7 +136,7 @@ JOBS = {
     "make reproduce": ("lenet5",),
     "make figures-3b": ("fig5", "fig6", "strength", "distorted", "eq9", "eq9-choice", "eq9-distorted", "deviations"),
     "make readings": ("readings",),
-    "make comparison": ("comparison*", "choice-comparison", "choice-printed"),
+    "make comparison": ("comparison*", "choice-comparison", "choice-printed", "choice-deslanted"),
     "make ablations": ("choice-*", "ablation-*"),
     "make tutorials": ("tutorial-*",),
     "python experiments/noise.py": ("noise",),
