@@ -88,7 +88,12 @@ def verdict(errors: list[float], theirs: float) -> str:
     low, high = uncertainty(errors)
     if low - UNCERTAINTY <= theirs <= high + UNCERTAINTY:
         return "reproduced"
-    return "close" if abs(evaluate.mean(errors) - theirs) <= max(CLOSE, CLOSE_SHARE * theirs) else "differs"
+    return "close" if within(errors, theirs) else "differs"
+
+
+def within(errors: list[float], theirs: float) -> bool:
+    """Whether our mean is close to the paper's error, whatever chance might give."""
+    return abs(evaluate.mean(errors) - theirs) <= max(CLOSE, CLOSE_SHARE * theirs)
 
 
 def verdicts(found: list[Line]) -> list[str]:
@@ -142,14 +147,17 @@ def comparison(results: Path) -> Table:
             rejects if errors else "-",
         ])  # fmt: skip
     counts = [of_line for line, of_line in zip(found, given, strict=True) if not line.system.also]
+    near = sum(within(line.errors(), float(line.published[ERROR])) for line in found
+               if not line.system.also and line.errors())  # fmt: skip
     notes = [
         "Verdict: reproduced, if the paper's error, give or take the 0.1 points that it states, lies within what one "
         f"more run of ours (95 % prediction interval, from {ENOUGH} seeds on) or another test set of this size "
         "(Wilson's interval) might give; "
-        f"close, if it is within {CLOSE} points or {100 * CLOSE_SHARE:.0f} % of ours; else differs, or explained, if a "
-        "guess at what the paper did, in one of the rows below it, fits: is reproduced or close. "
+        f"close, if our mean is within {CLOSE} points or {100 * CLOSE_SHARE:.0f} % of the paper's error; else differs, "
+        "or explained, if a guess at what the paper did, in one of the rows below it, fits: is reproduced or close. "
         f"{counts.count('reproduced')} are reproduced, {counts.count('close')} close, {counts.count('explained')} "
-        f"explained, {counts.count('differs')} differ, {counts.count('not run')} of {len(counts)} were not run.",
+        f"explained, {counts.count('differs')} differ, {counts.count('not run')} of {len(counts)} were not run. "
+        f"Within {CLOSE} points or {100 * CLOSE_SHARE:.0f} % of the paper's error are {near}, whatever their verdict.",
         f"p: McNemar's exact test on the images that one of the two gets wrong, the median over pairs of seeds with "
         f"{REFERENCE}; not corrected for their number.",
         f"Rejected: the smallest share of the images that must be rejected, those whose two best scores differ least "

@@ -75,15 +75,15 @@ def _network(name: str, change: str, version: str = "regular") -> System:
 
 # Guesses at what the paper did.
 BLACK_AND_WHITE, BOXED = "black and white", "black and white, box in the middle"
-PRINTED = "initial weights as printed"
+PRINTED, DISCRIMINATIVE, LONGER = "initial weights as printed", "trained by Eq. 9", "three times as long"
 
 
 def _guess(name: str, version: str, fit: Callable[..., Fitted], also: str = BLACK_AND_WHITE, **settings: Any) -> System:
     return System(name, version, fit, settings=settings, also=also, explains=True)
 
 
-def _guessed_net(name: str, change: str, also: str) -> System:
-    return System(name, change=change, also=also, explains=True)
+def _guessed_net(name: str, change: str, also: str, version: str = "regular") -> System:
+    return System(name, version, change=change, also=also, explains=True)
 
 
 _SQUASHED = {"squashed": (False, True)}
@@ -124,6 +124,12 @@ SYSTEMS = [
     *(_guessed_net(f"28x28-{shape}-10", f"mlp-{shape}-printed", PRINTED) for shape in ("300", "1000", "300-100",
       "500-150")),
     _guessed_net("dist 28x28-300-100-10", "mlp-300-100-distorted-printed", PRINTED),
+    *(_guessed_net(f"28x28-{shape}-10", f"mlp-{shape}-binary", BLACK_AND_WHITE, "binary") for shape in ("300", "1000",
+      "300-100", "500-150")),
+    _guessed_net("dist 28x28-300-100-10", "mlp-300-100-distorted-binary", BLACK_AND_WHITE, "binary"),
+    _guessed_net("deslant 20x20-300-10", "mlp-300-deslanted-binary", BLACK_AND_WHITE, "deslanted-binary"),
+    _guessed_net("deslant 20x20-300-10", "mlp-300-deslanted-eq9", DISCRIMINATIVE, "deslanted"),
+    _guessed_net("deslant 20x20-300-10", "mlp-300-deslanted-longer", LONGER, "deslanted"),
     _network("16x16 lenet-1", "lenet1", "small"),
     _network("lenet-4", "lenet4"),
     System("lenet-4 / local", fit=local, change="lenet4", layer="c5", settings={"k": 200, "ridge": 0.1},

@@ -141,7 +141,9 @@ def test_augmented_differs_by_the_distortions_alone() -> None:
 def test_choice_is_made_without_the_test_set(path: Path) -> None:
     params = OmegaConf.load(path).hydra.sweeper.params
     assert not any(key.startswith(("data", "seeds")) for key in params)
-    for config in combinations(f"choice/{path.stem}", 1):
+    # a change may have seeds of its own, and would bring them along
+    for change in params.get("change", "none").split(","):
+        config = composed(f"experiment=choice/{path.stem}", f"change={change}")
         assert (config.data.validation, config.seeds) == (5000, [9000, 9001])
         assert config.name == f"choice-{path.stem}"
 
