@@ -6,6 +6,7 @@ own (paper_lenet/special.py). Runs that diverged are counted and stated, never a
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -161,7 +162,7 @@ def sweep(name: str, runs: pd.DataFrame) -> Table:
             of_column.append(evaluate.mean(numbers(group, column) if len(done) == len(group) else []))
         test, interval = statistics_cells(numbers(done, "test_error_percent"), len(group), percent)
         train, _ = statistics_cells(numbers(done, "train_error_percent"), len(group), percent)
-        fields = [str(group[column].iloc[0]) for column in varied]
+        fields = [setting(group[column].iloc[0]) for column in varied]
         rows.append([*fields, test, interval, train, f"{len(done)} of {len(group)}"])
     notes = [*diverged_note(runs), provenance(name, runs)]
     first = len(varied)
@@ -173,6 +174,15 @@ def varied_columns(runs: pd.DataFrame) -> list[str]:
     """The configuration fields that differ between the fingerprints of a file, such as optim.eta_factor."""
     fields = [column for column in runs.columns if column not in RUN_COLUMNS]
     return [field for field in fields if runs[field].nunique(dropna=False) > 1]
+
+
+def setting(value: object) -> str:
+    """A field as a cell: a list with what is repeated in it once and the number of times, such as [5e-05 ×4, 1e-05]."""
+    text = str(value)
+    if not text.startswith("["):
+        return text
+    items = [(item, len(list(group))) for item, group in itertools.groupby(text[1:-1].split(", "))]
+    return f"[{', '.join(item if times == 1 else f'{item} ×{times}' for item, times in items)}]"
 
 
 def finished(runs: pd.DataFrame) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from paper_lenet.collect import collect
 from paper_lenet.engines import NonFiniteError
 from paper_lenet.formats import Table, lowest
 from paper_lenet.records import write_job
-from paper_lenet.tables import TableError, build, splice
+from paper_lenet.tables import TableError, build, setting, splice
 
 README = "# Title\n\n<!-- headline:begin -->\nold\n<!-- headline:end -->\n\nMore.\n"
 
@@ -118,6 +118,12 @@ def test_sweep(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text(README)
     with pytest.raises(TableError, match="several configurations"):
         build(results, ["lenet5"], tmp_path / "README.md")
+
+
+def test_lists_among_settings() -> None:
+    assert setting("[0.0005, 5e-05, 5e-05, 1e-05]") == "[0.0005, 5e-05 ×2, 1e-05]"
+    assert setting("[300, 100]") == "[300, 100]"
+    assert setting("regular") == "regular"
 
 
 def test_splice(tmp_path: Path) -> None:
