@@ -75,7 +75,8 @@ def _network(name: str, change: str, version: str = "regular") -> System:
 
 # Guesses at what the paper did.
 BLACK_AND_WHITE, BOXED = "black and white", "black and white, box in the middle"
-PRINTED, DISCRIMINATIVE, LONGER = "initial weights as printed", "trained by Eq. 9", "three times as long"
+PRINTED, FULLY = "initial weights as printed", "as far as in Fig. 7"
+DISCRIMINATIVE, LONGER = "trained by Eq. 9", "three times as long"
 
 
 def _guess(name: str, version: str, fit: Callable[..., Fitted], also: str = BLACK_AND_WHITE, **settings: Any) -> System:
@@ -126,7 +127,8 @@ SYSTEMS = [
     _guessed_net("dist 28x28-300-100-10", "mlp-300-100-distorted-printed", PRINTED),
     *(_guessed_net(f"28x28-{shape}-10", f"mlp-{shape}-binary", BLACK_AND_WHITE, "binary") for shape in ("300", "1000",
       "300-100", "500-150")),
-    _guessed_net("dist 28x28-300-100-10", "mlp-300-100-distorted-binary", BLACK_AND_WHITE, "binary"),
+    *(_guessed_net(f"dist 28x28-{shape}-10", f"mlp-{shape}-distorted-fully", FULLY) for shape in ("300", "300-100",
+      "500-150")),
     _guessed_net("deslant 20x20-300-10", "mlp-300-deslanted-binary", BLACK_AND_WHITE, "deslanted-binary"),
     _guessed_net("deslant 20x20-300-10", "mlp-300-deslanted-eq9", DISCRIMINATIVE, "deslanted"),
     _guessed_net("deslant 20x20-300-10", "mlp-300-deslanted-longer", LONGER, "deslanted"),
