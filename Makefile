@@ -82,7 +82,7 @@ ablations: setup  ## what of 1998 still matters: rates chosen on validation imag
 	$(PY) experiments/tables.py
 	$(PY) experiments/figures.py
 
-comparison: setup  ## Section III: the classifiers of Figs. 9 to 12, trained and measured; about three hours on two cores
+comparison: setup  ## Section III: the classifiers of Figs. 9 to 12, trained and measured; about five hours on two cores
 	for choice in comparison printed deslanted; do $(TRAIN) experiment=choice/$$choice || exit; done
 	$(TRAIN) experiment=comparison
 	for job in choice-comparison choice-printed choice-deslanted; do $(COLLECT) outputs/$$job || exit; done
