@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
-from synthetic_runs import ROOT, call
+from synthetic_runs import ROOT
 
 from paper_lenet import paper
 from paper_lenet.comparison import choice, comparison, costs, lines, measured, verdict
@@ -151,8 +152,9 @@ def test_choice(tmp_path: Path) -> None:
     assert [cells[1:] for cells in table.rows] == [["ridge=3", "0.03", "-"], ["ridge=2", "0.02", "lowest"]]
 
 
-def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Rows are added one by one, and not made again; on a few made-up images in MNIST's place."""
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """experiments/comparison.py with a few made-up images in MNIST's place."""
     import experiments.comparison as command
     from paper_lenet.data import Data
 
@@ -160,6 +162,13 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     images, labels = draw.integers(0, 256, (300, 28, 28), np.uint8), draw.integers(0, 10, 300)
     monkeypatch.setattr(command, "data_of", lambda version, validation: Data("mnist", "test", images, labels, images,
                                                                              labels))  # fmt: skip
+    return command
+
+
+def test_command(
+    command: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rows are added one by one, and not made again."""
     options = ("--results", str(tmp_path), "linear, sums not squashed", "knn euclidean")
     monkeypatch.setattr("sys.argv", ["comparison", *options])
     assert command.main() == 0
@@ -175,9 +184,10 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
 
 def test_networks_need_their_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call(monkeypatch, "comparison", "lenet-4", "--results", str(tmp_path), "--output", str(tmp_path)) == 1
+    monkeypatch.setattr("sys.argv", ["comparison", "lenet-4", "--results", str(tmp_path), "--output", str(tmp_path)])
+    assert command.main() == 1
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and "seed-0: not there; experiments/train.py trains it" in err
 
