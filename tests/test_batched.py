@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from graphs import Device
 
 from paper_lenet import job
 from paper_lenet.config import Config, DataConfig, DistortConfig, EngineConfig, InitConfig, LossConfig, ModelConfig
@@ -114,6 +115,19 @@ def test_agrees_with_the_reference_and_alone(case: str, data: Data) -> None:
         assert not np.array_equal(among[-1].state[name], start[name].detach().numpy())
 
 
+def same_points(points: list[Checkpoint], others: list[Checkpoint]) -> None:
+    """To the bit."""
+    for point, other in zip(points, others, strict=True):
+        assert (point.pass_, point.update, point.errors) == (other.pass_, other.update, other.errors)
+        assert point.loss == other.loss
+        for kept, mine in ((point.parameters, other.parameters), (point.memory, other.memory)):
+            assert kept.keys() == mine.keys()
+            assert all(np.array_equal(kept[name], mine[name]) for name in kept)
+        if point.record is not None and other.record is not None:
+            assert point.record.train_loss == other.record.train_loss
+            assert np.array_equal(point.record.predictions, other.record.predictions)
+
+
 @pytest.mark.parametrize("case", ["1998", "dropout", "batch normalisation", "unpadded"])
 def test_goes_on_from_any_checkpoint(case: str, data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also in the middle of a pass."""
@@ -123,12 +137,8 @@ def test_goes_on_from_any_checkpoint(case: str, data: Data, monkeypatch: pytest.
     assert sum(point.record is None for point in whole[0]) >= 2
     for k in range(len(whole[0]) - 1):
         rest = together(config, data, [5, 6], [points[k] for points in whole])
-        for points, again in zip(whole, rest, strict=True):
-            for point, other in zip(points[k + 1 :], again, strict=True):
-                assert (point.pass_, point.update, point.errors) == (other.pass_, other.update, other.errors)
-                assert point.loss == other.loss
-                for kept, mine in ((point.parameters, other.parameters), (point.memory, other.memory)):
-                    assert all(np.array_equal(kept[name], mine[name]) for name in kept)
+        for points, others in zip(whole, rest, strict=True):
+            same_points(points[k + 1 :], others)
 
 
 def poisoned(config: ModelConfig, seed: int) -> PaperNet | ModernNet:
@@ -194,12 +204,43 @@ def test_processes_get_groups_that_suit_them(monkeypatch: pytest.MonkeyPatch) ->
     assert job._groups(Config(), [0, 1]) == [[0], [1]]
 
 
+def repeated(data: Data, times: int) -> Data:
+    return dataclasses.replace(
+        data, train_images=np.tile(data.train_images, (times, 1, 1)), train_labels=np.tile(data.train_labels, times)
+    )
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_graphs_give_what_steps_give(case: str, data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the bit, of several lengths, over three passes, and after going on in the middle of one."""
+    config = configured(case, "batched", "float32")
+    config.optim.passes = 3
+    data = repeated(data, 1 if config.optim.batch == 1 else 3)
+    config.data.train_size = None
+    monkeypatch.setattr(batched, "PACE", 25 if config.optim.batch == 1 else 4 * config.optim.batch)
+    monkeypatch.setattr(batched, "captures", lambda device: True)
+    with monkeypatch.context() as without:
+        without.setattr(batched, "captured", lambda work, warm_up, state: work)
+        whole = together(config, data, [5, 6])
+    middle = next(k for k, point in enumerate(whole[0]) if point.pass_ == 2 and point.record is None)
+    for steps in (1, 3, 20):
+        monkeypatch.setattr(batched, "GRAPH_STEPS", steps)
+        goes_on = [(middle, [points[middle] for points in whole])] if steps == 3 else []
+        for k, starts in [(-1, None), *goes_on]:
+            device = Device()
+            device.stand_in(monkeypatch)
+            with device:
+                again = together(config, data, [5, 6], starts)
+            assert len(device.graphs) == (steps < 20 or config.optim.batch == 1)
+            for points, others in zip(whole, again, strict=True):
+                same_points(points[k + 1 :], others)
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("case", CASES)
 def test_gpu_agrees_with_the_cpu(case: str, data: Data) -> None:
     """Its graphs too: more updates than one replay makes. The bound is for float64."""
-    bigger = dataclasses.replace(data, train_images=np.tile(data.train_images, (12, 1, 1)))
-    bigger = dataclasses.replace(bigger, train_labels=np.tile(data.train_labels, 12))
+    bigger = repeated(data, 12)
     config = configured(case, "batched")
     config.data.train_size = None
     right = passes_of(together(config, bigger, [3, 4])[1])

@@ -10,7 +10,7 @@ Legend: M networks, B patterns a batch, P parameters, K steps that one captured 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,9 +114,9 @@ class BatchedNet:
         self.flat = torch.zeros(self.nets, size, dtype=self.dtype, device=self.device)
         self.views = self.viewed(self.flat)
         self.rate = 0.0
-        self.eps: Tensor | None = None
+        self.eps = torch.zeros_like(self.flat) if config.optim.name == "sdlm" else None
         by_muon = config.optim.name == "muon"
-        if config.optim.name != "sdlm":
+        if self.eps is None:
             matrices = [name in ("c5.weight", "f6.weight") for name in self.names]
             self.optimiser = Optimiser(config.optim, self.views if by_muon else [self.flat], matrices)
         self.starts = torch.tensor(list(starts), dtype=torch.int64, device=self.device)
@@ -194,17 +194,15 @@ class BatchedNet:
 
     def memory(self, k: int) -> dict[str, NDArray[Any]]:
         """Copies of what network k's optimiser keeps from update to update."""
-        if self.config.optim.name == "sdlm":
-            return {} if self.eps is None else {"eps": self.eps[k].cpu().numpy().copy()}
+        if self.eps is not None:
+            return {"eps": self.eps[k].cpu().numpy().copy()}
         kept = self.optimiser.memory.items()
         return {f"{kind}/{i}": w[k].cpu().numpy().copy() for kind, ws in kept for i, w in enumerate(ws)}
 
     def set_memory(self, k: int, values: dict[str, NDArray[Any]]) -> None:
         """The reverse."""
-        if self.config.optim.name == "sdlm":
-            if "eps" in values:
-                self.eps = torch.zeros_like(self.flat) if self.eps is None else self.eps
-                self.eps[k] = torch.as_tensor(values["eps"])
+        if self.eps is not None:
+            self.eps[k] = torch.as_tensor(values["eps"])
             return
         for kind, tensors in self.optimiser.memory.items():
             for i, w in enumerate(tensors):
@@ -273,6 +271,32 @@ class BatchedNet:
             mask.mask = values
 
 
+def captures(device: torch.device) -> bool:
+    """Whether steps on this device are captured as graphs; they then read all their numbers from its memory."""
+    return device.type == "cuda"
+
+
+def captured(work: Callable[[], None], warm_up: Callable[[], None], state: Sequence[Tensor]) -> Callable[[], None]:
+    """A function that makes the device do `work` again, as one CUDA graph. Nothing of it has been done on return.
+
+    warm_up: what is done once before, since the first calls of a library must not be captured.  state: every tensor
+    that it changes; they are put back.
+    A graph reads and writes memory where it lay at the capture: what `work` takes from outside changes in place only.
+    """
+    before = [tensor.clone() for tensor in state]
+    here, aside = torch.cuda.current_stream(), torch.cuda.Stream()
+    aside.wait_stream(here)  # for the copies too
+    with torch.cuda.stream(aside):
+        warm_up()
+    here.wait_stream(aside)
+    for tensor, value in zip(state, before, strict=True):
+        tensor.copy_(value)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    return graph.replay
+
+
 class Trainer:
     """Passes of several networks over the resident data."""
 
@@ -280,8 +304,9 @@ class Trainer:
         self.net, self.config, self.patterns, self.length = net, config, patterns, length
         self.batch = config.optim.batch
         self.a_pass = -(-length // self.batch)
-        self.graphs: dict[int, torch.cuda.CUDAGraph] = {}
         device, nets = net.device, net.nets
+        self.captures = captures(device)
+        self.replay: Callable[[], None] | None = None  # GRAPH_STEPS steps, once they have been captured
         steps = GRAPH_STEPS
         # what a step reads, so that a captured one reads something new each time
         self.rows = torch.zeros(steps, nets, min(self.batch, length), dtype=torch.int64, device=device)
@@ -298,7 +323,7 @@ class Trainer:
         for total in (self.loss, self.errors, self.bad, self.updates):
             total.zero_()
         self.pass_.fill_(this[0].pass_)
-        if optim.name != "sdlm":
+        if net.eps is None:
             return
         net.train_mode(False)
         sample = torch.from_numpy(np.stack([p.hessian_sample for p in this])).to(net.device)
@@ -306,15 +331,16 @@ class Trainer:
         for part in sample.split(100, 1):
             h = net.curvature(self.patterns.inputs(part, net.dtype))
             total += torch.cat([value.flatten(1) for value in h], 1)
-        net.eps = this[0].eta / (optim.mu + total / sample.shape[1])
+        net.eps.copy_(this[0].eta / (optim.mu + total / sample.shape[1]))
 
     def step(self, k: int, batch: int) -> None:
         """One update of all networks, by row k of what was laid ready; waits for nothing."""
         net, optim = self.net, self.config.optim
         rows = self.rows[k, :, :batch]
-        rate, first, second, position = self.numbers[k].to(net.dtype).unbind() if net.device.type == "cuda" else (
-            float(value) for value in self.numbers[k])  # fmt: skip
-        net.draw_masks(self.pass_, self.numbers[k, 3].long() if torch.is_tensor(position) else int(position), batch)
+        numbers = self.numbers[k]
+        rate, first, second = numbers[:3].to(net.dtype).unbind() if self.captures else numbers[:3].tolist()
+        position = numbers[3].long() if self.captures else int(numbers[3])
+        net.draw_masks(self.pass_, position, batch)
         labels = self.patterns.labels_of(rows)
         losses, winners, gradients = net.gradient(self.patterns.inputs(rows, net.dtype), labels)
         self.updates += 1
@@ -323,8 +349,7 @@ class Trainer:
         self.bad += not_finite * self.updates
         self.loss += torch.where(ended | not_finite, 0.0, losses.sum(1).double())
         self.errors += (winners != labels).sum(1)
-        if optim.name == "sdlm":
-            assert net.eps is not None
+        if net.eps is not None:
             torch._foreach_addcmul_(net.views, net.viewed(net.eps), gradients, value=-1)  # Eq. 18, p. 41
         elif optim.name == "muon":
             net.optimiser.step(net.views, gradients, rate, first, second)
@@ -348,35 +373,23 @@ class Trainer:
                 self.rows[k, :, :batch].copy_(orders[:, at : at + batch])
             self.net.rate = numbers[-1][0]
             self.numbers[: len(numbers)].copy_(torch.tensor(numbers, dtype=torch.float64))
-            if self.net.device.type == "cuda" and count == GRAPH_STEPS:
-                self._replay()
+            if self.captures and count == GRAPH_STEPS:
+                if self.replay is None:
+                    self.replay = captured(self._steps, lambda: self.step(0, self.batch), self._state())
+                self.replay()
             else:
                 for k in range(len(numbers)):
                     self.step(k, batch)
             done += batch * len(numbers)
 
-    def _replay(self) -> None:
-        """GRAPH_STEPS steps as one CUDA graph, captured the first time."""
-        if GRAPH_STEPS not in self.graphs:
-            stream = torch.cuda.Stream()
-            stream.wait_stream(torch.cuda.current_stream())
-            keep = [t.clone() for t in self._state()]
-            with torch.cuda.stream(stream):
-                self.step(0, self.batch)  # warms up what must not be captured; undone below
-            torch.cuda.current_stream().wait_stream(stream)
-            for tensor, before in zip(self._state(), keep, strict=True):
-                tensor.copy_(before)
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
-                for k in range(GRAPH_STEPS):
-                    self.step(k, self.batch)
-            self.graphs[GRAPH_STEPS] = graph
-        self.graphs[GRAPH_STEPS].replay()
+    def _steps(self) -> None:
+        for k in range(GRAPH_STEPS):
+            self.step(k, self.batch)
 
     def _state(self) -> list[Tensor]:
         """Every tensor that a step changes."""
         kept = [self.net.flat, self.loss, self.errors, self.bad, self.updates]
-        if self.config.optim.name != "sdlm":
+        if self.net.eps is None:
             kept += [w for ws in self.net.optimiser.memory.values() for w in ws]
         return kept + [t for norm in self.net.norms for t in (norm.mean, norm.variance)]
 
