@@ -134,6 +134,19 @@ class Device(TorchDispatchMode):
             monkeypatch.setattr(torch.cuda, name, function)
 
 
+class OnDevice(TorchDispatchMode):
+    """Raises for an operation that takes or gives a tensor of the host, such as a copy, which a graph cannot capture.
+
+    Inside a FakeTensorMode, whose tensors can be on a GPU that is not there.
+    """
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if any(t.device.type == "cpu" for t in tensors(*args, *(kwargs or {}).values(), result)):
+            raise RuntimeError(f"{func}: not on the device alone")
+        return result
+
+
 def tensors(*values: Any) -> list[Tensor]:
     """Those among arguments or results, which may be in lists."""
     found = []

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from graphs import Device
+from graphs import Device, OnDevice
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from paper_lenet import job
 from paper_lenet.config import Config, DataConfig, DistortConfig, EngineConfig, InitConfig, LossConfig, ModelConfig
 from paper_lenet.config import OptimConfig as Optim
 from paper_lenet.data import Data
 from paper_lenet.engines import Checkpoint, NonFiniteError, PassRecord, batched, records, reference
+from paper_lenet.engines.plan import all_patterns, passes
 from paper_lenet.models.family import PaperNet
 from paper_lenet.models.lenet5 import build
 from paper_lenet.models.modern import ModernNet
@@ -234,6 +236,36 @@ def test_graphs_give_what_steps_give(case: str, data: Data, monkeypatch: pytest.
             assert len(device.graphs) == (steps < 20 or config.optim.batch == 1)
             for points, others in zip(whole, again, strict=True):
                 same_points(points[k + 1 :], others)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("case", CASES)
+def test_nothing_waits_for_the_device(case: str, precision: str, data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU that PyTorch only makes believe: tensors without values, so that asking for one raises."""
+
+    def captured(work: Callable[[], None], warm_up: Callable[[], None], state: Any) -> Callable[[], None]:
+        with OnDevice():
+            warm_up()
+            work()
+        return work
+
+    monkeypatch.setattr(batched, "captured", captured)
+    monkeypatch.setattr(batched, "GRAPH_STEPS", 2)
+    config = configured(case, "batched", precision)
+    config.engine.device = "cuda"
+    data, batch = repeated(data, 2), config.optim.batch
+    own = [all_patterns(config, data, seed)[0] for seed in (3, 4)]
+    models = [build(config.model, seed) for seed in (3, 4)]
+    these = [next(passes(config, seed, patterns)) for seed, patterns in zip((3, 4), own, strict=True)]
+    with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
+        net = batched.BatchedNet(models, config, [1, 2])
+        resident = batched._resident(own, models[0].side, net.device)
+        trainer = batched.Trainer(net, config, resident, len(own[0].images))
+        trainer.begin(these)
+        orders = torch.from_numpy(np.stack([this.order for this in these])).to(net.device)
+        trainer.advance(orders, 1, 0, min(4 * batch - 1, orders.shape[1]))  # a graph, a step, and a smaller batch
+        assert trainer.replay is not None
+        assert trainer.predict(resident).device.type == net.flat.device.type == "cuda"
 
 
 @pytest.mark.gpu

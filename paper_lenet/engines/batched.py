@@ -10,7 +10,7 @@ Legend: M networks, B patterns a batch, P parameters, K steps that one captured 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,7 +126,7 @@ class BatchedNet:
         self.steps_stack = self._layers(1) if config.optim.name == "sdlm" else self.stack
         for k, model in enumerate(models):
             state = {**dict(model.named_parameters()), **statistics(model)}
-            self.set_parameters(k, {name: w.detach().numpy() for name, w in state.items()})
+            self.set_parameters(k, {name: w.detach() for name, w in state.items()})
 
     def _layers(self, batch: int) -> s.Stack:
         choices = self.config.model
@@ -184,7 +184,7 @@ class BatchedNet:
             values[f"{layer}.running_var"] = norm.variance[k].cpu().numpy().copy()
         return values
 
-    def set_parameters(self, k: int, values: dict[str, NDArray[Any]]) -> None:
+    def set_parameters(self, k: int, values: Mapping[str, NDArray[Any] | Tensor]) -> None:
         """The reverse."""
         for name, view in zip(self.names, self.views, strict=True):
             view[k] = self._dense(self.models[k], name, values[name]).to(self.dtype)
@@ -393,7 +393,7 @@ class Trainer:
             kept += [w for ws in self.net.optimiser.memory.values() for w in ws]
         return kept + [t for norm in self.net.norms for t in (norm.mean, norm.variance)]
 
-    def predict(self, patterns: Resident) -> NDArray[np.int64]:
+    def predict(self, patterns: Resident) -> Tensor:
         """The labels (M, n) given to the images, undistorted."""
         net = self.net
         net.train_mode(False)
@@ -402,7 +402,7 @@ class Trainer:
         for start in range(0, count, EVALUATED):
             rows = torch.arange(start, min(start + EVALUATED, count), device=net.device).expand(net.nets, -1)
             given.append(net.winners(net.output(patterns.inputs(rows, net.dtype), net.stack)[0]))
-        return torch.cat(given, 1).cpu().numpy()
+        return torch.cat(given, 1)
 
 
 def _resident(own: Sequence[Patterns], side: int, device: torch.device) -> Resident:
@@ -496,8 +496,8 @@ def train_many(
         records: list[Outcome] = []
         if len(ended) < len(seeds):
             last = this.pass_ == config.optim.passes
-            given = trainer.predict(held_out)
-            on_all = trainer.predict(patterns) if last else None
+            given = trainer.predict(held_out).cpu().numpy()
+            on_all = trainer.predict(patterns).cpu().numpy() if last else None
             losses, errors = trainer.loss.tolist(), trainer.errors.tolist()
         for k in range(len(seeds)):
             if k in ended:
