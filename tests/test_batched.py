@@ -143,6 +143,24 @@ def test_goes_on_from_any_checkpoint(case: str, data: Data, monkeypatch: pytest.
             same_points(points[k + 1 :], others)
 
 
+def with_an_idle_unit(config: ModelConfig, seed: int) -> PaperNet | ModernNet:
+    model = build(config, seed)
+    with torch.no_grad():
+        for weights in (model.c5.weight[0], model.c5.bias[0], model.f6.weight[:, 0]):
+            weights.zero_()
+    return model
+
+
+def test_largest_step_size_of_weights_that_are_zero(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a unit that nothing reaches and that reaches nothing: no curvature, so the largest step sizes."""
+    of_engine = {}
+    for name, module in {"reference": reference, "batched": batched}.items():
+        monkeypatch.setattr(module, "build", with_an_idle_unit)
+        config = configured("1998", name)
+        of_engine[name] = next(records(module.train(config, data, 3))).rate_max
+    assert of_engine["batched"] == of_engine["reference"] == pytest.approx(config.optim.eta_of(1) / config.optim.mu)
+
+
 def poisoned(config: ModelConfig, seed: int) -> PaperNet | ModernNet:
     model = build(config, seed)
     if seed == 1:

@@ -124,6 +124,10 @@ class BatchedNet:
         self.norms: list[s.BatchNorm] = []
         self.stack = self._layers(config.optim.batch)
         self.steps_stack = self._layers(1) if config.optim.name == "sdlm" else self.stack
+        # the weights that there are: not those of connections that a table lacks
+        ones = [{name: torch.ones_like(w) for name, w in model.named_parameters()} for model in models]
+        each = [[self._dense(m, name, of[name]) for name in self.names] for m, of in zip(models, ones, strict=True)]
+        self.connected = torch.stack([torch.cat([w.flatten() for w in ws]) > 0 for ws in each]).to(self.device)
         for k, model in enumerate(models):
             state = {**dict(model.named_parameters()), **statistics(model)}
             self.set_parameters(k, {name: w.detach() for name, w in state.items()})
@@ -505,7 +509,7 @@ def train_many(
                 continue
             smallest, largest = net.rate, net.rate
             if net.eps is not None:
-                real = net.eps[k][net.flat[k] != 0]  # not those of missing connections
+                real = net.eps[k][net.connected[k]]
                 smallest, largest = float(real.min()), float(real.max())
             state = net.parameters(k)
             record = PassRecord(
