@@ -28,7 +28,7 @@ from paper_lenet.engines.plan import Pass, Patterns, all_patterns, dropout_start
 from paper_lenet.layers import EuclideanRBF, TableConv2d
 from paper_lenet.models.lenet5 import build
 from paper_lenet.models.mlp import MLP
-from paper_lenet.models.modern import statistics
+from paper_lenet.models.modern import MAPS, MAPS3, statistics
 from paper_lenet.optimisers import Optimiser, corrections, rate_of
 from paper_lenet.sdlm import Network
 
@@ -121,7 +121,14 @@ class BatchedNet:
             self.optimiser = Optimiser(config.optim, self.views if by_muon else [self.flat], matrices)
         self.starts = torch.tensor(list(starts), dtype=torch.int64, device=self.device)
         self.centres = bitmaps.DIGITS.to(self.dtype).to(self.device)
-        self.norms: list[s.BatchNorm] = []
+        # what changes from step to step belongs to the network, not to one of its stacks
+        self.norms = [
+            s.BatchNorm(self.flat.new_zeros(self.nets, maps), self.flat.new_ones(self.nets, maps))
+            for maps in ((MAPS, MAPS3) if config.model.batch_norm else ())
+        ]
+        self.masks = [
+            s.Dropout(torch.ones(1, device=self.device)) for _ in (first.units if config.model.dropout else ())
+        ]
         self.stack = self._layers(config.optim.batch)
         self.steps_stack = self._layers(1) if config.optim.name == "sdlm" else self.stack
         # the weights that there are: not those of connections that a table lacks
@@ -143,14 +150,8 @@ class BatchedNet:
         convolutional = [m for m in self.models if not isinstance(m, MLP)]
         table = torch.stack([m.c3.table.T for m in convolutional]).to(self.dtype).to(self.device)
         layers: list[s.Layer] = []
-        for maps, conv in ((6, s.Conv(apart=batch >= APART)), (16, s.Conv(table, apart=batch >= APART))):
-            layers.append(conv)
-            if choices.batch_norm:
-                mean = torch.zeros(self.nets, maps, dtype=self.dtype, device=self.device)
-                self.norms.append(s.BatchNorm(mean, torch.ones_like(mean)))
-                layers.append(self.norms[-1])
-            layers += [act, *pool]
-        self.masks = [s.Dropout(torch.ones(1, device=self.device)) for _ in range(2)] if choices.dropout else []
+        for k, of_maps in enumerate((None, table)):
+            layers += [s.Conv(of_maps, apart=batch >= APART), *self.norms[k : k + 1], act, *pool]
         for k in range(2):
             layers += [s.Linear(), act, *self.masks[k : k + 1]]
         if self.linear_output:
