@@ -44,14 +44,14 @@ FIELDS: dict[str, set[str]] = {
     **{key: {"optim.order"} for key in ("reshuffled", "constant_order")},
     "cross_entropy": {"model.output", "loss.name", "optim.eta_factor"},
     "eq9": {"loss.name", "loss.j", "loss.curvature", "optim.eta_factor"},
-    "rbf": {"model.output", "loss.name", "loss.j", "loss.curvature"},
+    "rbf": {"model.output", "loss.name", "loss.j"},
     "adamw": {f"optim.{key}" for key in ("name", "batch", "schedule", "rate", "weight_decay", "order", "eta_factor")},
     "sgd": {f"optim.{key}" for key in ("name", "rate", "momentum", "weight_decay")},
     "constant_rate": {"optim.schedule", "optim.rate"},
     "distorted": {"distort.variants", "distort.strength"},
 }
 FIELDS["adamw-1998"] = FIELDS["eq9"] | FIELDS["adamw"]
-FIELDS["best"] = FIELDS["sgd"] | {"model.init.scheme", "model.init.coefficient_value", "optim.order", "optim.passes"}
+FIELDS["best"] = FIELDS["sgd"] | {"model.init.scheme", "optim.order", "optim.passes"}
 FIELDS["best-distorted"] = FIELDS["best"] | FIELDS["distorted"]
 
 

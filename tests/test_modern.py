@@ -118,11 +118,11 @@ REFUSED: dict[str, dict[str, Any]] = {
     "no second derivatives": {
         "model": ModelConfig(batch_norm=True), "optim": Optim(batch=4), "engine": EngineConfig("batched"),
     },
-    "its rates are those of optim.eta": {"optim": Optim(schedule="cosine")},
+    "optim.schedule=cosine: not read with optim.name=sdlm": {"optim": Optim(schedule="cosine")},
     "only for the network and the training of 1998": {"optim": Optim(cross_terms="kept", batch=2)},
     "made in the padded frame": {"model": ModelConfig(geometry="resized"), "distort": {"variants": 3}},
-    "only engine=batched runs there": {"engine": EngineConfig(device="cuda")},
-    "model.dropout with engine.name=fused": {"model": ModelConfig(dropout=0.5)},
+    "engine.device=cuda: not read with engine.name=fused": {"engine": EngineConfig(device="cuda")},
+    "model.dropout=0.5 with engine.name=fused": {"model": ModelConfig(dropout=0.5)},
     "model.activation=gelu with engine.name=fused": {"model": ModelConfig(activation="gelu")},
     "optim.name=muon with engine.name=fused": {"optim": Optim(name="muon", schedule="constant")},
 }  # fmt: skip

@@ -15,6 +15,7 @@ from paper_lenet.config import (
     DataConfig,
     DistortConfig,
     EngineConfig,
+    InitConfig,
     LossConfig,
     ModelConfig,
     OptimConfig,
@@ -32,7 +33,7 @@ from paper_lenet.sdlm import diagonal_hessian
 NETWORKS: dict[str, dict[str, Any]] = {
     "lenet4": {"model": ModelConfig("lenet4", init=RANDOM)},
     "lenet1": {"model": ModelConfig("lenet1", init=RANDOM), "data": DataConfig(version="small")},
-    "one hidden layer": {"model": ModelConfig("mlp", [30], init=RANDOM)},
+    "one hidden layer": {"model": ModelConfig("mlp", [30], init=InitConfig(bias="random"))},
     "two hidden layers": {"model": ModelConfig("mlp", [20, 17], 20), "data": DataConfig(version="deslanted")},
     "eq9": {"model": ModelConfig("mlp", [20, 17]), "loss": LossConfig("eq9", j=5.0)},
     "distorted": {"model": ModelConfig("mlp", [20]), "distort": DistortConfig(variants=1)},

@@ -51,8 +51,9 @@ EXPERIMENTS = sorted(
 # A moment, whatever else is asked for.
 TINY = (
     *("data=digits", "data.train_size=10", "data.skip=0", "data.validation=0"),
-    *("engine=reference", "optim.passes=1", "optim.hessian_samples=3"),
+    *("engine=reference", "optim.passes=1"),
 )
+FEW_SAMPLES = "optim.hessian_samples=3"
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +151,8 @@ def test_experiment_runs(name: str, entry: ModuleType, tmp_path: Path) -> None:
     overrides = [f"experiment={name}", *(f"{key}={value}" for key, value in choices.items()), *TINY]
     jobs = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(overrides), max_batch_size=None)[0]
     config = composed(entry, *jobs[-1], f"output={tmp_path}")
+    if config.optim.name == "sdlm":
+        config = composed(entry, *jobs[-1], FEW_SAMPLES, f"output={tmp_path}")
     few = dataclasses.replace(config.data, test_size=20 if config.data.test_size is None else config.data.test_size)
     job.train_seed(config, load(few), 0, lambda progress: None)
     metrics = metrics_of(config, 0)
@@ -175,7 +178,15 @@ def test_sweep_of_an_experiment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """From the command line to the records: two jobs of two seeds; the wrong indices are the errors counted."""
-    options = ("-m", "experiment=smoke", *TINY, "data.test_size=50", "seeds=[3,4]", "model.pooling=sum,average")
+    options = (
+        "-m",
+        "experiment=smoke",
+        *TINY,
+        FEW_SAMPLES,
+        "data.test_size=50",
+        "seeds=[3,4]",
+        "model.pooling=sum,average",
+    )
     assert call(monkeypatch, "train", *options, f"output={tmp_path}") == 0
     out, err = capsys.readouterr()
     assert err == ""
@@ -210,7 +221,7 @@ def test_seed_that_diverges_leaves_the_others(
         return model
 
     monkeypatch.setattr(reference, "build", partly_poisoned)
-    options = ("experiment=smoke", *TINY, "seeds=[0,1,2]", f"output={tmp_path}")
+    options = ("experiment=smoke", *TINY, FEW_SAMPLES, "seeds=[0,1,2]", f"output={tmp_path}")
     assert call(monkeypatch, "train", "-m", *options, "model.pooling=sum,average") == 1
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
@@ -232,7 +243,7 @@ def test_seeds_in_processes_of_their_own(
 ) -> None:
     """With a rate that is too large in the third pass: the first two are kept, and the failure comes out whole."""
     monkeypatch.setattr(job, "ProcessPoolExecutor", ProcessPoolExecutor)
-    options = ("experiment=smoke", *TINY, "optim.passes=3", "optim.eta=[1e-4,1e-4,1e38]", "seeds=[5]")
+    options = ("experiment=smoke", *TINY, FEW_SAMPLES, "optim.passes=3", "optim.eta=[1e-4,1e-4,1e38]", "seeds=[5]")
     assert call(monkeypatch, "train", *options, f"output={tmp_path}") == 1
     out, err = capfd.readouterr()
     assert err.startswith("error: 1 of 1 seeds failed: seed 5: a penalty is not finite in pass 3, update 2")
@@ -260,7 +271,7 @@ def test_worker_killed_before_it_is_given_all_seeds(
             return super().submit(*arguments)
 
     monkeypatch.setattr(job, "ProcessPoolExecutor", Pool)
-    options = ("experiment=smoke", *TINY, "seeds=[0,1,2]", "engine.workers=1")
+    options = ("experiment=smoke", *TINY, FEW_SAMPLES, "seeds=[0,1,2]", "engine.workers=1")
     assert call(monkeypatch, "train", *options, f"output={tmp_path}") == 1
     err = capsys.readouterr().err
     assert err.count("\n") == 1

@@ -14,6 +14,7 @@ from typing import Any
 
 import hydra
 import numpy as np
+import options
 import pytest
 from hydra.errors import HydraException
 from hypothesis import HealthCheck, given, settings
@@ -176,6 +177,9 @@ def keys_of(node: object, prefix: str = "") -> list[str]:
     return found
 
 
+YES_OR_NO = ("resume", "force", "model.batch_norm", "optim.nesterov")
+
+
 def test_every_key_is_here() -> None:
     assert sorted(KEYS) == sorted(keys_of(Config()))
 
@@ -253,23 +257,10 @@ def test_invalid(by: str, entry: ModuleType, fault: Fault, tries: Tries, tmp_pat
 
 
 def fitting(values: dict[str, Any]) -> dict[str, Any]:
-    """The same with the values changed that no other choice goes with; test_modern.py has their refusals."""
-    values = dict(values)
-
-    def is_so(key: str, *wanted: Any) -> bool:
-        return values.get(key) in wanted
-
-    if is_so("loss.name", "cross_entropy") != is_so("model.output", "linear"):
-        values |= {"loss.name": "cross_entropy", "model.output": "linear"}
-    sdlm = values.get("optim.name", "sdlm") == "sdlm"
-    if sdlm:
-        values["optim.schedule"] = "paper"
-    if is_so("model.batch_norm", True, "yes") and (sdlm or values.get("optim.batch", 1) == 1):
-        values["model.batch_norm"] = False
-    values["optim.cross_terms"] = "dropped"
-    if is_so("model.geometry", "resized"):
-        values["distort.variants"] = 0
-    return values
+    """The same with the values changed that no other choice goes with, or that no other reads (test_options.py)."""
+    values = {key: value in (True, "yes") if key in YES_OR_NO else value for key, value in values.items()}
+    settled = options.settled({"engine.name": "reference"} | values)
+    return {key: settled[key] for key in {**values, "model.output": None, "loss.name": None}}
 
 
 # A program of the fused engine takes seconds to compile; these few are compiled for other tests anyway.
@@ -293,14 +284,16 @@ def test_valid(
         @given(VALID)
         def trains(values: dict[str, Any]) -> None:
             with count.attempt(values):
-                values = {**fitting(values), "engine.name": values.get("engine.name", "reference")}
-                if values["engine.name"] == "fused":
-                    values["engine.name"] = "batched"
-                config = composed(entry, values, False)
+                engine = values.get("engine.name", "reference")
+                config = composed(
+                    entry, fitting({**values, "engine.name": {"fused": "batched"}.get(engine, engine)}), False
+                )
                 program = (config.model.pooling, config.engine.precision, config.optim.cross_terms)
                 if not config.is_modern() and program in (COMPILED if full else {("sum", "float32", "dropped")}):
                     config.engine.name = "fused"
-                config.optim.passes, config.optim.hessian_samples = 1, min(3, config.optim.hessian_samples)
+                config.optim.passes = 1
+                if config.optim.name == "sdlm":
+                    config.optim.hessian_samples = min(3, config.optim.hessian_samples)
                 few: Data = data.subset(data.load(config.data), 2, 0)
                 config.data.train_size = None
                 seed = config.seeds[0]

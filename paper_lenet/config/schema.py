@@ -8,6 +8,7 @@ the tag of that point's row in DEVIATIONS.md.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -15,10 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from paper_lenet import paper
-
-
-class ConfigError(ValueError):
-    """A configuration value that cannot be used; the message names its key."""
+from paper_lenet.config.rules import CHOICES, ConfigError, flat, refusals
 
 
 def _require(condition: bool, key: str, value: object, wanted: str) -> None:
@@ -26,8 +24,12 @@ def _require(condition: bool, key: str, value: object, wanted: str) -> None:
         raise ConfigError(f"{key}={value}: must be {wanted}")
 
 
-def _one_of(key: str, value: str, choices: tuple[str, ...]) -> None:
-    _require(value in choices, key, value, "one of " + ", ".join(choices))
+def _check_choices(group: str, values: object) -> None:
+    """Every field of a group that has a choice of names."""
+    for key, choices in CHOICES.items():
+        if key.rpartition(".")[0] == group:
+            value = getattr(values, key.rpartition(".")[2])
+            _require(value in choices, key, value, "one of " + ", ".join(choices))
 
 
 def _is_number(value: object) -> bool:
@@ -73,9 +75,7 @@ class DataConfig:
     version: str = "regular"
 
     def __post_init__(self) -> None:
-        _one_of("data.input", self.input, ("paper", "unit", "standard", "standard_each"))
-        _one_of("data.version", self.version, tuple(paper.VERSION_SIDES))
-        _one_of("data.name", self.name, ("mnist", "digits"))
+        _check_choices("data", self)
         _optional_count("data.train_size", self.train_size)
         _require(self.test_size is None or self.test_size >= 0, "data.test_size", self.test_size, "0 or more, or null")
         _require(self.skip >= 0, "data.skip", self.skip, "0 or more")
@@ -137,11 +137,9 @@ class InitConfig:
     coefficient_value: float = 0.55
 
     def __post_init__(self) -> None:
-        _one_of("model.init.scheme", self.scheme, ("paper", "kaiming", "xavier", "torch"))
+        _check_choices("model.init", self)
         _positive("model.init.gain", self.gain)
         _require(0 <= self.exponent <= 2, "model.init.exponent", self.exponent, "from 0 to 2")
-        _one_of("model.init.bias", self.bias, ("zero", "random"))
-        _one_of("model.init.coefficient", self.coefficient, ("fixed", "random"))
         _require(
             abs(self.coefficient_value) <= 1e30,
             "model.init.coefficient_value",
@@ -182,16 +180,11 @@ class ModelConfig:
     init: InitConfig = field(default_factory=InitConfig)
 
     def __post_init__(self) -> None:
-        _one_of("model.name", self.name, ("lenet5", "lenet4", "lenet1", "mlp"))
+        _check_choices("model", self)
         whole = isinstance(self.hidden, list) and all(isinstance(n, int) and 1 <= n <= 10_000 for n in self.hidden)
         _require(whole and len(self.hidden) <= 2, "model.hidden", self.hidden, "one or two numbers from 1 to 10000")
         _require(bool(self.hidden) == (self.name == "mlp"), "model.hidden", self.hidden,
                  f"{'one layer or two' if self.name == 'mlp' else 'empty'} with model.name={self.name}")  # fmt: skip
-        _one_of("model.activation", self.activation, ("scaled_tanh", "tanh", "relu", "gelu", "silu"))
-        _one_of("model.pooling", self.pooling, ("sum", "average", "avg_pool", "max_pool"))
-        _one_of("model.table", self.table, ("paper", "full", "random"))
-        _one_of("model.output", self.output, ("rbf", "linear"))
-        _one_of("model.geometry", self.geometry, ("padded", "resized", "unpadded"))
         _require(0 <= self.dropout < 1, "model.dropout", self.dropout, "from 0 to below 1")
         _positive("model.rbf_factor", self.rbf_factor)
 
@@ -218,10 +211,9 @@ class LossConfig:
     smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        _one_of("loss.name", self.name, ("eq8", "eq9", "cross_entropy"))
+        _check_choices("loss", self)
         _require(0 <= self.smoothing < 1, "loss.smoothing", self.smoothing, "from 0 to below 1")
         _require(self.j > 0 and not math.isnan(self.j), "loss.j", self.j, "positive")
-        _one_of("loss.curvature", self.curvature, ("exact", "eq8"))
 
 
 @dataclass
@@ -262,8 +254,7 @@ class OptimConfig:
     cross_terms: str = "dropped"
 
     def __post_init__(self) -> None:
-        _one_of("optim.name", self.name, ("sdlm", "sgd", "adam", "adamw", "muon"))
-        _one_of("optim.schedule", self.schedule, ("paper", "constant", "cosine", "onecycle"))
+        _check_choices("optim", self)
         _require(self.batch >= 1, "optim.batch", self.batch, "at least 1")
         _positive("optim.rate", self.rate)
         _require(0 <= self.momentum < 1, "optim.momentum", self.momentum, "from 0 to below 1")
@@ -278,8 +269,6 @@ class OptimConfig:
         _positive("optim.eta_factor", self.eta_factor)
         _positive("optim.mu", self.mu)
         _require(self.hessian_samples >= 1, "optim.hessian_samples", self.hessian_samples, "at least 1")
-        _one_of("optim.order", self.order, ("constant", "reshuffled"))
-        _one_of("optim.cross_terms", self.cross_terms, ("dropped", "kept"))
 
     def eta_of(self, pass_: int) -> float:
         """The global rate of pass 1, 2, ...: the schedule's value times `eta_factor`."""
@@ -306,9 +295,7 @@ class EngineConfig:
     workers: int = 0
 
     def __post_init__(self) -> None:
-        _one_of("engine.name", self.name, ("reference", "fused", "batched"))
-        _one_of("engine.device", self.device, ("cpu", "cuda"))
-        _one_of("engine.precision", self.precision, ("float32", "float64"))
+        _check_choices("engine", self)
         _require(self.summation >= 0, "engine.summation", self.summation, "0 or more")
         _require(self.workers >= 0, "engine.workers", self.workers, "0 or more")
 
@@ -381,21 +368,13 @@ class Config:
 
     def _refuse_combinations(self) -> None:
         """What no choice of the other keys could make sense of."""
-        model, loss, optim, engine = self.model, self.loss, self.optim, self.engine
+        model, loss, optim = self.model, self.loss, self.optim
 
         def refuse(condition: bool, what: str, why: str) -> None:
             if condition:
                 raise ConfigError(f"{what}: {why}")
 
         name, version = f"model.name={model.name}", f"data.version={self.data.version}"
-        refuse(model.name != "lenet5" and self.model.is_modern(), name,
-               "has no other details than those of 1998; lenet5 has")  # fmt: skip
-        refuse(model.name != "lenet5" and engine.name == "batched", f"{name} with engine.name=batched",
-               "engine=fused has it")  # fmt: skip
-        refuse(model.name == "mlp" and engine.summation > 0, f"{name} with engine.summation={engine.summation}",
-               "its units of C5, which it lacks, would be put in another order")  # fmt: skip
-        refuse(model.name == "mlp" and optim.cross_terms == "kept", f"{name} with optim.cross_terms=kept",
-               "in it no two connections share a parameter")  # fmt: skip
         frame = {"lenet1": "small", "mlp": self.data.version}.get(model.name, "regular")
         refuse(self.data.version != frame, f"{name} with {version}", f"takes images of data.version={frame}")
         side = paper.VERSION_SIDES[self.data.version] if model.name == "mlp" else paper.IMAGE_SIZE
@@ -407,20 +386,14 @@ class Config:
                "Eq. 8 and 9 need penalties (rbf), cross-entropy needs a linear output")  # fmt: skip
         refuse(model.batch_norm and optim.batch == 1, "model.batch_norm=true with optim.batch=1",
                "one pattern has no statistics to normalise by")  # fmt: skip
-        refuse(optim.name == "sdlm" and optim.schedule != "paper", f"optim.schedule={optim.schedule} with sdlm",
-               "its rates are those of optim.eta")  # fmt: skip
         refuse(model.batch_norm and optim.name == "sdlm", "model.batch_norm=true with optim.name=sdlm",
                "Appendix C has no second derivatives for it")  # fmt: skip
         refuse(optim.cross_terms == "kept" and self.is_modern(), "optim.cross_terms=kept",
                "is only for the network and the training of 1998")  # fmt: skip
         refuse(model.geometry == "resized" and self.distort.variants > 0, "model.geometry=resized with distortions",
                "distorted images are made in the padded frame")  # fmt: skip
-        for key, value in {"model.batch_norm": model.batch_norm, "model.dropout": model.dropout > 0,
-                           f"model.activation={model.activation}": model.activation in ("gelu", "silu"),
-                           "optim.name=muon": optim.name == "muon"}.items():  # fmt: skip
-            refuse(bool(value) and engine.name == "fused", f"{key} with engine.name=fused", "engine=batched has it")
-        refuse(engine.device != "cpu" and engine.name != "batched", f"engine.device={engine.device}",
-               "only engine=batched runs there")  # fmt: skip
+        for line in refusals(flat(self.to_dict()), defaults()):
+            raise ConfigError(line)
 
     def is_modern(self) -> bool:
         """Whether anything but the details of 1998 is asked for, in the network, its input or the training."""
@@ -442,3 +415,14 @@ class Config:
             if key not in ADDED_LATER or inner[last] == ADDED_LATER[key]:
                 del inner[last]
         return hashlib.sha256(json.dumps(method, sort_keys=True).encode()).hexdigest()[:12]
+
+
+@functools.cache
+def defaults() -> dict[str, Any]:
+    """The default of every field, by dotted key."""
+    values: dict[str, Any] = {}
+    for item in dataclasses.fields(Config):
+        made: Any = item.default if item.default_factory is dataclasses.MISSING else item.default_factory()
+        group = dataclasses.is_dataclass(made) and not isinstance(made, type)
+        values[item.name] = dataclasses.asdict(made) if group else made
+    return flat(values)

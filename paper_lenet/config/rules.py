@@ -1,0 +1,196 @@
+"""What the fields of a configuration may be, who reads them, and which engine has what.
+
+One declaration: the refusals of a configuration, the help text and the matrix of the engines' tests come from it. A
+field that the chosen parts do not read must keep its default, so that nothing is accepted and then ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from paper_lenet import paper
+
+
+class ConfigError(ValueError):
+    """A configuration value that cannot be used; the message names its key."""
+
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "data.name": ("mnist", "digits"),
+    "data.input": ("paper", "unit", "standard", "standard_each"),
+    "data.version": tuple(paper.VERSION_SIDES),
+    "model.name": ("lenet5", "lenet4", "lenet1", "mlp"),
+    "model.activation": ("scaled_tanh", "tanh", "relu", "gelu", "silu"),
+    "model.pooling": ("sum", "average", "avg_pool", "max_pool"),
+    "model.table": ("paper", "full", "random"),
+    "model.output": ("rbf", "linear"),
+    "model.geometry": ("padded", "resized", "unpadded"),
+    "model.init.scheme": ("paper", "kaiming", "xavier", "torch"),
+    "model.init.bias": ("zero", "random"),
+    "model.init.coefficient": ("fixed", "random"),
+    "loss.name": ("eq8", "eq9", "cross_entropy"),
+    "loss.curvature": ("exact", "eq8"),
+    "optim.name": ("sdlm", "sgd", "adam", "adamw", "muon"),
+    "optim.schedule": ("paper", "constant", "cosine", "onecycle"),
+    "optim.order": ("constant", "reshuffled"),
+    "optim.cross_terms": ("dropped", "kept"),
+    "engine.name": ("reference", "fused", "batched"),
+    "engine.device": ("cpu", "cuda"),
+    "engine.precision": ("float32", "float64"),
+}
+
+
+class _Positive:
+    """All values above 0, as a set."""
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, int | float) and value > 0
+
+    def __str__(self) -> str:
+        return "above 0"
+
+
+Values = tuple[Any, ...] | _Positive
+POSITIVE = _Positive()
+
+# What an engine has of a field of which it has not everything.
+ENGINES: dict[str, dict[str, Values]] = {
+    "reference": {},
+    "fused": {
+        "model.activation": ("scaled_tanh", "tanh", "relu"),
+        "model.batch_norm": (False,),
+        "model.dropout": (0.0,),
+        "optim.name": ("sdlm", "sgd", "adam", "adamw"),
+    },
+    "batched": {"model.name": ("lenet5",), "optim.cross_terms": ("dropped",)},
+}
+
+_LENET5: dict[str, Values] = {"model.name": ("lenet5",)}
+_CONVOLUTIONAL: dict[str, Values] = {"model.name": ("lenet5", "lenet4", "lenet1")}
+_OF_1998: dict[str, Values] = {"model.init.scheme": ("paper",)}
+_SDLM: dict[str, Values] = {"optim.name": ("sdlm",)}
+_PRINTED_RATES: dict[str, Values] = {"optim.schedule": ("paper",)}
+_DISTORTED: dict[str, Values] = {"distort.variants": POSITIVE}
+_FIXED: dict[str, Values] = {"model.init.coefficient": ("fixed",)}
+_BITMAPS: dict[str, Values] = {"model.output": ("rbf",)}
+_EQ9: dict[str, Values] = {"loss.name": ("eq9",)}
+_TRAINED_POOLING: dict[str, Values] = {"model.pooling": ("sum", "average")}
+
+# By field the values of others under which it is read; a field that is not here always is.
+READ_WHEN: dict[str, dict[str, Values]] = {
+    "data.dir": {"data.name": ("mnist",)},
+    "distort.strength": _DISTORTED,
+    "distort.inverse_scale": _DISTORTED,
+    "distort.squeeze": _DISTORTED,
+    "distort.shear": _DISTORTED,
+    "distort.translation": _DISTORTED,
+    "distort.centre": _DISTORTED,
+    "model.hidden": {"model.name": ("mlp",)},
+    "model.activation": _LENET5,
+    "model.pooling": _LENET5,
+    "model.table": _LENET5,
+    "model.output": _LENET5,
+    "model.geometry": _LENET5,
+    "model.batch_norm": _LENET5,
+    "model.dropout": _LENET5,
+    "model.rbf_factor": _LENET5 | _BITMAPS,
+    "model.init.scheme": _LENET5,
+    "model.init.gain": _OF_1998,
+    "model.init.exponent": _OF_1998,
+    "model.init.bias": _OF_1998,
+    "model.init.coefficient": _CONVOLUTIONAL | _OF_1998 | _TRAINED_POOLING,
+    "model.init.coefficient_value":
+        _CONVOLUTIONAL | _OF_1998 | _TRAINED_POOLING | _FIXED,
+    "loss.j": _EQ9,
+    "loss.curvature": _EQ9 | _SDLM,
+    "loss.smoothing": {"loss.name": ("cross_entropy",)},
+    "optim.schedule": {"optim.name": ("sgd", "adam", "adamw", "muon")},
+    "optim.rate": {"optim.schedule": ("constant", "cosine", "onecycle")},
+    "optim.momentum": {"optim.name": ("sgd", "muon")},
+    "optim.nesterov": {"optim.name": ("sgd",), "optim.momentum": POSITIVE},
+    "optim.weight_decay": {"optim.name": ("sgd", "adamw", "muon")},
+    "optim.epsilon": {"optim.name": ("adam", "adamw", "muon")},
+    "optim.eta": _PRINTED_RATES,
+    "optim.eta_factor": _PRINTED_RATES,
+    "optim.mu": _SDLM,
+    "optim.hessian_samples": _SDLM,
+    "optim.cross_terms": _CONVOLUTIONAL | _SDLM,
+    "engine.device": {"engine.name": ("batched",)},
+    "engine.summation": _CONVOLUTIONAL,
+    "engine.workers": {"engine.device": ("cpu",)},
+}  # fmt: skip
+
+# Fields that change neither the weights of a seed nor what is recorded of them, but where, when and which; or, as the
+# engine, nothing but the time and how sums are rounded.
+NOT_IN_WEIGHTS = (
+    *("name", "seeds", "output", "label", "resume", "force", "data.dir", "data.test_size"),
+    *("engine.name", "engine.device", "engine.precision", "engine.summation", "engine.workers"),
+)
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested dictionary with dotted keys, such as data.name."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return found
+
+
+def unread(values: Mapping[str, Any], field: str) -> str | None:
+    """The other field by whose value `field` is not read, None if it is. values: of all fields, by dotted key."""
+    return next((key for key, wanted in READ_WHEN.get(field, {}).items() if values[key] not in wanted), None)
+
+
+def having(field: str, value: object) -> list[str]:
+    """The engines that have this value of a field."""
+    return [name for name, only in ENGINES.items() if field not in only or value in only[field]]
+
+
+def refusals(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator[str]:
+    """What cannot be used of a configuration, a line a field: what the engine lacks, and what nothing would read.
+
+    values, defaults: of all fields, by dotted key.
+    """
+    engine = values["engine.name"]
+    for field, only in ENGINES[engine].items():
+        if values[field] not in only:
+            others = " or ".join(f"engine={name}" for name in having(field, values[field]))
+            yield f"{field}={_shown(values[field])} with engine.name={engine}: {others} has it"
+    for field, value in values.items():
+        other = unread(values, field)
+        if other is not None and value != defaults[field]:
+            yield (
+                f"{field}={_shown(value)}: not read with {other}={_shown(values[other])}, only with "
+                f"{_condition(other, READ_WHEN[field][other])}; leave it at {_shown(defaults[field])}"
+            )
+
+
+def help_text(defaults: Mapping[str, Any]) -> str:
+    """All fields, one a line: the default, the choices, when it is read, and the engines where not all have all."""
+    lines = []
+    for field, default in defaults.items():
+        parts = [f"{field}={_shown(default)}"]
+        if field in CHOICES:
+            parts.append(f"one of {', '.join(CHOICES[field])}")
+        if field in READ_WHEN:
+            parts.append("read with " + " and ".join(_condition(*each) for each in READ_WHEN[field].items()))
+        parts += [f"engine={name} has only {_listed(only[field])}" for name, only in ENGINES.items() if field in only]
+        lines.append("; ".join(parts))
+    return "\n".join(lines)
+
+
+def _condition(field: str, wanted: Values) -> str:
+    return f"{field} above 0" if isinstance(wanted, _Positive) else f"{field}={_listed(wanted)}"
+
+
+def _listed(values: Values) -> str:
+    shown = [_shown(value) for value in values] if isinstance(values, Sequence) else [str(values)]
+    return " or ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))
+
+
+def _shown(value: object) -> str:
+    """A value as the command line has it."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
