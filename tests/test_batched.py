@@ -83,7 +83,9 @@ def data() -> Data:
 
 def configured(case: str, engine: str, precision: str = "float64", **more: Any) -> Config:
     options = dict(CASES[case])
-    optim = Optim(passes=2, hessian_samples=10, **options.pop("optim", {}))
+    of_optim = options.pop("optim", {})
+    few = {"hessian_samples": 10} if of_optim.get("name", "sdlm") == "sdlm" else {}
+    optim = Optim(passes=2, **few, **of_optim)
     return Config(optim=optim, engine=EngineConfig(engine, precision), **options, **more)
 
 
