@@ -26,6 +26,7 @@ def output_curvature(output: EuclideanRBF, x: Tensor, labels: Tensor, loss: Loss
     x: (N, units).  labels: (N,).  loss: (penalties, labels) -> mean.
     With g and H the first and second derivatives of the loss by the penalties y, and y_k = factor |x - w_k|^2:
     d2E/dx_j2 = sum_k g_k 2 factor + sum_kl H_kl u_kj u_lj, u_kj = 2 factor (x_j - w_kj).
+    Of Eq. 8 and 9 it is never negative; what rounding puts below 0 is 0.
     """
 
     with torch.enable_grad():
@@ -37,7 +38,7 @@ def output_curvature(output: EuclideanRBF, x: Tensor, labels: Tensor, loss: Loss
     g = g.detach()
     u = 2 * output.factor * (x[:, None, :] - output.centres)
     curvature: Tensor = 2 * output.factor * g.sum(1, keepdim=True) + torch.einsum("nkl,nkj,nlj->nj", hessian, u, u)
-    return curvature
+    return curvature.clamp(min=0)  # NaN stays NaN
 
 
 def _weighted_sums(layer: nn.Module, parameters: dict[str, Tensor], x: Tensor) -> Tensor:

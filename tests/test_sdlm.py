@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from paper_lenet import bitmaps
 from paper_lenet.config import Config, InitConfig, LossConfig, OptimConfig
+from paper_lenet.engines import penalties, stacked
 from paper_lenet.layers import EuclideanRBF
 from paper_lenet.losses import Loss, eq8, eq9
 from paper_lenet.models.family import PaperNet
@@ -214,6 +216,37 @@ def test_output_curvature(loss: str, factor: float) -> None:
     if loss == "eq8":
         assert got.eq(2 * factor).all()
     assert got.min() > -1e-12  # so that mu + h_kk is never 0 or less
+
+
+def exact_curvature(engine: str, x: Tensor, labels: Tensor, factor: float, j: float) -> Tensor:
+    """As each engine has it, of states (N, units) in float32."""
+    centres = bitmaps.DIGITS.float()
+    if engine == "reference":
+        return output_curvature(EuclideanRBF(centres, factor), x, labels, functools.partial(eq9, j=j))
+    if engine == "batched":
+        return stacked.eq9_curvature(x.T[None], centres, factor, j)[0].T
+    found = []
+    units, classes, y, g, d = 84, 10, 84, 94, 104
+    for state, label in zip(x, labels.tolist(), strict=True):
+        ws = np.concatenate([state.numpy(), (centres - state).square().sum(1).numpy(), np.zeros(94, np.float32)])
+        least = penalties.winner(ws, y, classes, factor)
+        penalties.loss_of(ws, y, g, label, least, classes, True, j)
+        penalties.curvatures(ws, 0, d, g, centres.numpy().ravel(), units, units, classes, factor)
+        found.append(torch.from_numpy(ws[d : d + units]))
+    return torch.stack(found)
+
+
+@pytest.mark.parametrize("engine", ["reference", "fused", "batched"])
+def test_rounding_makes_no_curvature_negative(engine: str) -> None:
+    """Of confident patterns in float32, where Eq. 9's is nearly 0; and what is not finite is still seen."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(100) % 10
+    x = bitmaps.DIGITS.float()[labels] + 0.5 * torch.randn(100, 84, generator=generator)
+    for factor in (1.0, 0.02):
+        h = exact_curvature(engine, x, labels, factor, math.inf)
+        assert (h == 0).any() and (h >= 0).all()
+    x[3] = math.nan
+    assert exact_curvature(engine, x, labels, 0.02, math.inf)[3].isnan().all()
 
 
 def test_average_over_images() -> None:

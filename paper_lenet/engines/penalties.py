@@ -60,4 +60,5 @@ def curvatures(ws, x, d, g, centres, below, units, classes, factor):  # type: ig
             shares += ws[g + i]
             mean += ws[g + i] * u
             square += ws[g + i] * u * u
-        ws[d + unit] = 2.0 * factor * (1.0 - shares) + square - mean * mean
+        h = 2.0 * factor * (1.0 - shares) + square - mean * mean
+        ws[d + unit] = 0.0 if h < 0.0 else h  # rounded below 0; NaN stays NaN

@@ -511,7 +511,7 @@ def eq9_curvature(x: Tensor, centres: Tensor, factor: float, j: float) -> Tensor
     p = eq9_shares(penalties, j)[0][:, :, None]
     u = differences * (2 * factor)
     mean, square = (p * u).sum(1), (p * u.square()).sum(1)
-    return 2 * factor * (1 - p.sum(1)) + square - mean.square()
+    return (2 * factor * (1 - p.sum(1)) + square - mean.square()).clamp_(min=0)  # rounded below 0; NaN stays NaN
 
 
 def cross_entropy_curvature(logits: Tensor) -> Tensor:
