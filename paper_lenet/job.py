@@ -102,25 +102,31 @@ def train_group(
             starts[seed], remark = writers[seed].begin()
             if remark:
                 tell(Progress(seed, remark=remark))
-        together: dict[tuple[int, int, bool], list[int]] = {}
-        for seed, start in starts.items():
-            where = (start.pass_, start.update, start.record is None) if start else (0, 0, True)
-            together.setdefault(where, []).append(seed)
-        groups = list(together.values())
+        groups = _equally_far(starts)
         while groups:
             group = groups.pop()
             try:
                 runs = [(writers[seed], starts[seed]) for seed in group]
-                failed |= _train_together(config, data, runs, tell, stop)
+                _train_together(config, data, runs, tell, stop, failed)
             except torch.OutOfMemoryError:
                 if len(group) == 1:
                     raise
                 half = len(group) // 2
                 tell(Progress(group[0], remark=f"{len(group)} networks do not fit the memory; now {half} at a time"))
-                for seed in group:
-                    starts[seed] = writers[seed].begin()[0]
-                groups += [group[half:], group[:half]]
+                for part in (group[half:], group[:half]):
+                    left = [seed for seed in part if seed not in failed]
+                    starts |= {seed: writers[seed].begin()[0] for seed in left}
+                    groups += _equally_far({seed: starts[seed] for seed in left})
     return failed
+
+
+def _equally_far(starts: dict[int, Checkpoint | None]) -> list[list[int]]:
+    """The seeds in groups that go on from the same update."""
+    groups: dict[tuple[int, int, bool], list[int]] = {}
+    for seed, start in starts.items():
+        where = (start.pass_, start.update, start.record is None) if start else (0, 0, True)
+        groups.setdefault(where, []).append(seed)
+    return list(groups.values())
 
 
 def _train_together(
@@ -129,9 +135,10 @@ def _train_together(
     runs: list[tuple[RunWriter, Checkpoint | None]],
     tell: Callable[[Progress], object],
     stop: Callable[[], bool],
-) -> dict[int, NonFiniteError]:
+    failed: dict[int, NonFiniteError],
+) -> None:
+    """Train and record runs that are equally far. Those that could not go on are added to `failed` as they end."""
     written = time.monotonic()
-    failed: dict[int, NonFiniteError] = {}
     writers = [writer for writer, _ in runs]
     for outcomes in _outcomes(config, data, [w.seed for w in writers], [start for _, start in runs]):
         points = [point for point in outcomes if isinstance(point, Checkpoint)]
@@ -165,7 +172,6 @@ def _train_together(
     for writer in writers:
         if writer.seed not in failed:
             writer.finish()
-    return failed
 
 
 def _outcomes(

@@ -191,6 +191,7 @@ class RunWriter:
         self._last: PassRecord | None = None
         self._train_size: int | None = None
         self._digests: dict[str, str] = {}
+        self._begun = False
         self._environment = environment()
         self._held = ExitStack()
         self._held.enter_context(held(self.folder))
@@ -216,15 +217,18 @@ class RunWriter:
     def begin(self) -> tuple[Checkpoint | None, str]:
         """Where to go on, None for the start; and what a reader of the log should know of it, or nothing.
 
-        Removes what cannot be gone on with, and all that is there unless the configuration has `resume`.
+        Removes what cannot be gone on with, and all that is there unless the configuration has `resume`. A second call
+        goes on from what was written since the first, whatever the configuration says.
         """
         remove_leftovers(self.folder)
         point, remark = None, ""
-        if self.config.resume and not self.config.force:
+        self._passes, self._errors, self._last, self._train_size = [], [], None, None
+        if self._begun or (self.config.resume and not self.config.force):
             try:
                 point, remark = self._resume()
             except RecordError as error:
                 remark = f"{error}; the run starts anew"
+        self._begun = True
         if point is None:
             for stale in ("metrics.json", checkpoints.NAME, "passes.csv", "errors.csv", "weights.safetensors"):
                 remove(self.folder / stale)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from graphs import Device, OnDevice
@@ -22,7 +23,7 @@ from paper_lenet.engines.plan import all_patterns, passes
 from paper_lenet.models.family import PaperNet
 from paper_lenet.models.lenet5 import build
 from paper_lenet.models.modern import ModernNet
-from paper_lenet.records import run_folder
+from paper_lenet.records import finished, run_folder
 
 # Largest difference over the largest value of a parameter after two passes of 40 patterns. Measured: 6e-15.
 BOUND = 1e-11
@@ -213,6 +214,38 @@ def test_group_is_recorded_seed_by_seed(tmp_path: Any, data: Data, monkeypatch: 
         files = [(run_folder(c, seed) / "weights.safetensors").read_bytes() for c in (config, alone)]
         assert files[0] == files[1]
     assert not (run_folder(config, 1) / "weights.safetensors").exists()
+
+
+@pytest.mark.parametrize("how", [{}, {"resume": False}, {"force": True}])
+def test_out_of_memory_after_a_pass(
+    how: dict[str, bool], tmp_path: Any, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is trained or recorded twice, however the job began, and what has diverged stays so."""
+    monkeypatch.setattr(batched, "build", poisoned)
+    real, began = batched.train_many, []
+
+    def short(config: Config, data: Data, seeds: list[int], starts: list[Any]) -> Any:
+        began.append((seeds, [start and start.record and start.record.pass_ for start in starts]))
+        outcomes = real(config, data, seeds, starts)
+        yield next(outcomes)
+        if len(seeds) > 2:
+            raise torch.OutOfMemoryError("no more")
+        yield from outcomes
+
+    config = configured("1998", "batched", seeds=[0, 1, 2, 3], output=str(tmp_path), **how)
+    alone = dataclasses.replace(config, output=str(tmp_path / "alone"))
+    for seed in (0, 2, 3):
+        job.train_seed(alone, data, seed, lambda progress: None)
+    monkeypatch.setattr(batched, "train_many", short)
+    assert list(job.train_group(config, data, config.seeds, lambda progress: None)) == [1]
+    assert began == [([0, 1, 2, 3], [None] * 4), ([0], [1]), ([2, 3], [1, 1])]
+    metrics = finished(config, 1)
+    assert metrics is not None and metrics["diverged_at"] == "pass 1 update 1"
+    for seed in (0, 2, 3):
+        rows, right = (pd.read_csv(run_folder(c, seed) / "passes.csv") for c in (config, alone))
+        pd.testing.assert_frame_equal(rows.drop(columns="seconds"), right.drop(columns="seconds"))
+        files = [(run_folder(c, seed) / "weights.safetensors").read_bytes() for c in (config, alone)]
+        assert files[0] == files[1]
 
 
 def test_processes_get_groups_that_suit_them(monkeypatch: pytest.MonkeyPatch) -> None:
