@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from paper_lenet.config import Config, DataConfig
+from paper_lenet.config import Config, ConfigError, DataConfig
 from paper_lenet.data import Data, load
 from paper_lenet.engines import Checkpoint, NonFiniteError
 from paper_lenet.files import RecordError
@@ -205,12 +205,22 @@ def _groups(config: Config, seeds: list[int]) -> list[list[int]]:
     return [seeds[k : k + size] for k in range(0, len(seeds), size)]
 
 
+def require_device(config: Config) -> None:
+    """Raise ConfigError where this machine lacks the device that the configuration is to run on.
+
+    Not checked with the configuration, which other machines may read.
+    """
+    if config.engine.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("engine.device=cuda: PyTorch finds no CUDA GPU here; engine.device=cpu runs anywhere")
+
+
 def run(config: Config) -> None:
     """Train every seed of the configuration that has not ended yet, say a line (or move a bar) a pass, record each run.
 
-    Raises DataError, ConfigError or RecordError before or while training; JobError when seeds failed, after all others
+    Raises ConfigError, DataError or RecordError before or while training; JobError when seeds failed, after all others
     have ended; Interrupted after SIGINT or SIGTERM, as soon as all seeds have written where they are.
     """
+    require_device(config)
     load(config.data)  # so that what is wrong with the images is said here, and a download made once
     write_job(config)
     seeds, failed = _unfinished(config)

@@ -15,7 +15,16 @@ from graphs import Device, OnDevice
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from paper_lenet import job
-from paper_lenet.config import Config, DataConfig, DistortConfig, EngineConfig, InitConfig, LossConfig, ModelConfig
+from paper_lenet.config import (
+    Config,
+    ConfigError,
+    DataConfig,
+    DistortConfig,
+    EngineConfig,
+    InitConfig,
+    LossConfig,
+    ModelConfig,
+)
 from paper_lenet.config import OptimConfig as Optim
 from paper_lenet.data import Data
 from paper_lenet.engines import Checkpoint, NonFiniteError, PassRecord, batched, records, reference
@@ -258,6 +267,17 @@ def test_processes_get_groups_that_suit_them(monkeypatch: pytest.MonkeyPatch) ->
     config.engine.device = "cuda"
     assert job._groups(config, [0, 1, 2]) == [[0, 1, 2]]
     assert job._groups(Config(), [0, 1]) == [[0], [1]]
+
+
+def test_a_gpu_that_is_not_there(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A valid configuration, which no job begins."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    config = Config(engine=EngineConfig("batched", device="cuda"), output=str(tmp_path / "outputs"))
+    with pytest.raises(ConfigError, match=r"^engine.device=cuda: .*engine.device=cpu"):
+        job.run(config)
+    assert not any(tmp_path.iterdir())
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    job.require_device(config)
 
 
 def repeated(data: Data, times: int) -> Data:
