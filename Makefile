@@ -18,7 +18,7 @@ CHOICES := modern sdlm-cross-entropy adamw-1998 sgd-modern constant-modern augme
 ABLATIONS := from-1998 from-modern ladder augmented best
 CHANGES := gain bias coefficient pooling rbf_factor eta order cross_terms
 
-.PHONY: test-faults help setup reproduce readings figures-3b tutorials ablations comparison test test-slow bench tables figures report check lint lock clean
+.PHONY: test-faults help setup reproduce readings figures-3b tutorials ablations comparison test test-slow gpu bench tables figures report check lint lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -101,6 +101,9 @@ test-slow: setup  ## the tests that need MNIST or more time
 
 test-faults: setup  ## the fault suite in full, into the table of README.md: kills, full disks, damaged files; 15 min
 	$(PY) -m pytest tests/faults --full --record -n 0
+
+gpu: setup  ## on a machine with a GPU: its tests, times and the ladder; ten minutes a call, the same command goes on
+	$(PY) experiments/gpu.py
 
 bench: setup  ## microseconds an update of both engines, and their ratio
 	$(PY) experiments/bench.py

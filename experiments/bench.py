@@ -78,9 +78,10 @@ def _samples(data: Data) -> int:
     return max(1, round(len(data.train_labels) * 500 / 60_000))
 
 
-def sixteen(data: Data) -> float:
+def sixteen(data: Data, device: str = "cpu") -> float:
     """Microseconds an update of the batched engine that trains sixteen networks of 1998 together, one pattern each."""
-    config = Config(optim=OptimConfig(passes=1, hessian_samples=_samples(data)), engine=EngineConfig("batched"))
+    engine = EngineConfig("batched", device=device)
+    config = Config(optim=OptimConfig(passes=1, hessian_samples=_samples(data)), engine=engine)
     last = list(batched.train_many(config, data, range(16), [None] * 16))[-1]
     assert all(isinstance(point, Checkpoint) and point.record is not None for point in last)
     return (
@@ -88,7 +89,7 @@ def sixteen(data: Data) -> float:
     )
 
 
-def modern(module: ModuleType, data: Data) -> Callable[[], float]:
+def modern(module: ModuleType, data: Data, device: str = "cpu") -> Callable[[], float]:
     """A function that trains today's network for a pass, batches of 64, and gives its microseconds an image."""
     config = Config(
         data=DataConfig(input="standard"),
@@ -96,7 +97,7 @@ def modern(module: ModuleType, data: Data) -> Callable[[], float]:
                           init=InitConfig(scheme="torch")),
         loss=LossConfig("cross_entropy"),
         optim=OptimConfig(name="adam", passes=1, batch=64, schedule="constant", order="reshuffled"),
-        engine=EngineConfig(),
+        engine=EngineConfig(module.__name__.rpartition(".")[2], device=device),
     )  # fmt: skip
 
     def once() -> float:
@@ -184,8 +185,12 @@ def main() -> int:
             "today's network, batched": modern(batched, parts["batched, modern"]),
         },
     }
+    if torch.cuda.is_available():
+        groups["update"]["16 networks on the GPU"] = lambda: sixteen(parts["batched, modern"], "cuda")
+        groups["image"]["today's network, on the GPU"] = modern(batched, parts["batched, modern"], "cuda")
     here = environment()
-    lines = [f"{here['cpu']}, one thread; torch {here['torch']}, numba {here['numba']}; {ROUNDS} rounds in turn"]
+    device = f"{here['cpu']}, one thread" + (f", and {here['gpu']}" if here["gpu"] else "")
+    lines = [f"{device}; torch {here['torch']}, numba {here['numba']}; {ROUNDS} rounds in turn"]
     for unit, ways in groups.items():
         for once in ways.values():
             once()  # compiles, and warms the caches
