@@ -16,13 +16,12 @@ from pathlib import Path
 
 import jinja2
 import numpy as np
-import pandas as pd
 from markupsafe import Markup, escape
 
 from paper_lenet import bitmaps, claims
 from paper_lenet.data import Data
 from paper_lenet.report_live import Net, base64_of, gallery, wall
-from paper_lenet.tables import TableError
+from paper_lenet.tables import TableError, read_results
 
 # An SVG that is larger than this is shown as its PNG, if that is smaller.
 LARGEST_SVG = 300_000
@@ -140,7 +139,11 @@ JOBS = {
     "make ablations": ("choice-*", "ablation-*"),
     "make tutorials": ("tutorial-*",),
     "python experiments/noise.py": ("noise",),
+    "python experiments/train.py experiment=modern": ("modern",),
 }
+
+# The training time of a row in results/runs: of a run, and of a classifier.
+SECONDS = ("seconds", "train_seconds")
 
 
 @dataclass(frozen=True)
@@ -197,7 +200,7 @@ def page(results: Path, data: Data | None, nets: Sequence[Net]) -> str:
         gallery_source=source,
         wall=errors_wall,
         has_mnist=data is not None,
-        jobs=_jobs(results),
+        jobs=jobs(results),
         redraw=REDRAW,
         bibliography=bibliography.read_text() if bibliography.exists() else None,
         style=Markup(_part("page.css")),
@@ -291,17 +294,21 @@ def _figure(path: Path) -> ShownFigure:
     return ShownFigure(path.stem, caption, f"data:image/{kind};base64,{base64_of(content)}", formats)
 
 
-def _jobs(results: Path) -> list[tuple[str, str, int, str]]:
-    """What trained all this: command, name in results/runs, recorded runs, and the sum of their training times."""
+def jobs(results: Path) -> list[tuple[str, str, int, str]]:
+    """What trained all this: command, name in results/runs, number of rows, and the sum of their training times, min.
+
+    Raises TableError where a file in results/runs cannot be read.
+    """
     rows = []
     names = sorted(path.stem for path in (results / "runs").glob("*.csv"))
     for command, patterns in {**JOBS, "": ("*",)}.items():
         for name in _matching(patterns, names):
             names.remove(name)
             path = results / "runs" / f"{name}.csv"
-            try:
-                seconds = pd.read_csv(path)["seconds"]
-            except (OSError, ValueError, KeyError) as error:
-                raise TableError(f"{path}: cannot be read: {error}") from error
+            runs = read_results(path)
+            columns = [column for column in SECONDS if column in runs]
+            if not columns:
+                raise TableError(f"{path}: no column {' or '.join(SECONDS)}")
+            seconds = runs[columns[0]]
             rows.append((command, name, len(seconds), f"{seconds.sum() / 60:.0f}"))
     return rows

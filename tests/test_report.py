@@ -18,7 +18,7 @@ from paper_lenet import claims, paper
 from paper_lenet.config import ModelConfig
 from paper_lenet.data import DIRECTORY_VARIABLE
 from paper_lenet.files import RecordError, json_text, sealed, sha256, tensor_bytes
-from paper_lenet.report import page
+from paper_lenet.report import JOBS, jobs, page
 from paper_lenet.report_live import Net, nets
 from paper_lenet.tables import TableError
 
@@ -63,6 +63,23 @@ def test_everything_is_on_the_page(results: Path) -> None:
     assert kinds == ["data:image/svg+xml;b"]
     # 3 runs of 90 s are 4.5 minutes
     assert "fig534" in elements.text
+
+
+def test_the_committed_results_make_a_page() -> None:
+    results = ROOT / "results"
+    elements = Elements(page(results, None, nets()))
+    for kind, suffix in (("table", "md"), ("figure", "png")):
+        there = {f"{kind}-{path.stem}" for path in (results / f"{kind}s").glob(f"*.{suffix}")}
+        assert there and there <= set(elements.values("id"))
+    # what trained each of them is said
+    assert {command for command, *_ in jobs(results)} == set(JOBS)
+    assert {name for _, name, *_ in jobs(results)} == {path.stem for path in (results / "runs").glob("*.csv")}
+
+
+def test_runs_without_a_time_are_named(results: Path) -> None:
+    (results / "runs" / "mine.csv").write_text("fingerprint,seed\nabc,0\n")
+    with pytest.raises(TableError, match=r"mine\.csv: no column seconds or train_seconds"):
+        page(results, None, [])
 
 
 def test_nothing_is_loaded_and_every_part_has_a_name(results: Path) -> None:

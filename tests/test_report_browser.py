@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from synthetic_report import images, networks, outputs, write_results
+from synthetic_runs import ROOT
 
 from paper_lenet.report import page
 from paper_lenet.report_live import Net, nets
@@ -81,6 +82,30 @@ def made(tmp_path: Path) -> Path:
     for name, script in (("use", USE), ("tell", TELL)):
         path.with_name(f"{name}.html").write_text(text.replace("<header>", f"<script>{script}</script><header>"))
     return path
+
+
+def test_the_committed_results(tmp_path: Path) -> None:
+    """Nothing of the real page fails, or sticks out."""
+    path = tmp_path / "results" / "report" / "index.html"
+    path.parent.mkdir(parents=True)
+    text = page(ROOT / "results", None, nets())
+    faults = """
+      const faults = [];
+      addEventListener("error", (event) => faults.push(event.message));
+      addEventListener("load", () => {
+        const result = document.createElement("pre");
+        result.id = "faults";
+        result.textContent = JSON.stringify(faults);
+        document.body.append(result);
+      });
+    """
+    path.write_text(text.replace("<header>", f"<script>{faults}</script><header>"))
+    dom = browse(tmp_path, "--window-size=1280,900", "--dump-dom", f"{path.as_uri()}#selftest")
+    found = read(dom, "selftest")
+    assert read(dom, "faults") == []
+    assert found["width"] == [1280, 1280]
+    for net, given in zip(nets(), found["outputs"], strict=True):
+        np.testing.assert_allclose(given, outputs(net, images()), rtol=0, atol=1e-4)
 
 
 def browse(folder: Path, *arguments: str) -> str:
