@@ -146,9 +146,13 @@ def table1(results: Path) -> dict[Path, bytes]:
     table = TABLE_I.numpy()
 
     def make() -> Figure:
-        figure = Figure(figsize=(SIZE[0], 1.75), layout="constrained")
-        axes = figure.add_subplot()
-        axes.imshow(table, cmap="Greys", vmin=0, vmax=1.6, aspect="equal")
+        # Placed in inches: a layout that fits axes to the page first and makes squares of their cells later clips both.
+        left, right, bottom, top = 0.42, 0.05, 0.52, 0.22
+        across = SIZE[0] - left - right
+        tall = across * table.shape[0] / table.shape[1]
+        figure = Figure(figsize=(SIZE[0], bottom + tall + top))
+        axes = _axes(figure, left, bottom, across, tall)
+        axes.imshow(table, cmap="Greys", vmin=0, vmax=1.6, aspect="auto")
         axes.set_xticks(range(table.shape[1]), [f"{k}\n{n}" for k, n in enumerate(table.sum(axis=0))])
         axes.set_yticks(range(table.shape[0]))
         axes.set_xticks(np.arange(table.shape[1] + 1) - 0.5, minor=True)
