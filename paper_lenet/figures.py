@@ -19,10 +19,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
 from matplotlib.ticker import MultipleLocator
 
 from paper_lenet import evaluate, paper
 from paper_lenet.files import write_atomic
+from paper_lenet.formats import named
 from paper_lenet.study import differing_fields, usual
 from paper_lenet.tables import TableError, finished, of_fig5, read_results
 
@@ -139,7 +141,7 @@ def _panel_title(runs: pd.DataFrame, of_all: pd.DataFrame) -> str:
     done = len(finished(runs))
     counted = f"n = {done}" if done == len(runs) else f"n = {done} of {len(runs)}"
     counted = counted.replace(" ", "\N{NO-BREAK SPACE}")
-    return "\n".join(textwrap.wrap(f"{text}; {counted}", 36))
+    return "\n".join(textwrap.wrap(literal(f"{text}; {counted}"), 36))
 
 
 def fig6(results: Path) -> dict[Path, bytes]:
@@ -194,7 +196,7 @@ def one_configuration(results: Path, name: str) -> tuple[pd.DataFrame, pd.DataFr
     done = runs[runs["status"] == "ok"]
     if done.empty:
         raise TableError(f"{name}: {len(runs)} of {len(runs)} runs diverged, nothing to draw")
-    title = f"{name}: {len(done)} seed" + ("s" if len(done) > 1 else "")
+    title = f"{literal(name)}: {len(done)} seed" + ("s" if len(done) > 1 else "")
     if len(done) < len(runs):
         title += f" ({len(runs) - len(done)} more diverged)"
     return runs, done, title
@@ -205,6 +207,13 @@ def on_paper_terms(name: str, runs: pd.DataFrame) -> None:
     whole = (runs["test_size"].dropna() == paper.TEST_SIZE).all()
     if set(runs["dataset"]) != {"mnist"} or set(runs["split"]) != {"test"} or not whole:
         raise TableError(f"{name}: not the test error on MNIST, which this figure is about")
+
+
+def literal(text: str) -> str:
+    """Text that a figure shows as it is: no mathematics between dollars, names of what the font has no glyphs for."""
+    font = get_font(findfont("DejaVu Sans"))
+    shown = (c if c.isspace() or font.get_char_index(ord(c)) else named(c) for c in text)
+    return "".join(shown).replace("$", r"\$")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from paper_lenet import evaluate
 from paper_lenet.ablations import STUDIES, Row, compare
 from paper_lenet.claims import published_test
 from paper_lenet.classes import tested
-from paper_lenet.figures import HELD_OUT, SIZE, STYLE, TRAINING, drawn
+from paper_lenet.figures import HELD_OUT, SIZE, STYLE, TRAINING, drawn, literal
 from paper_lenet.tables import TableError, errors_by_seed, finished, read_results
 from paper_lenet.tutorials import NAMES
 
@@ -88,7 +88,7 @@ def _draw_errors(axes: Axes, rows: list[Row]) -> None:
 
 
 def _rows(axes: Axes, labels: list[str]) -> None:
-    axes.set_yticks(range(len(labels)), labels)
+    axes.set_yticks(range(len(labels)), [literal(label) for label in labels])
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color="0.9", lw=0.5)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from paper_lenet import paper
 from paper_lenet.classes import SCORES, confusions, scores
-from paper_lenet.figures import SIZE, drawn
+from paper_lenet.figures import SIZE, drawn, literal
 
 # Beside the matrix, in its columns: where the scores begin, and how far apart they are.
 SCORES_AT, SCORES_STEP = paper.CLASSES + 0.35, 1.45
@@ -30,7 +30,7 @@ def confusion(results: Path, name: str) -> dict[Path, bytes]:
     def draw() -> Figure:
         figure = Figure(figsize=(SIZE[0], 2.75), layout="constrained")
         axes = figure.add_subplot()
-        axes.set_title(f"{name}: test images, mean of {len(matrices)} seeds", pad=11)
+        axes.set_title(f"{literal(name)}: test images, mean of {len(matrices)} seeds", pad=11)
         largest = max(float(errors.max()), 1.0) if errors.count() else 1.0
         # at most half black, so that the counts can be read
         axes.imshow(errors, cmap="Greys", vmin=0, vmax=2 * largest, aspect="auto")

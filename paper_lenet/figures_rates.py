@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MultipleLocator, NullLocator
 
 from paper_lenet import paper
-from paper_lenet.figures import HELD_OUT, SIZE, STYLE, TRAINING, drawn
+from paper_lenet.figures import HELD_OUT, SIZE, STYLE, TRAINING, drawn, literal
 from paper_lenet.rates import COLUMNS, LAYERS, RATES
 from paper_lenet.tables import TableError
 
@@ -30,7 +30,7 @@ def rates(results: Path, name: str = "rates") -> dict[Path, bytes]:
     if table["fingerprint"].nunique() > 1 or set(table["layer"]) != set(LAYERS):
         raise TableError(f"{path}: not the layers {', '.join(LAYERS)} of one configuration")
     seeds = table["seed"].nunique()
-    title = f"{table['name'].iloc[0]}: mean of {seeds} seed{'s' if seeds > 1 else ''}"
+    title = f"{literal(table['name'].iloc[0])}: mean of {seeds} seed{'s' if seeds > 1 else ''}"
     if table["dataset"].iloc[0] != "mnist":
         title += f"; data set {table['dataset'].iloc[0]}, not MNIST"
 

@@ -20,6 +20,7 @@ from markupsafe import Markup, escape
 
 from paper_lenet import bitmaps, claims
 from paper_lenet.data import Data
+from paper_lenet.formats import cells_of
 from paper_lenet.report_live import Net, base64_of, gallery, wall
 from paper_lenet.tables import TableError, read_results
 
@@ -241,11 +242,11 @@ def _table(path: Path) -> ShownTable:
     except (OSError, ValueError) as error:
         raise TableError(f"{path}: cannot be read: {error}") from error
     grid = [line for block in blocks for line in block.splitlines() if line.startswith("|")]
-    lines = [line.removeprefix("| ").removesuffix(" |").split(" | ") for line in grid]
+    lines = list(map(cells_of, grid))
     if len(lines) < 2 or any(len(line) != len(lines[0]) for line in lines):
         raise TableError(f"{path}: no table, or rows of different lengths")
     header, _, *rows = lines
-    cells = [[_inline(cell) for cell in row] for row in rows]
+    cells = [[_linked(cell) for cell in row] for row in rows]
     numeric = [k > 0 and all(map(_is_number, column)) for k, column in enumerate(zip(*rows, strict=True))]
     if name == "claims":
         header.append("runs")
@@ -271,12 +272,17 @@ def _is_number(cell: str) -> bool:
 
 
 def _inline(text: str) -> Markup:
-    """Text of a table as HTML: code as such, and files of results/ and addresses as links."""
+    """Caption or note of a table as HTML: code as such, and links."""
+    parts = re.split(r"`([^`]+)`", text)
+    return Markup("").join(Markup("<code>{}</code>").format(_linked(part)) if k % 2 else _linked(part)
+                           for k, part in enumerate(parts))  # fmt: skip
+
+
+def _linked(text: str) -> Markup:
+    """Plain text as HTML: files of results/ and addresses as links."""
     html = str(escape(text))
-    html = re.sub(r"`([^`]+)`", r"<code>\1</code>", html)
     html = re.sub(r"\bresults/((?:runs|curves|errors|env)/[\w.-]+\.\w+|\w+\.csv)", r'<a href="../\1">\g<0></a>', html)
-    html = re.sub(r"https?://[^\s,;)]+[^\s,;).]", r'<a href="\g<0>">\g<0></a>', html)
-    return Markup(html)
+    return Markup(re.sub(r"https?://[^\s,;)]+[^\s,;).]", r'<a href="\g<0>">\g<0></a>', html))
 
 
 def _figure(path: Path) -> ShownFigure:

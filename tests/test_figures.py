@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -14,7 +16,7 @@ from paper_lenet import figures, paper
 from paper_lenet.collect import RUN_COLUMNS, collect
 from paper_lenet.data import DIRECTORY_VARIABLE
 from paper_lenet.engines import NonFiniteError
-from paper_lenet.figures import curves, fig5, fig6
+from paper_lenet.figures import curves, fig5, fig6, literal
 from paper_lenet.figures_images import fig7, fig8, ranked
 from paper_lenet.figures_network import fig2, fig3, kernels, table1, trained
 from paper_lenet.files import RecordError, tensor_bytes
@@ -114,6 +116,16 @@ def test_a_panel_a_configuration(
         assert text.replace("; n", ";#n").replace(" ", space).replace("#", " ") in svg
     assert "all diverged" in svg and ": paper" not in svg
     assert {path: path.read_bytes() for path in curves(results, "lenet5")} == curves(results, "lenet5")
+
+
+def test_a_label_is_drawn_as_it_is(tmp_path: Path) -> None:
+    label = "$a$ | _b_ & \\ <c> η é"
+    for factor in (0.25, 1.0):
+        write_runs(replace(config(tmp_path / "outputs", [0, 1], eta_factor=factor), label=label), [90, 100])
+    collect(tmp_path / "outputs" / "lenet5", tmp_path / "results")
+    svg = curves(tmp_path / "results", "lenet5")[tmp_path / "results" / "figures" / "curves-lenet5.svg"].decode()
+    assert html.escape(label, quote=False) in svg.replace("\n", " ")
+    assert literal("10 $, \U000f0000") == "10 \\$, [u+f0000]"
 
 
 def test_only_trainings_of_1998_have_points_of_the_paper(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from paper_lenet import claims, paper
 from paper_lenet.config import ModelConfig
 from paper_lenet.data import DIRECTORY_VARIABLE
 from paper_lenet.files import RecordError, json_text, sealed, sha256, tensor_bytes
+from paper_lenet.formats import Table
 from paper_lenet.report import JOBS, jobs, page
 from paper_lenet.report_live import Net, nets
 from paper_lenet.tables import TableError
@@ -74,6 +75,15 @@ def test_the_committed_results_make_a_page() -> None:
     # what trained each of them is said
     assert {command for command, *_ in jobs(results)} == set(JOBS)
     assert {name for _, name, *_ in jobs(results)} == {path.stem for path in (results / "runs").glob("*.csv")}
+
+
+def test_a_label_is_shown_as_it_is(results: Path) -> None:
+    label = "a | b \\ `c` *d* _e_ <f> & $g$ é \N{GRINNING FACE}"
+    made = Table("hostile", "c", ["", "|"], [[label, "1"]], ["By `x` & y."], "s").markdown()
+    (results / "tables" / "hostile.md").write_text(made)
+    html = page(results, None, [])
+    assert label in Elements(html).text
+    assert "By <code>x</code> &amp; y." in html
 
 
 def test_runs_without_a_time_are_named(results: Path) -> None:

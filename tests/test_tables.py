@@ -7,14 +7,19 @@ import math
 import re
 import shutil
 import subprocess
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from synthetic_runs import ROOT, begun, call, clean_tree, config, data, record, write_runs
 
 from paper_lenet.collect import collect
 from paper_lenet.engines import NonFiniteError
-from paper_lenet.formats import Table, lowest
+from paper_lenet.formats import Table, cells_of, lowest, markdown_row
 from paper_lenet.records import write_job
 from paper_lenet.tables import TableError, build, setting, splice
 
@@ -182,13 +187,49 @@ def test_damaged_results(tmp_path: Path) -> None:
         ("1.81e-05", r"$1.81\times10^{-5}$"),
         ("Adam-W, 20-fold, commit 12e456789012", "Adam-W, 20-fold, commit 12e456789012"),
         ('"a_b" & 5 %', r"``a\_b'' \& 5 \%"),
-        ("a/b by `tables.py x`", r"a/\allowbreak{}b by \texttt{tables.py x}"),
+        ("a/b, not a / b", r"a/\allowbreak{}b, not a / b"),
         ("x < y", "x $<$ y"),
+        ("input −0.1", "input $-$0.1"),
+        ("[500] of `a` \\ ~^ {}", r"{}[500] of \`{}a\`{} \textbackslash{} \~{}\^{} \{\}"),
+        ("a--b'' η Ω Ο é ø ß", r"a-{}-b'{}' $\eta$ $\Omega$ O \'{e} \o{} \ss{}"),
+        ("\N{GRINNING FACE}\N{VARIATION SELECTOR-16}", "{}[grinning face]"),
     ],
 )
 def test_text_for_latex(text: str, latex: str) -> None:
     made = Table("t", "c", ["h"], [[text]], [], "s").latex()
     assert f"\n{latex} \\\\\n" in made
+
+
+def test_code_in_notes_for_latex() -> None:
+    made = Table("t", "c", ["h"], [["a"]], ["Made by `tables.py x_y`."], "s").latex()
+    assert r"\raggedright Made by \texttt{tables.py x\_y}.\end{minipage}" in made
+
+
+HOSTILE = [
+    'a | b % _ & # $ \\ ~ ^ < > " * {} ` −0.1 η é \N{GRINNING FACE}',
+    *("|", "\\", "\\|", "a\\|b", "`", "`a`", "*a*", "_a_", "<b>", "&amp;", "[500] x", "[a](b)", "* a", "$a$", "1 to 2"),
+]
+
+
+def test_labels_in_markdown_and_csv() -> None:
+    table = Table("t", "c", ["|", "n"], [[label, "1 of 2"] for label in HOSTILE], [], "s")
+    header, _, *rows = [cells_of(line) for line in table.markdown().splitlines() if line.startswith("|")]
+    assert header == table.header and rows == table.rows
+    assert list(csv.reader(table.csv().splitlines())) == [["|", "n", "n, of"], *([x, "1", "2"] for x in HOSTILE)]
+    # what Markdown would take as markup, and what it would not
+    assert markdown_row(["*a*", "<b>", "a_b _c", "< 5", "[500]"]) == r"| \*a\* | \<b> | a_b \_c | < 5 | [500] |"
+
+
+@given(st.lists(st.text(), min_size=1, max_size=4))
+def test_any_cells_are_read_again(cells: list[str]) -> None:
+    assert cells_of(markdown_row(cells)) == [re.sub(r"\s", " ", cell).strip(" ") for cell in cells]
+
+
+def test_what_no_page_has_room_for_is_divided() -> None:
+    made = Table("t", "c", ["h"], [[f"row {k}"] for k in range(120)], ["A note."], "s").latex()
+    assert [made.count(text) for text in (r"\begin{table}", "Part 3 of 3", r"\label", "A note.")] == [3, 1, 1, 1]
+    made = Table("t", "c", ["h", *["x"] * 30], [["row", *["1.000 ± 0.100"] * 30]], [], "s").latex()
+    assert made.count("\nrow & ") == made.count(r"\toprule") == 3 and made.count(r"0.100") == 30
 
 
 def test_wide_tables_are_turned() -> None:
@@ -202,35 +243,56 @@ def test_best_of_those_that_did_not_diverge() -> None:
     assert lowest([math.nan, math.nan], 2) == set()
 
 
-WIDE = "\\documentclass{article}\\usepackage[margin=1in]{geometry}\\usepackage{booktabs,tabularx,rotating}"
-NEEDS_TEX = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
+COLUMNS = (
+    "\\documentclass[twocolumn]{article}\\usepackage[margin=1in]{geometry}\\usepackage{booktabs,tabularx,rotating}"
+)
+MISSING = [tool for tool in ("pdflatex", "pdftotext") if shutil.which(tool) is None]
+NEEDS_TEX = pytest.mark.skipif(bool(MISSING), reason=f"needs {' and '.join(MISSING)}")
 
 
-def pdflatex(folder: Path, name: str) -> None:
-    """Compile a file; nothing may be wider than its page has room for."""
+def pdflatex(folder: Path, name: str) -> Counter[str]:
+    """The words on the pages of a file; nothing may be wider or longer than its page has room for."""
     command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", name]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-2000:]
     log = (folder / name).with_suffix(".log").read_text(errors="replace")
     assert not re.findall(r"^Overfull|^LaTeX Warning: Float too large", log, re.MULTILINE), log
+    pdf = str((folder / name).with_suffix(".pdf"))
+    shown = subprocess.run(["pdftotext", pdf, "-"], capture_output=True, text=True, check=True).stdout
+    return Counter(unicodedata.normalize("NFKC", shown).split())
+
+
+def numbers_of(rows: Iterable[list[str]]) -> Counter[str]:
+    """The numbers without an exponent, as LaTeX prints them: a row that runs off the page takes its numbers along."""
+    words = (word for row in rows for cell in row for word in cell.split())
+    return Counter(re.sub("^-", "−", word) for word in words if re.fullmatch(r"[+-]?[\d,]*\d(\.\d+)?", word))
 
 
 def compile_all(folder: Path, files: list[Path]) -> None:
-    r"""Each alone, and all of them \input in one document."""
+    r"""Each alone, and all of them \input in one article of two columns; no number of a row may be missing."""
+    whole: Counter[str] = Counter()
     for path in files:
         shutil.copy(path, folder / path.name)
-        pdflatex(folder, path.name)
+        grid = [line for line in path.with_suffix(".md").read_text().splitlines() if line.startswith("|")]
+        expected = numbers_of(map(cells_of, grid[2:]))
+        assert expected and not expected - pdflatex(folder, path.name), path
+        whole += expected
     inputs = "\n".join(rf"\input{{{path.name}}}\clearpage" for path in files)
-    (folder / "together.tex").write_text(f"{WIDE}\\begin{{document}}\n{inputs}\n\\end{{document}}\n")
-    pdflatex(folder, "together.tex")
+    (folder / "together.tex").write_text(f"{COLUMNS}\\begin{{document}}\n{inputs}\n\\end{{document}}\n")
+    assert not whole - pdflatex(folder, "together.tex")
 
 
 @NEEDS_TEX
 def test_latex_compiles(tmp_path: Path) -> None:
     write_runs(config(tmp_path / "outputs", [0, 1]), [90, 100])
-    path = tmp_path / "lenet5.tex"
-    path.write_text(text(collected(tmp_path), "lenet5", "tex"))
+    files = build(collected(tmp_path), ["lenet5"], None)
+    hostile = Table("hostile", "c", ["", "n"], [[label, "12"] for label in HOSTILE * 5], ["[A] note."], "s")
+    (tmp_path / "hostile.tex").write_text(hostile.latex())
+    (tmp_path / "hostile.md").write_text(hostile.markdown())
+    for path, text in files.items():
+        (tmp_path / path.name).write_text(text)
     (tmp_path / "tex").mkdir()
-    compile_all(tmp_path / "tex", [path])
+    compile_all(tmp_path / "tex", [tmp_path / "lenet5.tex", tmp_path / "hostile.tex"])
 
 
 @NEEDS_TEX
