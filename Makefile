@@ -1,4 +1,5 @@
-# Every target that runs something sets up .venv first; `make` alone lists the targets.
+# Every target that runs something sets up .venv first; `make` alone lists the targets. Those that train leave the
+# committed results as they are, unless PUBLISH=1 is given.
 
 # The first of these that runs and is 3.11 to 3.13 makes .venv; or name one: make setup PYTHON=python3.12
 PYTHON ?= python3.13 python3.12 python3.11 python3 python
@@ -11,8 +12,12 @@ STAMP := .venv/.installed
 IN_RANGE := import sys; assert (3, 11) <= sys.version_info[:2] < (3, 14)
 IS_OURS := $(IN_RANGE); assert sys.prefix != sys.base_prefix
 
+# Results go to outputs/results; with PUBLISH=1 into results/ and the documents.
+TO := $(if $(PUBLISH),--publish)
 TRAIN := $(PY) experiments/train.py
-COLLECT := $(PY) experiments/collect.py
+COLLECT := $(PY) experiments/collect.py $(TO)
+TABLES := $(PY) experiments/tables.py $(TO)
+FIGURES := $(PY) experiments/figures.py $(TO)
 QUESTIONS := eta gain coefficient random bias pooling rbf_factor exponent cross_terms hessian order eq9 eq9_curvature
 CHOICES := modern sdlm-cross-entropy adamw-1998 sgd-modern constant-modern augmented best best-pooling best-length best-distorted
 ABLATIONS := from-1998 from-modern ladder augmented best
@@ -51,47 +56,47 @@ $(STAMP): requirements.lock
 	fi
 	@touch $@
 
-reproduce: setup  ## train LeNet-5 as in 1998 and show its error beside the paper's
+reproduce: setup  ## train LeNet-5 as in 1998 and show its error beside the paper's (outputs/results)
 	$(PY) experiments/reproduce.py
 
 readings: setup  ## the study of the paper's open points (experiments/readings.md); never looks at the test set
 	$(TRAIN) experiment=readings/base 'seeds=[1000,1001,1002,1003]'
 	for question in $(QUESTIONS); do $(TRAIN) experiment=readings/$$question || exit; done
 	$(COLLECT) outputs/readings
-	$(PY) experiments/tables.py readings
+	$(TABLES) readings
 
 figures-3b: setup  ## Section III-B from raw data to figures: Fig. 5 to 8, distortions, Eq. 9 and what each deviation does
 	for job in fig5 strength distorted fig6 eq9-choice eq9 eq9-distorted; do $(TRAIN) experiment=$$job || exit; done
 	for change in $(CHANGES); do $(TRAIN) experiment=deviations/$$change || exit; done
 	for job in fig5 strength distorted fig6 eq9-choice eq9 eq9-distorted deviations; do $(COLLECT) outputs/$$job || exit; done
-	$(PY) experiments/distortions.py
-	$(PY) experiments/tables.py
-	$(PY) experiments/figures.py
+	$(PY) experiments/distortions.py $(TO)
+	$(TABLES)
+	$(FIGURES)
 
 tutorials: setup  ## three public tutorials of "LeNet-5" trained again, with their tables and curves
 	for job in t1 t2 t3; do $(TRAIN) experiment=tutorial/$$job || exit; done
 	for job in t1 t2 t3; do $(COLLECT) outputs/tutorial-$$job || exit; done
-	$(PY) experiments/tables.py
-	$(PY) experiments/figures.py
+	$(TABLES)
+	$(FIGURES)
 
 ablations: setup  ## what of 1998 still matters: rates chosen on validation images, one detail at a time, the ladder
 	for choice in $(CHOICES); do $(TRAIN) experiment=choice/$$choice || exit; done
 	for study in $(ABLATIONS); do $(TRAIN) experiment=ablation/$$study || exit; done
 	for choice in $(CHOICES); do $(COLLECT) outputs/choice-$$choice || exit; done
 	for study in $(ABLATIONS); do $(COLLECT) outputs/ablation-$$study || exit; done
-	$(PY) experiments/tables.py
-	$(PY) experiments/figures.py
+	$(TABLES)
+	$(FIGURES)
 
 comparison: setup  ## Section III: the classifiers of Figs. 9 to 12, trained and measured; about five hours on two cores
 	for choice in comparison printed deslanted; do $(TRAIN) experiment=choice/$$choice || exit; done
 	$(TRAIN) experiment=comparison
 	for job in choice-comparison choice-printed choice-deslanted; do $(COLLECT) outputs/$$job || exit; done
 	$(COLLECT) outputs/comparison-nets
-	$(PY) experiments/comparison.py --choose
-	$(PY) experiments/comparison.py
-	$(PY) experiments/invariance.py
-	$(PY) experiments/tables.py
-	$(PY) experiments/figures.py
+	$(PY) experiments/comparison.py $(TO) --choose
+	$(PY) experiments/comparison.py $(TO)
+	$(PY) experiments/invariance.py $(TO)
+	$(TABLES)
+	$(FIGURES)
 
 test: setup  ## the fast tests; they need neither MNIST nor a network
 	$(PY) -m pytest
@@ -99,29 +104,28 @@ test: setup  ## the fast tests; they need neither MNIST nor a network
 test-slow: setup  ## the tests that need MNIST or more time
 	$(PY) -m pytest -m 'slow and not gpu'
 
-test-faults: setup  ## the fault suite in full, into the table of README.md: kills, full disks, damaged files; 15 min
-	$(PY) -m pytest tests/faults --full --record -n 0
+test-faults: setup  ## the fault suite in full, with its table: kills, full disks, damaged files; 15 min
+	$(PY) -m pytest tests/faults --full $(TO) -n 0
 
 gpu: setup  ## on a machine with a GPU: its tests, times and the ladder; ten minutes a call, the same command goes on
 	$(PY) experiments/gpu.py
 
 bench: setup  ## microseconds an update of both engines, and their ratio
-	$(PY) experiments/bench.py
+	$(PY) experiments/bench.py $(TO)
 
-tables: setup  ## results/runs -> results/tables and the table in README.md
-	$(PY) experiments/tables.py
+tables: setup  ## results/runs -> results/tables and the tables in the documents
+	$(PY) experiments/tables.py --publish
 
 figures: setup  ## results/curves -> results/figures
-	$(PY) experiments/figures.py
+	$(PY) experiments/figures.py --publish
 
-report: setup  ## tables, figures and results/report/index.html, a page with all of it and LeNet-5 to try
-	$(PY) experiments/tables.py
-	$(PY) experiments/figures.py
-	$(PY) experiments/report.py
+report: setup  ## results/ -> results/report/index.html, a page with all of it and LeNet-5 to try
+	$(PY) experiments/report.py --publish
 
-check: setup  ## fail if a table is not, byte for byte, what results/runs gives
+check: setup  ## fail if a table or figure is not, byte for byte, what results/ gives
 	$(PY) experiments/tables.py --check
 	$(PY) experiments/distortions.py --check
+	$(PY) experiments/figures.py --check
 
 lint: setup  ## style and types
 	$(PY) -m ruff check

@@ -1,7 +1,7 @@
-"""Microseconds an update of each engine, one thread, in turn in one run: python experiments/bench.py.
+"""Microseconds an update of each engine, one thread, in turn in one run: python experiments/bench.py [--publish].
 
 The data are made up, since no time depends on them. A ratio of medians is what may be quoted; absolute times are those
-of the machine named above them.
+of the machine named above them. They go to outputs/results/bench.txt, with --publish into README.md.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from torchvision.transforms import v2
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from experiments.places import add_place, place_of
 from paper_lenet.config import (
     Config,
     DataConfig,
@@ -40,8 +41,9 @@ from paper_lenet.config import (
 )
 from paper_lenet.data import Data, subset
 from paper_lenet.engines import Checkpoint, batched, fused, records, reference
+from paper_lenet.files import RecordError, write_atomic
 from paper_lenet.records import RunWriter, environment
-from paper_lenet.tables import splice
+from paper_lenet.tables import TableError, splice
 
 ROUNDS = 7
 UPDATES = {"reference": 500, "fused": 20_000, "batched": 200, "tutorial": 3200, "batched, modern": 9600}
@@ -165,8 +167,8 @@ def keeping() -> tuple[float, float]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Time the engines in turn.")
-    parser.add_argument("--record", action="store_true", help="write what it prints into README.md, too")
-    arguments = parser.parse_args()
+    add_place(parser)
+    place = place_of(parser.parse_args())
     torch.set_num_threads(1)
     data = made_up(max(UPDATES.values()))
     parts = {name: subset(data, updates, 0) for name, updates in UPDATES.items()}
@@ -214,8 +216,14 @@ def main() -> int:
         lines.append("no GPU here: nothing of it was measured")
     text = "\n".join(lines)
     print(text)
-    if arguments.record:
-        splice(Path("README.md"), "bench", f"```\n{text}\n```")
+    try:
+        if place.documents is not None:
+            splice(place.documents / "README.md", "bench", f"```\n{text}\n```")
+        else:
+            write_atomic(place.results / "bench.txt", text + "\n")
+    except (RecordError, TableError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

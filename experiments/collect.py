@@ -1,4 +1,4 @@
-"""Run folders -> results/: python experiments/collect.py outputs/lenet5 [--allow-dirty]."""
+"""Run folders -> results: python experiments/collect.py outputs/lenet5 [--publish [--allow-dirty]]."""
 
 from __future__ import annotations
 
@@ -8,22 +8,27 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from experiments.places import add_place, place_of
 from paper_lenet.collect import CollectError, collect
 from paper_lenet.files import RecordError
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Check the runs of one job name and write them into results/.")
+    parser = argparse.ArgumentParser(description="Check the runs of one job name and write them into results.")
     parser.add_argument("folder", type=Path, help="outputs/<name>")
-    parser.add_argument("--results", type=Path, default=Path("results"))
-    parser.add_argument("--allow-dirty", action="store_true", help="take runs of code that differs from its commit")
+    add_place(parser)
+    parser.add_argument(
+        "--allow-dirty", action="store_true", help="publish also runs of code that differs from its commit"
+    )
     parser.add_argument("--fingerprint", help="only this configuration, where the folder holds several")
     arguments = parser.parse_args()
+    place = place_of(arguments)
     try:
         written, unfinished = collect(
             arguments.folder,
-            arguments.results,
-            allow_dirty=arguments.allow_dirty,
+            place.results,
+            # the code of one's own results is one's own business: their rows and tables say so
+            allow_dirty=arguments.allow_dirty or not place.published,
             fingerprint=arguments.fingerprint,
         )
     except (CollectError, RecordError) as error:

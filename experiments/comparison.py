@@ -1,9 +1,9 @@
-"""The classifiers of Figs. 9 to 12, fitted and measured one by one -> results/runs/comparison.csv.
+"""The classifiers of Figs. 9 to 12, fitted and measured one by one -> runs/comparison.csv.
 
-python experiments/comparison.py [names ...] [--choose] [--again]: all of those that are not there yet, or the named
-ones. Networks are trained first, by experiment=comparison (train.py); here their finished runs are measured.
+python experiments/comparison.py [names ...] [--choose] [--again] [--publish]: all of those that are not there yet, or
+the named ones. Networks are trained first, by experiment=comparison (train.py); here their finished runs are measured.
 --choose tries the candidates of what the paper does not give, on held-out training images
--> results/runs/comparison-choice.csv.
+-> runs/comparison-choice.csv.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from experiments.places import add_place, place_of
 from experiments.train import CONF, FAILURES, one_line, to_config
 from paper_lenet.baselines import Fitted, Values, boosting
 from paper_lenet.config import Config, ConfigError, DataConfig
@@ -51,10 +52,10 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help="of classifiers, as in the table; default: all")
     parser.add_argument("--choose", action="store_true", help="try settings on held-out training images")
     parser.add_argument("--again", action="store_true", help="also what is there already")
-    parser.add_argument("--results", type=Path, default=Path("results"))
+    add_place(parser)
     parser.add_argument("--output", default="outputs", help="where the networks' runs are")
     arguments = parser.parse_args()
-    path: Path = arguments.results / "runs" / ("comparison-choice.csv" if arguments.choose else "comparison.csv")
+    path = place_of(arguments).results / "runs" / ("comparison-choice.csv" if arguments.choose else "comparison.csv")
     try:
         unknown = set(arguments.names) - {system.key for system in SYSTEMS}
         if unknown:

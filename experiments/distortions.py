@@ -1,7 +1,7 @@
-"""Our distortions beside the paper's Fig. 7: python experiments/distortions.py [--check].
+"""Our distortions beside the paper's Fig. 7: python experiments/distortions.py [--publish | --check].
 
-With MNIST at hand the fitted maps are found again in our images -> results/distortions.csv; without it, and for
---check, that file is taken as it is. Then results/distortions.csv -> results/tables/distortions.{md,tex,csv}.
+With MNIST at hand the fitted maps are found again in our images -> distortions.csv; without it, and for --check, that
+file is taken as it is. Then distortions.csv -> tables/distortions.{md,tex,csv}. --check is of the committed ones.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from experiments.places import add_place, place_of
 from paper_lenet import paper
 from paper_lenet.config import DistortConfig
 from paper_lenet.data import DataError
@@ -25,11 +26,11 @@ from paper_lenet.tables import TableError, differing, write
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Compare our distortions with the maps fitted to the paper's Fig. 7.")
-    parser.add_argument("--results", type=Path, default=Path("results"))
+    add_place(parser)
     parser.add_argument("--check", action="store_true", help="write nothing; fail if a file differs")
     arguments = parser.parse_args()
-    again: Path = arguments.results / "distortions.csv"
-    tables: Path = arguments.results / "tables"
+    place = place_of(arguments)
+    again, tables = place.results / "distortions.csv", place.results / "tables"
     fitted = paper.fig7()
     try:
         data = None if arguments.check else mnist_at_hand()
@@ -56,7 +57,12 @@ def main() -> int:
     except (DataError, OSError, RecordError, TableError, ValueError) as error:
         print(f"distortions: {error}", file=sys.stderr)
         return 1
-    print(f"{len(files)} files " + ("agree with the results" if arguments.check else "written"))
+    if arguments.check:
+        print(f"{len(files)} files agree with the results")
+        return 0
+    if not place.published:
+        print(made.markdown())
+    print("wrote " + ", ".join(map(str, files)))
     return 0
 
 

@@ -1,20 +1,22 @@
-"""results/ -> results/figures: python experiments/figures.py [names ...] [--weights FILE].
+"""Results -> figures: python experiments/figures.py [names ...] [--publish | --check] [--weights FILE].
 
 With names, the learning curves of each: as Fig. 5 where a name has one configuration, else a panel a configuration.
 Without, whatever the results at hand allow: Fig. 3 and Table I; Fig. 5 for lenet5 and fig5, Fig. 6 from fig6 and, as
 far as they are there, fig5, distorted and eq9; effective rates; confusions; the ablations and the tutorials; Fig. 9 to
 12, rejects and invariance; Fig. 2 and what training made of the kernels, of a trained network; Fig. 2, Fig. 7 and, for
-fig5 and distorted, Fig. 8, which need MNIST.
+fig5 and distorted, Fig. 8, which need MNIST. --check compares the committed figures, byte for byte, with what is drawn.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from experiments.places import add_place, place_of
 from paper_lenet.ablations import STUDIES
 from paper_lenet.classes import NETWORK
 from paper_lenet.comparison import NAME as COMPARISON
@@ -42,65 +44,84 @@ RELEASED = "lenet5-1998"
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Draw the learning curves of the named results, or all figures.")
-    parser.add_argument("names", nargs="*", help="names in results/curves, without .csv")
-    parser.add_argument("--results", type=Path, default=Path("results"))
+    parser.add_argument("names", nargs="*", help="names in curves/, without .csv")
+    add_place(parser)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a committed figure differs")
     parser.add_argument(
         "--weights",
         type=Path,
         help="a run's weights.safetensors for Fig. 2 and the kernels, in place of the released ones",
     )
     arguments = parser.parse_args()
-    results: Path = arguments.results
+    place = place_of(arguments)
+    wrong: list[Path] = []
+    count = 0
+    try:
+        for files in drawings(place.results, arguments.names, arguments.weights):
+            if isinstance(files, str):
+                print(files)
+            elif arguments.check:
+                count += len(files)
+                wrong += [path for path, content in files.items() if not path.exists() or path.read_bytes() != content]
+            else:
+                write(files)
+                print("wrote " + ", ".join(map(str, files)))
+        if wrong:
+            raise TableError(f"not what the results give: {', '.join(map(str, wrong))}")
+    except (DataError, OSError, RecordError, TableError) as error:
+        print(f"figures: {error}", file=sys.stderr)
+        return 1
+    if arguments.check:
+        print(f"{count} figures agree with the results")
+    return 0
+
+
+def drawings(results: Path, names: Sequence[str], weights: Path | None) -> Iterator[dict[Path, bytes] | str]:
+    """The files of one figure after another, by name or all that the results allow; a text says what is left out.
+
+    Raises DataError, RecordError and TableError.
+    """
 
     def there(*names: str) -> list[str]:
         return [name for name in names if (results / "runs" / f"{name}.csv").exists()]
 
-    try:
-        for name in arguments.names or there(HEADLINE, FULL) or [HEADLINE]:
-            several = read_results(results / "runs" / f"{name}.csv")["fingerprint"].nunique() > 1
-            show((curves if several else fig5)(results, name))
-        if arguments.names:
-            return 0
-        show(fig3(results))
-        show(table1(results))
-        if there(SIZES):
-            show(fig6(results))
-        else:
-            print(f"fig6: skipped, no {results / 'runs' / SIZES}.csv")
-        if (results / "rates.csv").exists():
-            show(rates(results))
-        else:
-            print(f"rates: skipped, no {results / 'rates.csv'} (experiments/rates.py)")
-        for name in there(*STUDIES):
-            show(ablation(results, name))
-        if there(*TUTORIALS) == list(TUTORIALS):
-            show(tutorial_curves(results))
-        for name in there(NETWORK, *TUTORIALS):
-            show(confusion(results, name))
-        if there(COMPARISON):
-            for name in COMPARED:
-                show(bars(results, name))
-            show(rejects(results))
-        if (results / f"{INVARIANCE}.csv").exists():
-            show(invariances(results))
-        data = mnist_at_hand()
-        net = at_hand(arguments.weights)
-        if net is None:
-            print(f"fig2, kernels: skipped, {RELEASED} is not released yet (--weights takes a run's)")
-        else:
-            show(kernels(results, net))
-            if data is not None:
-                show(fig2(results, net, data))
-        if data is None:
-            print("fig2, fig7, fig8: skipped, MNIST is not at hand")
-            return 0
-        show(fig7(results, data))
-        for name in there(FULL, DISTORTED):
-            show(fig8(results, name, data))
-    except (DataError, RecordError, TableError) as error:
-        print(f"figures: {error}", file=sys.stderr)
-        return 1
-    return 0
+    if not names and not any((results / "runs").glob("*.csv")):
+        raise TableError(f"{results / 'runs'}: no results to draw")
+    for name in names or there(HEADLINE, FULL):
+        several = read_results(results / "runs" / f"{name}.csv")["fingerprint"].nunique() > 1
+        yield (curves if several else fig5)(results, name)
+    if names:
+        return
+    yield fig3(results)
+    yield table1(results)
+    yield fig6(results) if there(SIZES) else f"fig6: skipped, no {results / 'runs' / SIZES}.csv"
+    there_are_rates = (results / "rates.csv").exists()
+    yield rates(results) if there_are_rates else f"rates: skipped, no {results / 'rates.csv'} (experiments/rates.py)"
+    for name in there(*STUDIES):
+        yield ablation(results, name)
+    if there(*TUTORIALS) == list(TUTORIALS):
+        yield tutorial_curves(results)
+    for name in there(NETWORK, *TUTORIALS):
+        yield confusion(results, name)
+    if there(COMPARISON):
+        for name in COMPARED:
+            yield bars(results, name)
+        yield rejects(results)
+    if (results / f"{INVARIANCE}.csv").exists():
+        yield invariances(results)
+    data, net = mnist_at_hand(), at_hand(weights)
+    if net is None:
+        yield f"fig2, kernels: skipped, {RELEASED} is not released yet (--weights takes a run's)"
+    else:
+        yield kernels(results, net)
+        if data is not None:
+            yield fig2(results, net, data)
+    if data is None:
+        yield "fig2, fig7, fig8: skipped, MNIST is not at hand"
+        return
+    yield fig7(results, data)
+    for name in there(FULL, DISTORTED):
+        yield fig8(results, name, data)
 
 
 def at_hand(weights: Path | None) -> PaperNet | None:
@@ -112,11 +133,6 @@ def at_hand(weights: Path | None) -> PaperNet | None:
     network = load_pretrained(RELEASED).network
     assert isinstance(network, PaperNet)
     return network
-
-
-def show(files: dict[Path, bytes]) -> None:
-    write(files)
-    print("wrote " + ", ".join(map(str, files)))
 
 
 if __name__ == "__main__":

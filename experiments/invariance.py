@@ -1,7 +1,7 @@
-"""Test errors on images that are scaled, shifted, turned or noisy -> results/invariance.csv (Sec. III-E, Fig. 13).
+"""Test errors on images that are scaled, shifted, turned or noisy -> invariance.csv (Sec. III-E, Fig. 13).
 
-python experiments/invariance.py: of LeNet-5 and today's network as released, and of the three nearest neighbours.
-What is there already is not measured again.
+python experiments/invariance.py [--publish]: of LeNet-5 and today's network as released, and of the three nearest
+neighbours. What is there already is not measured again.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from experiments.places import add_place, place_of
 from experiments.train import FAILURES, one_line
 from paper_lenet.baselines import Values
 from paper_lenet.baselines.neighbours import euclidean
@@ -32,9 +33,8 @@ NEIGHBOURS = "3 nearest neighbours"
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure errors on scaled, shifted, turned and noisy test images.")
-    parser.add_argument("--results", type=Path, default=Path("results"))
-    arguments = parser.parse_args()
-    path: Path = arguments.results / f"{NAME}.csv"
+    add_place(parser)
+    path = place_of(parser.parse_args()).results / f"{NAME}.csv"
     try:
         torch.set_num_threads(1)
         data = load(DataConfig())

@@ -1,7 +1,8 @@
-"""Effective learning rates by layer and pass of LeNet-5 as in 1998 -> results/rates.csv, figures/rates.svg and .png.
+"""Effective learning rates by layer and pass of LeNet-5 as in 1998 -> rates.csv, figures/rates.svg and .png.
 
-python experiments/rates.py [overrides ...]: experiment=lenet5 with these overrides is trained again, its seeds side by
-side; nothing of it is recorded but the rates. On another data set the files are named after it: rates-digits.
+python experiments/rates.py [overrides ...] [--publish]: experiment=lenet5 with these overrides is trained again, its
+seeds side by side; nothing of it is recorded but the rates. On another data set the files are named after it:
+rates-digits.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import hydra
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from experiments.places import add_place, place_of
 from experiments.train import CONF, FAILURES, one_line, to_config
 from paper_lenet.config import ConfigError
 from paper_lenet.data import load
@@ -34,9 +36,9 @@ from paper_lenet.tables import TableError
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the effective rates by layer of experiment=lenet5.")
     parser.add_argument("overrides", nargs="*", help="as for experiments/train.py, such as data=digits optim.passes=2")
-    parser.add_argument("--results", type=Path, default=Path("results"))
+    add_place(parser)
     arguments = parser.parse_args()
-    results: Path = arguments.results
+    results = place_of(arguments).results
     try:
         with hydra.initialize_config_dir(CONF, version_base="1.3"):
             config = to_config(hydra.compose("config", ["experiment=lenet5", *arguments.overrides]))

@@ -1,4 +1,7 @@
-"""results/ -> results/report/index.html: one page with every table and figure, and LeNet-5 to try; trains nothing."""
+"""Results -> report/index.html beside them: one page with every table and figure, and LeNet-5 to try; trains nothing.
+
+python experiments/report.py [--publish]: of one's own results, or of the committed ones.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from experiments.places import add_place, place_of
 from paper_lenet.data import DataError
 from paper_lenet.fig7 import mnist_at_hand
 from paper_lenet.files import RecordError, write_atomic
@@ -18,8 +22,8 @@ from paper_lenet.tables import TableError
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Write the report page of the results at hand.")
-    parser.add_argument("--results", type=Path, default=Path("results"))
-    results: Path = parser.parse_args().results
+    add_place(parser)
+    results = place_of(parser.parse_args()).results
     target = results / "report" / "index.html"
     try:
         data = mnist_at_hand()

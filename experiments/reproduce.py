@@ -1,15 +1,20 @@
 """What `make reproduce` does: train LeNet-5 on MNIST as the paper did, and show its error beside the paper's.
 
-Without MNIST it says so and does the same on scikit-learn's embedded digits, into results named after them.
-Further arguments go to experiments/train.py, for a quick look: python experiments/reproduce.py optim.passes=1
+Results go to outputs/results; --publish writes the committed ones, and README.md, in their place. Without MNIST it says
+so and does the same on scikit-learn's embedded digits, into results named after them, unless a folder was named in
+which MNIST should be. Further arguments go to experiments/train.py, for a quick look:
+python experiments/reproduce.py optim.passes=1
 """
 
 from __future__ import annotations
 
+import argparse
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import hydra
@@ -17,16 +22,44 @@ import hydra
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from experiments.places import Place, add_place, place_of
 from experiments.train import CONF, FAILURES, one_line, to_config
-from paper_lenet.config import DataConfig
-from paper_lenet.data import DataError, DataUnavailable, load
+from paper_lenet.config import Config, ConfigError
+from paper_lenet.data import DataUnavailable, load
 from paper_lenet.records import job_folder
 
+EXPERIMENT = "lenet5"
 NO_MNIST = """
 !!! MNIST cannot be had: {reason}
 !!! Running the same job on scikit-learn's embedded 8x8 digits instead. Its numbers are NOT MNIST's and say nothing
-!!! about the paper's; they go to results named lenet5-digits.
+!!! about the paper's; they go to results named {name}-digits.
 """
+
+
+def arguments_of(description: str) -> tuple[list[str], Place]:
+    """The overrides of a script's command line, and where its results go."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("overrides", nargs="*", help="as for experiments/train.py, such as optim.passes=1")
+    add_place(parser)
+    arguments = parser.parse_args()
+    return arguments.overrides, place_of(arguments)
+
+
+def composed(experiment: str, overrides: Sequence[str]) -> Config:
+    """The checked configuration of an experiment with overrides. Raises one of train.FAILURES."""
+    for override in overrides:
+        if re.split("[=/.]", override.lstrip("+~"))[0] in ("experiment", "hydra"):
+            raise ConfigError(f"{override}: this command trains experiment={experiment}; train.py trains any other")
+    with hydra.initialize_config_dir(CONF, version_base="1.3"):
+        return to_config(hydra.compose("config", [f"experiment={experiment}", *overrides]))
+
+
+def refuse_to_publish(place: Place, experiment: str, config: Config) -> None:
+    """Raises ConfigError where another configuration would take the place of the published one."""
+    published = composed(experiment, [])
+    ours, theirs = ((each.name, each.seeds, each.fingerprint()) for each in (config, published))
+    if place.published and ours != theirs:
+        raise ConfigError(f"only experiment={experiment} as it is can be published in its place, without overrides")
 
 
 def step(script: str, *arguments: str) -> None:
@@ -38,31 +71,36 @@ def step(script: str, *arguments: str) -> None:
         sys.exit(code)
 
 
+def options(place: Place) -> list[str]:
+    """The options that tell another entry point of a place."""
+    return ["--publish"] if place.published else ["--results", str(place.results)]
+
+
 def main() -> int:
     started = time.perf_counter()
-    overrides = ["experiment=lenet5", *sys.argv[1:]]
-    name = "lenet5"
+    overrides, place = arguments_of("Train LeNet-5 as in 1998 and show its error beside the paper's.")
     try:
+        config = composed(EXPERIMENT, overrides)
+        refuse_to_publish(place, EXPERIMENT, config)
         try:
-            load(DataConfig())
+            load(config.data)
         except DataUnavailable as error:
-            print(NO_MNIST.format(reason=error), file=sys.stderr, flush=True)
-            overrides.append("data=digits")
-            name = "lenet5-digits"
-        with hydra.initialize_config_dir(CONF, version_base="1.3"):
-            config = to_config(hydra.compose("config", overrides))
-    except (*FAILURES, DataError) as error:
+            if place.published:
+                raise
+            print(NO_MNIST.format(reason=error, name=config.name), file=sys.stderr, flush=True)
+            overrides = [*overrides, "data=digits"]
+            config = composed(EXPERIMENT, overrides)
+            load(config.data)
+    except FAILURES as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return 1
-    step("train.py", *overrides)
-    # Trials with other settings may lie beside these runs, and a changed tree is the reader's own business here: the
-    # rows say so.
-    step("collect.py", str(job_folder(config).parent), "--fingerprint", config.fingerprint(), "--allow-dirty")
-    step("tables.py", name)
-    step("figures.py", name)
-    print()
-    print((Path("results") / "tables" / f"{name}.md").read_text())
-    print(f"results/tables/{name}.md, results/figures/fig5-{name}.png; {time.perf_counter() - started:.0f} s in all")
+    name = config.name if config.data.name == "mnist" else f"{config.name}-{config.data.name}"
+    step("train.py", f"experiment={EXPERIMENT}", *overrides)
+    # Trials with other settings may lie beside these runs.
+    step("collect.py", str(job_folder(config).parent), "--fingerprint", config.fingerprint(), *options(place))
+    step("tables.py", name, *options(place))
+    step("figures.py", name, *options(place))
+    print(f"{time.perf_counter() - started:.0f} s in all")
     return 0
 
 

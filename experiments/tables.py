@@ -1,4 +1,8 @@
-"""results/runs -> results/tables and the documents with tables: python experiments/tables.py [names ...] [--check]."""
+"""Runs -> tables: python experiments/tables.py [names ...] [--publish | --check].
+
+One's own, in outputs/results, are shown as well. --publish writes results/tables and the documents with tables,
+--check compares these with what results/runs gives.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +12,23 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from experiments.places import add_place, place_of
 from paper_lenet.files import RecordError
 from paper_lenet.tables import TableError, available, build, differing, write
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Write the tables of the named results, or of all.")
-    parser.add_argument("names", nargs="*", help="names in results/runs without .csv, or claims, overlap")
-    parser.add_argument("--results", type=Path, default=Path("results"))
-    parser.add_argument("--readme", type=Path, help="gets the headline table; default: README.md beside results")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if a file differs")
+    parser = argparse.ArgumentParser(description="Write the tables of the named results, or of all, and show them.")
+    parser.add_argument("names", nargs="*", help="names in runs/ without .csv, or claims, overlap")
+    add_place(parser)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a committed file differs")
     arguments = parser.parse_args()
-    results: Path = arguments.results
-    readme: Path = arguments.readme or results.parent / "README.md"
-    names = arguments.names or available(results)
+    place = place_of(arguments)
     try:
+        names = arguments.names or available(place.results)
         if not names:
-            raise TableError(f"{results / 'runs'}: no results to make tables of")
-        files = build(results, names, readme if arguments.readme or readme.exists() else None)
+            raise TableError(f"{place.results / 'runs'}: no results to make tables of")
+        files = build(place.results, names, place.documents)
         wrong = differing(files) if arguments.check else []
         if wrong:
             raise TableError(f"not what the results give: {', '.join(map(str, wrong))}")
@@ -34,7 +37,14 @@ def main() -> int:
     except (TableError, RecordError) as error:
         print(f"tables: {error}", file=sys.stderr)
         return 1
-    print(f"{len(files)} files " + ("agree with the results" if arguments.check else "written"))
+    if arguments.check:
+        print(f"{len(files)} files agree with the results")
+        return 0
+    if place.published:
+        print(f"{len(files)} files written")
+    else:
+        print("\n".join(text for path, text in files.items() if path.suffix == ".md"))
+        print("wrote " + ", ".join(map(str, files)))
     return 0
 
 

@@ -60,31 +60,30 @@ def available(results: Path) -> list[str]:
     return sorted((names - set(SPECIAL)) | special)
 
 
-def build(results: Path, names: Sequence[str], readme: Path | None) -> dict[Path, str]:
+def build(results: Path, names: Sequence[str], documents: Path | None) -> dict[Path, str]:
     """The text of every file that the named tables give: tables/<name>.{md,tex,csv} and the documents that show one.
 
-    names: of files in results/runs, or of tables in paper_lenet/special.py. readme: the file that gets the headline
-    table, if `lenet5` is among the names; None for none. The other documents are looked for beside `results`, and
-    one that is not there is left out. Nothing is written. Raises TableError.
+    names: of files in results/runs, or of tables in paper_lenet/special.py. documents: the folder of README.md and the
+    other documents, of which one that is not there is left out; None for no documents. Nothing is written. Raises
+    TableError.
     """
     from paper_lenet.special import SPECIAL  # here, because that module is made of this one's parts
 
     files: dict[Path, str] = {}
     for name in names:
         if name in SPECIAL:
-            table, document = SPECIAL[name].make(results), SPECIAL[name].document
-            shown_in = results.parent / document if document and (results.parent / document).exists() else None
-            marker = name
+            table, document, marker = SPECIAL[name].make(results), SPECIAL[name].document, name
         else:
             runs = read_runs(results, name)
             one_configuration = runs["fingerprint"].nunique() == 1
             table = headline(name, runs) if one_configuration else sweep(name, runs)
-            shown_in, marker = (readme, "headline") if name == HEADLINE else (None, "")
-            if shown_in is not None and not one_configuration:
+            document, marker = ("README.md", "headline") if name == HEADLINE else (None, "")
+            if documents and document and not one_configuration:
                 raise TableError(f"{results / 'runs' / name}.csv: several configurations; the headline needs one")
         for suffix, text in (("md", table.markdown()), ("tex", table.latex()), ("csv", table.csv())):
             files[results / "tables" / f"{name}.{suffix}"] = text
-        if shown_in is not None:
+        shown_in = documents / document if documents and document else None
+        if shown_in is not None and shown_in.exists():
             files[shown_in] = spliced(files.get(shown_in) or _read(shown_in), marker, table.markdown(), shown_in)
     return files
 

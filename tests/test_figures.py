@@ -10,7 +10,9 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic_runs import begun, call, clean_tree, config, data, write_runs
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from synthetic_runs import ROOT, begun, call, clean_tree, config, data, write_runs
 
 from paper_lenet import figures, paper
 from paper_lenet.collect import RUN_COLUMNS, collect
@@ -85,7 +87,7 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     monkeypatch.setenv(DIRECTORY_VARIABLE, str(tmp_path / "nothing"))
     monkeypatch.setattr("paper_lenet.pretrained.digests", lambda folder: {})
     assert call(monkeypatch, "figures", "--results", results) == 1
-    assert "cannot be read" in capsys.readouterr().err
+    assert "no results to draw" in capsys.readouterr().err
     write_runs(config(tmp_path / "outputs", [0]), [90])
     collect(tmp_path / "outputs" / "lenet5", results)
     assert call(monkeypatch, "figures", "--results", results) == 0
@@ -97,6 +99,41 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
         "fig2, kernels: skipped, lenet5-1998 is not released yet (--weights takes a run's)",
         "fig2, fig7, fig8: skipped, MNIST is not at hand",
     ]
+    assert call(monkeypatch, "figures", "--results", results, "--check") == 0
+    figure = results / "figures" / "table1.svg"
+    figure.write_text(figure.read_text().replace("Table I", "Table 2"))
+    (results / "figures" / "fig3.png").unlink()
+    capsys.readouterr()
+    assert call(monkeypatch, "figures", "--results", results, "--check") == 1
+    expected = f"figures: not what the results give: {results / 'figures' / 'fig3.png'}, {figure}\n"
+    assert capsys.readouterr().err == expected
+    assert not (results / "figures" / "fig3.png").exists()
+
+
+@pytest.mark.slow
+def test_committed_figures(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """They are what the results give, and no text of them is cut off."""
+    monkeypatch.undo()  # the style of the committed ones
+    monkeypatch.chdir(ROOT)
+    cut = []
+    draw = figures._bytes
+
+    def checked(figure: Figure, kind: str) -> bytes:
+        content = draw(figure, kind)
+        legends = [*figure.legends, *(each for axes in figure.axes if (each := axes.get_legend()))]
+        for legend in legends:  # its frame may be wider than what is in it
+            legend.set_in_layout(False)
+        box = figure.get_tightbbox(FigureCanvasAgg(figure).get_renderer())
+        for legend in legends:
+            legend.set_in_layout(True)
+        across, tall = figure.get_size_inches()
+        if min(box.x0, box.y0, across - box.x1, tall - box.y1) < -0.01:
+            cut.append((kind, box, [axes.get_title() for axes in figure.axes]))
+        return content
+
+    monkeypatch.setattr(figures, "_bytes", checked)
+    assert call(monkeypatch, "figures", "--check") == 0, capsys.readouterr().err
+    assert cut == []
 
 
 def test_a_panel_a_configuration(

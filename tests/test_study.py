@@ -247,11 +247,12 @@ def test_overlap(tmp_path: Path) -> None:
 def test_command_covers_what_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    results, page = tmp_path / "results", tmp_path / "experiments" / "readings.md"
+    monkeypatch.chdir(tmp_path)
+    results, page = Path("results"), Path("experiments", "readings.md")
     study(results)
     assert available(results) == ["readings"]
     write_atomic(page, "# Readings\n\n<!-- readings:begin -->\n<!-- readings:end -->\n\nVerdict.\n")
-    assert call(monkeypatch, "tables", "--results", results) == 0
+    assert call(monkeypatch, "tables", "--publish") == 0
     assert "| model.init.gain=0.9 | 2 | 0.000 |" in page.read_text()
     assert page.read_text().endswith("\n\nVerdict.\n")
     assert sorted(path.name for path in (results / "tables").iterdir()) == [
@@ -263,13 +264,13 @@ def test_command_covers_what_is_there(
     write_tests(results, "distorted", [0.8, 0.9])
     write_errors(results, "distorted", {100: [1], 101: [2]})
     assert available(results) == ["claims", "classes", "distorted", "fig5", "overlap", "readings"]
-    assert call(monkeypatch, "tables", "--results", results) == 0
+    assert call(monkeypatch, "tables", "--publish") == 0
     # The paper's 0.95 % is not that of a network trained with distortions.
     assert "0.95 |" not in (results / "tables" / "distorted.md").read_text()
-    assert call(monkeypatch, "tables", "--results", results, "--check") == 0
+    assert call(monkeypatch, "tables", "--check") == 0
     page.write_text(page.read_text().replace("0.200", "0.100"))
     capsys.readouterr()
-    assert call(monkeypatch, "tables", "--results", results, "--check") == 1
+    assert call(monkeypatch, "tables", "--check") == 1
     assert capsys.readouterr().err == f"tables: not what the results give: {page}\n"
     rows = list(csv.reader((results / "tables" / "claims.csv").read_text().splitlines()))
     assert rows[0][:2] == ["row", "paper"] and len(rows) == 1 + 5

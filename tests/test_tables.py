@@ -96,7 +96,7 @@ def test_other_data_are_not_compared_with_the_paper(tmp_path: Path) -> None:
     assert "not MNIST" in markdown
     assert "paper |" not in markdown and "verdict" not in markdown and "0.95 |" not in markdown
     readme = tmp_path / "README.md"
-    assert readme not in build(results, ["lenet5-digits"], readme)
+    assert readme not in build(results, ["lenet5-digits"], tmp_path)
 
 
 def test_part_of_mnist_is_not_compared_with_the_paper(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_sweep(tmp_path: Path) -> None:
     assert [(row["n seeds"], row["n seeds, of"]) for row in rows] == [("2", "2")] * 2
     (tmp_path / "README.md").write_text(README)
     with pytest.raises(TableError, match="several configurations"):
-        build(results, ["lenet5"], tmp_path / "README.md")
+        build(results, ["lenet5"], tmp_path)
 
 
 def test_lists_among_settings() -> None:
@@ -145,25 +145,46 @@ def test_splice(tmp_path: Path) -> None:
 
 
 def test_command_and_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    results, readme = tmp_path / "results", tmp_path / "README.md"
-    assert call(monkeypatch, "tables", "--results", results) == 1
+    monkeypatch.chdir(tmp_path)
+    results, readme = Path("results"), Path("README.md")
+    assert call(monkeypatch, "tables", "--publish") == 1
     assert "no results" in capsys.readouterr().err
     write_runs(config(tmp_path / "outputs", [0, 1, 2]), [90, 95, 100])
     collected(tmp_path)
     readme.write_text(README)
-    assert call(monkeypatch, "tables", "--results", results, "--check") == 1
+    assert call(monkeypatch, "tables", "--check") == 1
     assert readme.read_text() == README
-    assert call(monkeypatch, "tables", "--results", results) == 0
+    assert call(monkeypatch, "tables", "--publish") == 0
     assert "0.950 ± 0.050" in readme.read_text()
     assert readme.read_text().endswith("\n\nMore.\n")
-    assert call(monkeypatch, "tables", "--results", results, "--check") == 0
+    assert call(monkeypatch, "tables", "--check") == 0
     for edited in (readme, results / "tables" / "lenet5.tex"):
         good = edited.read_text()
         edited.write_text(good.replace("0.050", "0.040"))
         capsys.readouterr()
-        assert call(monkeypatch, "tables", "--results", results, "--check") == 1
+        assert call(monkeypatch, "tables", "--check") == 1
         assert capsys.readouterr().err == f"tables: not what the results give: {edited}\n"
         edited.write_text(good)
+
+
+def test_only_what_is_published_goes_into_documents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("README.md").write_text(README)
+    write_runs(config(Path("outputs"), [0, 1, 2]), [90, 95, 100])
+    # one's own runs may be of changed code, and their table says so; published ones may not
+    clean_tree(monkeypatch, dirty=True)
+    write_runs(config(Path("outputs"), [3]), [95])
+    assert call(monkeypatch, "collect", "outputs/lenet5", "--publish") == 1
+    assert "uncommitted changes" in capsys.readouterr().err
+    for place, folder in (((), "outputs/results"), (("--results", "mine"), "mine")):
+        assert call(monkeypatch, "collect", "outputs/lenet5", *place) == 0
+        assert call(monkeypatch, "tables", *place) == 0
+        shown = capsys.readouterr().out
+        assert "| test error, % | 0.95 |" in shown and "with uncommitted changes" in shown
+        assert {path.name for path in Path(folder, "tables").iterdir()} == {f"lenet5.{x}" for x in ("md", "tex", "csv")}
+    assert Path("README.md").read_text() == README and not Path("results").exists()
 
 
 def test_damaged_results(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`--full` tries more and shows the table of what was tried; `--record` writes it into README.md, too."""
+"""`--full` tries more and writes the table of what was tried into outputs/results; `--publish` into README.md."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ sys.path.append(str(ROOT / "tests"))  # for synthetic_runs
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("faults", "the fault suite")
     group.addoption("--full", action="store_true", help="as many tries as the table of README.md has")
-    group.addoption("--record", action="store_true", help="write the table into README.md, too")
+    group.addoption("--publish", action="store_true", help="write the table into README.md")
 
 
 @pytest.fixture
@@ -69,14 +69,18 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     lines += [f"| {name} | {' | '.join(f'{row[key]:,}' for key in COUNTS)} |" for name, row in total.items()]
     terminalreporter.section("faults")
     terminalreporter.write_line("\n".join(lines))
-    if config.getoption("--record", False):
-        from paper_lenet.records import environment
-        from paper_lenet.tables import splice
+    from experiments.places import OWN
+    from paper_lenet.files import write_atomic
+    from paper_lenet.records import environment
+    from paper_lenet.tables import splice
 
-        here = environment()
-        commit = subprocess.run(
-            ["git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True
-        ).stdout.strip()
-        state = f"{commit}, with uncommitted changes" if here["dirty"] else commit
-        lines += ["", f"Commit {state}; {datetime.now(UTC).date()} on {here['cpu']}; by `make test-faults`."]
+    here = environment()
+    commit = subprocess.run(
+        ["git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True
+    ).stdout.strip()
+    state = f"{commit}, with uncommitted changes" if here["dirty"] else commit
+    lines += ["", f"Commit {state}; {datetime.now(UTC).date()} on {here['cpu']}; by `make test-faults`."]
+    if config.getoption("--publish", False):
         splice(ROOT / "README.md", "faults", "\n".join(lines))
+    else:
+        write_atomic(ROOT / OWN / "faults.md", "\n".join(lines) + "\n")
