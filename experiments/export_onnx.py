@@ -20,7 +20,7 @@ from paper_lenet.files import RecordError, write_atomic
 from paper_lenet.pretrained import RELEASED, Recogniser, load_pretrained
 
 TOLERANCE = 1e-4  # of an output above 1, else absolute: penalties reach hundreds
-INSTALL = "needs onnx, onnxscript and onnxruntime: pip install 'paper-lenet[onnx]'"
+INSTALL = "needs onnx, onnxscript and onnxruntime: pip install -e '.[onnx]'"
 
 
 class ExportError(Exception):

@@ -1,7 +1,7 @@
 """Run folders -> TensorBoard: python experiments/to_tensorboard.py [folder] [--to tensorboard].
 
 Then tensorboard --logdir tensorboard. Called again while a sweep is running it adds the passes that have come since;
-run folders are only read. Needs the package tensorboard: pip install 'paper-lenet[tensorboard]'.
+run folders are only read. Needs the package tensorboard: pip install -e '.[tensorboard]'.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> int:
     try:
         added = sum(write_events(run, arguments.to) for run in read(arguments.folder))
     except ImportError:
-        print("to_tensorboard: needs tensorboard: pip install 'paper-lenet[tensorboard]'", file=sys.stderr)
+        print("to_tensorboard: needs tensorboard: pip install -e '.[tensorboard]'", file=sys.stderr)
         return 1
     except (RecordError, SummaryError) as error:
         print(f"to_tensorboard: {error}", file=sys.stderr)

@@ -142,5 +142,5 @@ def test_without_tensorboard(
 ) -> None:
     write_runs(config(tmp_path / "outputs", [0]), [90])
     assert call(monkeypatch, "to_tensorboard", tmp_path / "outputs", "--to", tmp_path / "events") == 1
-    assert capsys.readouterr().err == "to_tensorboard: needs tensorboard: pip install 'paper-lenet[tensorboard]'\n"
+    assert capsys.readouterr().err == "to_tensorboard: needs tensorboard: pip install -e '.[tensorboard]'\n"
     assert not (tmp_path / "events").exists()
