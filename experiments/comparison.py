@@ -16,14 +16,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import hydra
 import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from experiments._composition import FAILURES, compose, one_line
 from experiments.places import add_place, place_of
-from experiments.train import CONF, FAILURES, one_line, to_config
 from paper_lenet.baselines import Fitted, Values, boosting
 from paper_lenet.config import Config, ConfigError, DataConfig
 from paper_lenet.data import Data, Images, load
@@ -137,9 +136,7 @@ def fitted(system: System, settings: dict[str, Any], seed: int, data: Data) -> t
 
 
 def composed(system: System, output: str, experiment: str) -> Config:
-    with hydra.initialize_config_dir(CONF, version_base="1.3"):
-        overrides = [f"experiment={experiment}", f"change=comparison/{system.change}", f"output={output}"]
-        return to_config(hydra.compose("config", overrides))
+    return compose([f"experiment={experiment}", f"change=comparison/{system.change}", f"output={output}"])
 
 
 def on_network(system: System, settings: dict[str, Any], config: Config, seed: int, data: Data) -> tuple[Fitted, float]:

@@ -17,8 +17,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from experiments._composition import FAILURES, one_line
 from experiments.places import add_place, place_of
-from experiments.train import FAILURES, one_line
 from paper_lenet.baselines import Values
 from paper_lenet.baselines.neighbours import euclidean
 from paper_lenet.config import DataConfig

@@ -11,8 +11,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from experiments._composition import FAILURES, one_line
 from experiments.reproduce import arguments_of, composed, options, refuse_to_publish, step
-from experiments.train import FAILURES, one_line
 from paper_lenet.records import job_folder
 from paper_lenet.special import SPECIAL
 

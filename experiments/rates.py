@@ -15,12 +15,10 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
-import hydra
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from experiments._composition import FAILURES, compose, one_line
 from experiments.places import add_place, place_of
-from experiments.train import CONF, FAILURES, one_line, to_config
 from paper_lenet.config import ConfigError
 from paper_lenet.data import load
 from paper_lenet.engines import NonFiniteError
@@ -40,8 +38,7 @@ def main() -> int:
     arguments = parser.parse_args()
     results = place_of(arguments).results
     try:
-        with hydra.initialize_config_dir(CONF, version_base="1.3"):
-            config = to_config(hydra.compose("config", ["experiment=lenet5", *arguments.overrides]))
+        config = compose(["experiment=lenet5", *arguments.overrides])
         if config.is_modern() or config.engine.name != "fused":
             raise ConfigError("rates are measured of the network and the training of 1998, with engine=fused")
         load(config.data)  # here, so that a download is made once

@@ -12,11 +12,9 @@ import argparse
 import sys
 from pathlib import Path
 
-import hydra
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from experiments.train import CONF, FAILURES, one_line, to_config
+from experiments._composition import FAILURES, compose, one_line
 from paper_lenet.collect import CollectError
 from paper_lenet.pretrained import RELEASED, WEIGHTS
 from paper_lenet.release import ReleaseError, release
@@ -34,8 +32,7 @@ def main() -> int:
     experiment = None
     try:
         if name in RELEASED:
-            with hydra.initialize_config_dir(CONF, version_base="1.3"):
-                experiment = to_config(hydra.compose("config", [f"experiment={RELEASED[name]}"]))
+            experiment = compose([f"experiment={RELEASED[name]}"])
         elif arguments.into is None:
             raise ReleaseError(f"{name}: not one of {', '.join(RELEASED)}; --into FOLDER takes any name")
         elif not name.replace("-", "").replace("_", "").isalnum():

@@ -17,13 +17,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import hydra
-
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from experiments._composition import FAILURES, compose, one_line
 from experiments.places import Place, add_place, place_of
-from experiments.train import CONF, FAILURES, one_line, to_config
 from paper_lenet.config import Config, ConfigError
 from paper_lenet.data import DataUnavailable, load
 from paper_lenet.records import job_folder
@@ -46,12 +44,11 @@ def arguments_of(description: str) -> tuple[list[str], Place]:
 
 
 def composed(experiment: str, overrides: Sequence[str]) -> Config:
-    """The checked configuration of an experiment with overrides. Raises one of train.FAILURES."""
+    """The checked configuration of an experiment with overrides. Raises one of FAILURES."""
     for override in overrides:
         if re.split("[=/.]", override.lstrip("+~"))[0] in ("experiment", "hydra"):
             raise ConfigError(f"{override}: this command trains experiment={experiment}; train.py trains any other")
-    with hydra.initialize_config_dir(CONF, version_base="1.3"):
-        return to_config(hydra.compose("config", [f"experiment={experiment}", *overrides]))
+    return compose([f"experiment={experiment}", *overrides])
 
 
 def refuse_to_publish(place: Place, experiment: str, config: Config) -> None:
@@ -85,7 +82,7 @@ def main() -> int:
         try:
             load(config.data)
         except DataUnavailable as error:
-            if place.published:
+            if place.published or any(override.startswith("data=") for override in overrides):
                 raise
             print(NO_MNIST.format(reason=error, name=config.name), file=sys.stderr, flush=True)
             overrides = [*overrides, "data=digits"]

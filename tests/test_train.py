@@ -8,6 +8,7 @@ import importlib.util
 import json
 import logging
 import math
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,12 +21,13 @@ from typing import Any
 import hydra
 import pytest
 import torch
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
 from synthetic_runs import ROOT, call
 
+from experiments import _composition
 from paper_lenet import job
 from paper_lenet.config import (
     Config,
@@ -149,7 +151,7 @@ def test_experiment_runs(name: str, entry: ModuleType, tmp_path: Path) -> None:
     path = CONF / "experiment" / f"{name}.yaml"
     choices = OmegaConf.select(OmegaConf.load(path), "hydra.sweeper.params") or {}
     overrides = [f"experiment={name}", *(f"{key}={value}" for key, value in choices.items()), *TINY]
-    jobs = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(overrides), max_batch_size=None)[0]
+    jobs = _composition.combinations(OverridesParser.create().parse_overrides(overrides))
     config = composed(entry, *jobs[-1], f"output={tmp_path}")
     if config.optim.name == "sdlm":
         config = composed(entry, *jobs[-1], FEW_SAMPLES, f"output={tmp_path}")
@@ -243,7 +245,8 @@ def test_seeds_in_processes_of_their_own(
 ) -> None:
     """With a rate that is too large in the third pass: the first two are kept, and the failure comes out whole."""
     monkeypatch.setattr(job, "ProcessPoolExecutor", ProcessPoolExecutor)
-    options = ("experiment=smoke", *TINY, FEW_SAMPLES, "optim.passes=3", "optim.eta=[1e-4,1e-4,1e38]", "seeds=[5]")
+    tiny = [option for option in TINY if option != "optim.passes=1"]
+    options = ("experiment=smoke", *tiny, FEW_SAMPLES, "optim.passes=3", "optim.eta=[1e-4,1e-4,1e38]", "seeds=[5]")
     assert call(monkeypatch, "train", *options, f"output={tmp_path}") == 1
     out, err = capfd.readouterr()
     assert err.startswith("error: 1 of 1 seeds failed: seed 5: a penalty is not finite in pass 3, update 2")
@@ -339,11 +342,27 @@ MISTAKES = {
     "optim.eta=[1e-4,null]": "optim.eta",
     "optim.mu=???": "mu",
     "model.init={gain:0}": "model.init.gain",
-    "seeds=7": "seeds",
+    "seeds=7": "seeds=[7]",
+    "seeds=0,1": "seeds=[0,1]",
+    "seeds=range(0,3)": "seeds=[0,1,2]",
+    "optim.mu=0.1,0.2": "add -m",
+    "hydra/launcher=joblib": "add -m",
+    "change=relu change=max_pool": "change is given twice: change=relu and change=max_pool; change=[relu,max_pool] ",
+    "optim.mu=0.1 optim.mu=0.2": "optim.mu is given twice: optim.mu=0.1 and optim.mu=0.2",
+    "optim.etta=1": "optim.etta: no such key; did you mean optim.eta",
+    "+optim.etta=1": "optim.etta: no such key; did you mean optim.eta",
+    "passes=3": "passes: no such key; did you mean optim.passes?",
+    "modle=lenet4": "modle: no such key; did you mean model?",
+    "model=lenet6": "model=lenet6: no such choice; there are lenet1, lenet4, lenet5, mlp",
+    "change=rleu": "change=rleu: no such choice; did you mean relu?",
+    "change=[relu,max_pol]": "change=max_pol: no such choice; did you mean max_pool",
+    "change=comparison/lenet9": "did you mean comparison/lenet",
+    "experiment=fig55": "experiment=fig55: no such choice; did you mean fig5?",
+    "experiment=ladder": "experiment=ladder: no such choice; did you mean ablation/ladder?",
     "seeds=[0": "seeds",
     "optim.passes": "optim.passes",
-    "loss=eq10": "loss/eq10",
-    "experiment=nothing": "experiment/nothing",
+    "loss=eq10": "loss=eq10",
+    "experiment=nothing": "experiment=nothing",
     "data.train_size=1501": "data.train_size",
     "data=mnist data.dir=/no/such/folder": "/no/such/folder",
     "output=/dev/null/here": "/dev/null",
@@ -355,7 +374,8 @@ def test_mistake_is_one_line(
     mistake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(job, "_train_all", lambda *_: pytest.fail("trains"))
-    assert call(monkeypatch, "train", *("data=digits", "output=out", *mistake.split())) == 1
+    given = [o for o in ("data=digits", "output=out") if f"{o.partition('=')[0]}=" not in mistake]
+    assert call(monkeypatch, "train", *given, *mistake.split()) == 1
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("error: ") and MISTAKES[mistake] in lines[0]
@@ -366,8 +386,18 @@ SWEEPS = {
     "optim.passes=1,0": "optim.passes=0",
     "optim.passes=1,2 +foo=1": "foo",
     "optim.passes=range(0,2)": "optim.passes",
-    "loss=eq8,eq10": "loss/eq10",
-    "experiment=smoke,nothing": "experiment/nothing",
+    "loss=eq8,eq10": "loss=eq10",
+    "experiment=smoke,nothing": "experiment=nothing",
+    "seeds=0,1": "seeds=[0,1]",
+    "optim.batch=1,1": "optim.batch=1 twice: two jobs of one sweep",
+    "engine.workers=1,2": "engine.workers=1 and data=digits output=out engine.workers=2: two jobs of one sweep",
+    "seeds=[0,1],[1]": "two jobs of one sweep would train the same run",
+    "experiment=literal,readings/eq9": "experiment=readings/eq9: has a sweep or launcher of its own",
+    "optim.mu=interval(0,1)": "optim.mu=interval(0,1): not values",
+    "change=glob(*no-such*)": "a sweep of no jobs",
+    "change=glob(*relu*) change=tanh": "change is given twice",
+    "hydra/launcher=basic,joblib": "no sweep goes over settings of Hydra",
+    "hydra/launcher=submitit_slurm": "there is no Slurm here (no sbatch on PATH)",
     "seeds=[0],[1,1]": "seeds",
     "experiment=readings/eq9 loss.j=1,0": "loss.j",
 }
@@ -378,11 +408,100 @@ def test_mistake_in_a_sweep_starts_no_job(
     sweep: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(job, "run", lambda config: pytest.fail("a job was started"))
+    monkeypatch.setattr(shutil, "which", lambda name: None)  # no Slurm
     assert call(monkeypatch, "train", "-m", "data=digits", "output=out", *sweep.split()) == 1
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("error: ") and SWEEPS[sweep] in lines[0]
     assert not any(tmp_path.iterdir())
+
+
+FILES = {
+    "name: x\noptim: {passes: 3\n": "line 4: not YAML: expected ',' or '}'",
+    "name: x\nname: y\n": "line 3: not YAML: found duplicate key name",
+    "optim:\n  pases: 3\n": "optim.pases: no such key; did you mean optim.passes",
+    "optin:\n  passes: 3\n": "optin: no such key; did you mean optim?",
+    "optim:\n  passes: many\n": "optim.passes: Value 'many'",
+    "optim:\n  passes: 0\n": "optim.passes=0: must be at least 1",
+    "- a\n- b\n": "Cannot merge",
+    "name: caf\xe9\n": "'utf-8' codec can't decode",
+    "defaults:\n  - /experiment/modren\n": "experiment=modren: no such choice; did you mean modern",
+    "defaults:\n  - override /model: lenet6\n": "model=lenet6: no such choice; there are lenet1, ",
+}
+
+
+@pytest.fixture
+def own_conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of conf/ that the entry points read."""
+    conf = tmp_path / "repository" / "conf"
+    shutil.copytree(CONF, conf)
+    monkeypatch.setattr(_composition, "CONF", str(conf))
+    return conf
+
+
+@pytest.mark.parametrize("group", ["experiment", "change"])
+@pytest.mark.parametrize("text", FILES)
+def test_mistake_in_a_file_names_it(
+    text: str, group: str, own_conf: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (own_conf / group / "wrong.yaml").write_bytes(f"# @package _global_\n{text}".encode("latin-1"))
+    assert call(monkeypatch, "train", f"{group}=wrong") == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith(f"error: conf/{group}/wrong.yaml") and FILES[text] in lines[0]
+
+
+def test_experiment_without_its_first_line(
+    own_conf: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (own_conf / "experiment" / "wrong.yaml").write_text("name: x\n")
+    assert call(monkeypatch, "train", "experiment=wrong") == 1
+    line = "error: conf/experiment/wrong.yaml: its first line must be # @package _global_\n"
+    assert capsys.readouterr().err == line
+
+
+def test_launcher_of_one_experiment_among_several(own_conf: Path) -> None:
+    text = "# @package _global_\ndefaults:\n  - override /hydra/launcher: joblib\n  - _self_\nname: own\n"
+    (own_conf / "experiment" / "own.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"^data=digits experiment=own: has a sweep or launcher of its own"):
+        _composition.check_sweep(["data=digits", "experiment=literal,own"], True)
+    assert [job_of for _, job_of in _composition.check_sweep(["data=digits", "experiment=own"], True)] == [
+        "data=digits experiment=own"
+    ]
+
+
+def test_launcher_that_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def without(*_: object, **__: object) -> None:
+        raise MissingConfigException("In 'hydra/config': Could not find", "hydra/launcher/joblib", ["basic"])
+
+    monkeypatch.setattr(hydra, "compose", without)
+    assert call(monkeypatch, "train", "-m", "hydra/launcher=joblib", "optim.mu=0.1,0.2") == 1
+    assert capsys.readouterr().err == (
+        "error: hydra/launcher=joblib: is not installed; pip install '.[sweeps]' installs it\n"
+    )
+    assert not any(tmp_path.iterdir())
+
+
+def test_several_changes_make_one() -> None:
+    config = _composition.compose(["change=[relu,max_pool]"])
+    assert (config.model.activation, config.model.pooling) == ("relu", "max_pool")
+
+
+def test_glob_goes_over_the_files_of_a_group() -> None:
+    jobs = _composition.check_sweep(["data=digits", "change=glob([*relu*,m*])"], True)
+    assert [(job_of, config.model.activation, config.model.pooling) for config, job_of in jobs] == [
+        ("data=digits change=max_pool", "scaled_tanh", "max_pool"),
+        ("data=digits change=relu", "relu", "sum"),
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_no_two_jobs_of_an_experiment_are_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_composition, "_check_data", lambda jobs: None)
+    _composition.check_sweep([f"experiment={name}"], False)
 
 
 def test_mistake_on_a_command_line(tmp_path: Path) -> None:
