@@ -19,14 +19,18 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from experiments import _entry
+
+_entry.begin(__name__)
+
 import numpy as np
 import torch
 from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from experiments.places import add_place, place_of
 from paper_lenet.config import (
@@ -228,4 +232,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_entry.run(main))

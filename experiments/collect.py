@@ -8,6 +8,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from experiments import _entry
+
+_entry.begin(__name__)
+
 from experiments.places import add_place, place_of
 from paper_lenet.collect import CollectError, collect
 from paper_lenet.files import RecordError
@@ -41,4 +45,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_entry.run(main))

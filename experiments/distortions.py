@@ -10,9 +10,13 @@ import argparse
 import sys
 from pathlib import Path
 
-import pandas as pd
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from experiments import _entry
+
+_entry.begin(__name__)
+
+import pandas as pd
 
 from experiments.places import add_place, place_of
 from paper_lenet import paper
@@ -67,4 +71,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_entry.run(main))

@@ -16,6 +16,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from experiments import _entry
+
+_entry.begin(__name__)
+
 from experiments.places import add_place, place_of
 from paper_lenet.ablations import STUDIES
 from paper_lenet.classes import NETWORK
@@ -136,4 +140,4 @@ def at_hand(weights: Path | None) -> PaperNet | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_entry.run(main))

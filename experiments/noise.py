@@ -11,6 +11,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from experiments import _entry
+
+_entry.begin(__name__)
+
 from experiments._composition import FAILURES, one_line
 from experiments.reproduce import arguments_of, composed, options, refuse_to_publish, step
 from paper_lenet.records import job_folder
@@ -38,4 +42,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_entry.run(main))

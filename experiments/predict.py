@@ -10,9 +10,13 @@ import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from experiments import _entry
+
+_entry.begin(__name__)
+
+import numpy as np
 
 from paper_lenet.files import RecordError
 from paper_lenet.images import ImageError, read
@@ -59,4 +63,4 @@ def printable(line: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_entry.run(main))

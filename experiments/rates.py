@@ -17,6 +17,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from experiments import _entry
+
+_entry.begin(__name__)
+
 from experiments._composition import FAILURES, compose, one_line
 from experiments.places import add_place, place_of
 from paper_lenet.config import ConfigError
@@ -60,4 +64,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_entry.run(main))

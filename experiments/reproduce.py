@@ -20,6 +20,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from experiments import _entry
+
+_entry.begin(__name__)
+
 from experiments._composition import FAILURES, compose, one_line
 from experiments.places import Place, add_place, place_of
 from paper_lenet.config import Config, ConfigError
@@ -102,4 +106,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_entry.run(main))

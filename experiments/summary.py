@@ -9,9 +9,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from tabulate import tabulate
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from experiments import _entry
+
+_entry.begin(__name__)
+
+from tabulate import tabulate
 
 from paper_lenet.summary import COLUMNS, SummaryError, count, read, table
 
@@ -31,4 +35,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_entry.run(main))

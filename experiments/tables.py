@@ -12,6 +12,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from experiments import _entry
+
+_entry.begin(__name__)
+
 from experiments.places import add_place, place_of
 from paper_lenet.files import RecordError
 from paper_lenet.tables import TableError, available, build, differing, write
@@ -49,4 +53,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_entry.run(main))

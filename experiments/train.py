@@ -12,16 +12,16 @@ import signal
 import sys
 from pathlib import Path
 
-if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    # Until main() an interrupt ends the process at once: in the midst of an import it would raise anything.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from experiments import _entry
+
+_entry.begin(__name__)
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
 
 from experiments._composition import CONF, FAILURES, check_sweep, one_line, to_config
 from paper_lenet import job
@@ -30,8 +30,7 @@ from paper_lenet.files import RecordError
 from paper_lenet.records import job_folder
 
 log = logging.getLogger("paper_lenet")
-# EX_TEMPFAIL of sysexits.h: interrupted, and the same command goes on.
-INTERRUPTED = 75
+AT_ONCE = "stopped at once; the same command goes on from here"
 composed_jobs: list[str] = []
 failed_jobs: list[str] = []
 interrupted: list[str] = []
@@ -50,7 +49,7 @@ def check_ends(jobs: list[tuple[Config, str]]) -> None:
 
 @hydra.main(config_path=CONF, config_name="config", version_base="1.3")
 def train(composed: DictConfig) -> None:
-    if interrupted:
+    if interrupted or job.interrupts:
         return
     job_of = " ".join(HydraConfig.get().overrides.task)
     composed_jobs.append(job_of)
@@ -60,7 +59,11 @@ def train(composed: DictConfig) -> None:
         job.run(config)
     except job.Interrupted as error:
         interrupted.append(f"{one_line(error)}; {how_to_go_on(config)}")
-    except FAILURES as error:
+    except Exception as error:
+        if job.interrupts:  # what a library made of one
+            return
+        if not isinstance(error, FAILURES):
+            raise
         # kept until all jobs are over: raised here it would end the whole sweep
         failed_jobs.append(f"{one_line(error)} (in {job_of})" if job_of else one_line(error))
 
@@ -77,28 +80,37 @@ def main() -> int:
     # A launcher's processes may start elsewhere.
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     arguments, jobs = sys.argv[1:], []
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    job.interrupts.clear()
+    # One that is ignored, as by nohup, stays so.
+    if signal.getsignal(signal.SIGINT) in (signal.SIG_DFL, signal.default_int_handler):
+        signal.signal(signal.SIGINT, job.interrupt)
     try:
         flags = {a for a in arguments if a.startswith("-")}
         if flags <= {"-m", "--multirun"}:  # others, like --cfg, start no job
             jobs = check_sweep([a for a in arguments if a not in flags], bool(flags))
         train()
-        if not interrupted:
+        if not interrupted and not job.interrupts:
             check_ends(jobs)
-    except (*FAILURES, OSError) as error:  # OSError: Hydra makes the output folder itself
-        failed_jobs.append(one_line(error))
-    except (ValueError, OverflowError) as error:  # Hydra's own, as for loss=null and numbers of 400 digits
-        if composed_jobs:
+    except BaseException as error:
+        if job.interrupts or isinstance(error, KeyboardInterrupt):  # whatever a library made of one
+            interrupted.extend([] if interrupted else [AT_ONCE])
+        elif isinstance(error, (*FAILURES, OSError)):  # OSError: Hydra makes the output folder itself
+            failed_jobs.append(one_line(error))
+        # Hydra's own, as for loss=null and numbers of 400 digits
+        elif isinstance(error, ValueError | OverflowError) and not composed_jobs:
+            failed_jobs.append(f"{one_line(error)} (in {' '.join(arguments)})")
+        else:
             raise
-        failed_jobs.append(f"{one_line(error)} (in {' '.join(arguments)})")
-    except KeyboardInterrupt:
-        interrupted.append("stopped at once; the same command goes on from here")
+    finally:
+        if signal.getsignal(signal.SIGINT) is job.interrupt:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+    if job.interrupts and not interrupted:
+        interrupted.append(AT_ONCE)
     for line in failed_jobs:
         print(f"error: {line}", file=sys.stderr)
     for line in interrupted:
         print(f"interrupted: {line}", file=sys.stderr)
-    return INTERRUPTED if interrupted else 1 if failed_jobs else 0
+    return _entry.INTERRUPTED if interrupted else 1 if failed_jobs else 0
 
 
 if __name__ == "__main__":

@@ -37,6 +37,8 @@ CHECKPOINT_SECONDS = 60.0
 LEAVE_SECONDS = 5.0
 # What asks a job to stop, on a terminal or in a batch system.
 ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+# Requests to stop that have raised KeyboardInterrupt here: a library may make an error of its own of it, or lose it.
+interrupts: list[int] = []
 # From this batch on a CPU trains the networks of the batched engine one by one.
 ALONE = 16
 
@@ -279,14 +281,20 @@ def _unfinished(config: Config) -> tuple[list[int], list[str]]:
     return seeds, failed
 
 
+def interrupt(number: int, _: object) -> None:
+    """A handler of SIGINT: remembers it among the interrupts and raises KeyboardInterrupt. A job has its own."""
+    interrupts.append(number)
+    raise KeyboardInterrupt
+
+
 @contextmanager
 def _asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Whether SIGINT or SIGTERM has come; a second one raises KeyboardInterrupt."""
-    came: list[int] = []
+    """Whether SIGINT or SIGTERM has come, also before; a second one raises KeyboardInterrupt."""
+    came = list(interrupts)
 
-    def note(number: int, _: object) -> None:
+    def note(number: int, frame: object) -> None:
         if came:
-            raise KeyboardInterrupt
+            interrupt(number, frame)
         came.append(number)
 
     if threading.current_thread() is not threading.main_thread():
@@ -294,7 +302,8 @@ def _asked_to_stop() -> Iterator[Callable[[], bool]]:
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     # Another's handler stays, such as that of a batch system's launcher.
-    ours = {number: old for number, old in before.items() if old in (signal.SIG_DFL, signal.default_int_handler)}
+    usual = (signal.SIG_DFL, signal.default_int_handler, interrupt)
+    ours = {number: old for number, old in before.items() if old in usual}
     for number in ours:
         signal.signal(number, note)
     try:

@@ -9,11 +9,13 @@ import json
 import logging
 import math
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -280,6 +282,38 @@ def test_worker_killed_before_it_is_given_all_seeds(
     assert err.count("\n") == 1
     assert err.startswith("error: 2 of 3 seeds failed: ") and err.count("a worker process was killed") == 2
     assert len(list(tmp_path.glob("smoke/*/seed-0/metrics.json"))) == 1
+
+
+def interrupted_in_a_library(result: object = None) -> object:
+    """As of a library that makes an error of its own of an interrupt; or loses it, where there is a result."""
+    with suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("no interrupt")
+    if result is None:
+        raise RuntimeError("two lines\nof a library")
+    return result
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["error", "lost"])
+@pytest.mark.parametrize("where", ["compose", "load"])
+def test_interrupt_that_a_library_swallows(
+    where: str, lost: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """While the configuration is composed, and in a job before its workers start."""
+    module: Any = {"compose": hydra, "load": job}[where]
+    original = getattr(module, where)
+    monkeypatch.setattr(
+        module, where, lambda *args, **more: interrupted_in_a_library(original(*args, **more) if lost else None)
+    )
+    options = ("experiment=smoke", *TINY, f"output={tmp_path}")
+    for arguments in (options, ("-m", *options, "model.pooling=sum,average")):
+        assert call(monkeypatch, "train", *arguments) == 75
+        lines = capfd.readouterr().err.splitlines()
+        assert len(lines) == 1
+        assert lines[0].startswith("interrupted: ") and "the same command goes on" in lines[0]
+        assert not list(tmp_path.rglob("metrics.json"))
+    monkeypatch.undo()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 # Mistakes
