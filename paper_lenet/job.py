@@ -222,6 +222,12 @@ def run(config: Config) -> None:
     Raises ConfigError, DataError or RecordError before or while training; JobError when seeds failed, after all others
     have ended; Interrupted after SIGINT or SIGTERM, as soon as all seeds have written where they are.
     """
+    _end_with_launcher()
+    with _running:
+        _run(config)
+
+
+def _run(config: Config) -> None:
     require_device(config)
     load(config.data)  # so that what is wrong with the images is said here, and a download made once
     write_job(config)
@@ -289,7 +295,7 @@ def interrupt(number: int, _: object) -> None:
 
 @contextmanager
 def _asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Whether SIGINT or SIGTERM has come, also before; a second one raises KeyboardInterrupt."""
+    """Whether SIGINT or SIGTERM has come, also before, or a launcher is gone; a second one raises KeyboardInterrupt."""
     came = list(interrupts)
 
     def note(number: int, frame: object) -> None:
@@ -298,7 +304,7 @@ def _asked_to_stop() -> Iterator[Callable[[], bool]]:
         came.append(number)
 
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
+        yield _launcher_gone.is_set
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     # Another's handler stays, such as that of a batch system's launcher.
@@ -307,7 +313,7 @@ def _asked_to_stop() -> Iterator[Callable[[], bool]]:
     for number in ours:
         signal.signal(number, note)
     try:
-        yield lambda: bool(came)
+        yield lambda: bool(came) or _launcher_gone.is_set()
     finally:
         for number, old in ours.items():
             signal.signal(number, old)
@@ -321,8 +327,7 @@ def _train_all(
     asked: Callable[[], bool],
 ) -> Iterator[tuple[int, Exception | None]]:
     """Each seed with what stopped it (None: nothing), in no particular order."""
-    if multiprocessing.get_start_method() not in multiprocessing.get_all_start_methods():
-        # joblib's processes have loky's, which the processes that they start do not know
+    if _of_joblib():  # whose way to start processes is not known to those that it starts
         multiprocessing.set_start_method("spawn", force=True)
     context = multiprocessing.get_context("spawn")
     told: Any = context.Queue()
@@ -423,6 +428,37 @@ def _leave_too() -> None:
         parent.join()
         with _working:  # which ends soon, with a checkpoint
             os._exit(1)
+
+
+# In a process of joblib's, which does one job after the other: looked after, in a job, and its launcher is gone.
+_watching = threading.Event()
+_running = threading.Lock()
+_launcher_gone = threading.Event()
+
+
+def _end_with_launcher() -> None:
+    """From now on, end a process of joblib's soon after the one that started it is killed: it would wait for jobs.
+
+    Any other is left alone: a command goes on when its shell ends, and a job of Slurm without the command.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid is not None and _of_joblib() and not _watching.is_set():
+        _watching.set()
+        threading.Thread(target=_leave_with, args=(parent.pid,), daemon=True).start()
+
+
+def _of_joblib() -> bool:
+    """Whether this is a process of joblib's that has had no job yet."""
+    return multiprocessing.get_start_method() not in multiprocessing.get_all_start_methods()
+
+
+def _leave_with(parent: int) -> None:
+    # These processes know their parent by its number only.
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    _launcher_gone.set()
+    with _running:  # which ends soon, with a checkpoint
+        os._exit(1)
 
 
 def _should_stop() -> bool:

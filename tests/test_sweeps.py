@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,68 @@ def test_failed_job_is_named_and_stops_no_other(tmp_path: Path) -> None:
     assert "1 of 1 seeds failed: seed 3: a penalty is not finite in pass 1, update 2" in line
     assert "optim.eta=[1e38]" in line or "optim.eta=[1e+38]" in line
     assert len(bits(tmp_path)) == 1
+
+
+def descendants(pid: int) -> set[int]:
+    """The processes that a process has started, and those that they have."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    found, new = set(), {pid}
+    while new:
+        new = {child for child, parent in parents.items() if parent in new} - found
+        found |= new
+    return found
+
+
+def alive(pids: set[int]) -> set[int]:
+    def state(pid: int) -> str:
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return "Z"
+
+    return {pid for pid in pids if state(pid) != "Z"}
+
+
+def test_killed_sweep_leaves_no_process_behind(tmp_path: Path) -> None:
+    """kill -9 of the command: joblib's processes and their workers end with a checkpoint, and the command goes on."""
+    slow = [option.replace("=3", "=12") if "passes" in option else option for option in SIZE]
+    command = ("-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *JOB, *slow, "model.pooling=average,sum")
+    sweep = start(tmp_path, *command)
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.glob("outputs/sweep/*/seed-3/passes.csv"))) < 2:
+        assert time.monotonic() < deadline and sweep.poll() is None
+        time.sleep(0.02)
+    started = descendants(sweep.pid)
+    assert len(started) >= 4
+    sweep.kill()
+    try:
+        deadline = time.monotonic() + 15
+        while alive(started) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert not alive(started)
+    finally:
+        for pid in alive(started):
+            os.kill(pid, signal.SIGKILL)
+        sweep.communicate()
+    assert not list(tmp_path.rglob("metrics.json")) and not list(tmp_path.rglob(".lock"))
+    again = start(tmp_path, *command)
+    out, err = again.communicate(timeout=300)
+    assert (again.returncode, out.count("goes on after "), len(bits(tmp_path))) == (0, 2, 2), err
+
+
+def test_command_whose_shell_ends_goes_on(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+    train = [sys.executable, str(ROOT / "experiments" / "train.py"), *JOB, *SIZE]
+    subprocess.run(["sh", "-c", 'nohup "$@" >out.txt 2>err.txt &', "sh", *train], cwd=tmp_path, check=True)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("outputs/sweep/*/seed-3/metrics.json")):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    ((path, weights),) = bits(tmp_path).items()
+    assert undisturbed[path] == weights
 
 
 def test_preempted_job_is_requeued_and_goes_on(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
