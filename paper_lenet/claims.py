@@ -20,7 +20,8 @@ from paper_lenet.tables import (
     numbers,
     percent,
     provenance,
-    read_results,
+    read_curves,
+    read_errors,
     read_runs,
     statistics_cells,
     verdict_cell,
@@ -173,7 +174,7 @@ def _by_size(name: str, runs: pd.DataFrame) -> dict[int, pd.DataFrame]:
 
 def _curve_row(results: Path, name: str, runs: pd.DataFrame, suffix: str) -> list[str]:
     """How far our training curve is from Fig. 5's where the mean over seeds is farthest, from pass 2 on."""
-    curves = read_results(results / "curves" / f"{name}.csv")
+    curves = read_curves(results, name, runs)
     curves = curves[curves["seed"].isin(finished(runs)["seed"])]
     published = paper.fig5().set_index("pass")[TRAIN]
     passes = range(2, paper.PASSES + 1)
@@ -208,7 +209,7 @@ def _wrong_images(results: Path, name: str, runs: pd.DataFrame) -> list[set[int]
     """The test images that each run got wrong, a set a run that did not diverge."""
     if runs["fingerprint"].nunique() > 1:
         raise TableError(f"{name}: several configurations; the overlap is that of one")
-    errors = read_results(results / "errors" / f"{name}.csv")
+    errors = read_errors(results, name, runs)
     return [set(errors.loc[errors["seed"] == seed, "index"]) for seed in finished(runs)["seed"]]
 
 

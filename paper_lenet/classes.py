@@ -11,7 +11,7 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from paper_lenet import evaluate, paper
 from paper_lenet.formats import Table, n_of
-from paper_lenet.tables import TableError, diverged_note, finished, provenance, read_results, read_runs
+from paper_lenet.tables import TableError, diverged_note, finished, provenance, read_errors, read_runs
 
 SCORES = ("precision", "recall", "F1")
 WHAT_SCORES_ARE = (
@@ -56,10 +56,11 @@ def tested(results: Path, name: str) -> pd.DataFrame:
 
 def confusions(results: Path, name: str) -> dict[int, NDArray[np.int64]]:
     """By seed, how many test images of each digit (row) are called each digit (column)."""
-    done = finished(tested(results, name))
+    runs = tested(results, name)
+    done = finished(runs)
     if done.empty:
         raise TableError(f"{name}: no run that did not diverge")
-    errors = read_results(results / "errors" / f"{name}.csv")
+    errors = read_errors(results, name, runs)
     labels = errors[["true_label", "predicted_label"]]
     if not labels.isin(range(paper.CLASSES)).all(axis=None):
         raise TableError(f"{results / 'errors' / name}.csv: labels that are no digits")

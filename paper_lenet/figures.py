@@ -26,7 +26,7 @@ from paper_lenet import evaluate, paper
 from paper_lenet.files import write_atomic
 from paper_lenet.formats import named
 from paper_lenet.study import differing_fields, usual
-from paper_lenet.tables import TableError, finished, of_fig5, read_results
+from paper_lenet.tables import TableError, finished, of_fig5, read_curves, read_runs
 
 # One column of a two-column page, in inches.
 SIZE = (3.5, 2.8)
@@ -60,7 +60,7 @@ def fig5(results: Path, name: str) -> dict[Path, bytes]:
     and counted in the title. Raises TableError where nothing can be drawn, or several configurations.
     """
     runs, done, title = one_configuration(results, name)
-    curves = read_results(results / "curves" / f"{name}.csv")
+    curves = read_curves(results, name, runs)
     dataset = runs["dataset"].iloc[0]
     if dataset != "mnist":
         title += f"; data set {dataset}, not MNIST"
@@ -83,8 +83,8 @@ def curves(results: Path, name: str) -> dict[Path, bytes]:
     Returns the bytes of figures/curves-<name>.svg and .png; nothing is written. Runs that diverged are left out and
     counted. Raises TableError where nothing can be drawn.
     """
-    runs = read_results(results / "runs" / f"{name}.csv")
-    of_all = read_results(results / "curves" / f"{name}.csv")
+    runs = read_runs(results, name)
+    of_all = read_curves(results, name, runs)
     of_all = of_all.merge(finished(runs)[["fingerprint", "seed"]], on=["fingerprint", "seed"])
     if of_all.empty:
         raise TableError(f"{name}: {len(runs)} of {len(runs)} runs diverged, nothing to draw")
@@ -156,7 +156,7 @@ def fig6(results: Path) -> dict[Path, bytes]:
     for name in (SIZES, FULL, DISTORTED, EQ9):
         if name != SIZES and not (results / "runs" / f"{name}.csv").exists():
             continue
-        runs = read_results(results / "runs" / f"{name}.csv")
+        runs = read_runs(results, name)
         on_paper_terms(name, runs)
         for _, group in runs.groupby("fingerprint", sort=False):
             done = group[group["status"] == "ok"]
@@ -190,7 +190,7 @@ class _Point:
 
 def one_configuration(results: Path, name: str) -> tuple[pd.DataFrame, pd.DataFrame, str]:
     """All runs of a name, those that ended well, and a title that counts them. TableError for other than one."""
-    runs = read_results(results / "runs" / f"{name}.csv")
+    runs = read_runs(results, name)
     if runs["fingerprint"].nunique() > 1:
         raise TableError(f"{name}: several configurations; the figure is drawn for one")
     done = runs[runs["status"] == "ok"]

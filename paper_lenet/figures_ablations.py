@@ -14,7 +14,7 @@ from paper_lenet.ablations import STUDIES, Row, compare
 from paper_lenet.claims import published_test
 from paper_lenet.classes import tested
 from paper_lenet.figures import HELD_OUT, SIZE, STYLE, TRAINING, drawn, literal
-from paper_lenet.tables import TableError, errors_by_seed, finished, read_results
+from paper_lenet.tables import TableError, errors_by_seed, finished, read_curves
 from paper_lenet.tutorials import NAMES
 
 # Inches a row takes, and what is around the rows.
@@ -107,10 +107,11 @@ def curves(results: Path) -> dict[Path, bytes]:
     """
     found = {}
     for name in NAMES:
-        done = finished(tested(results, name))
+        runs = tested(results, name)
+        done = finished(runs)
         if done.empty:
             raise TableError(f"{name}: all runs diverged, nothing to draw")
-        of_name = read_results(results / "curves" / f"{name}.csv")
+        of_name = read_curves(results, name, runs)
         found[name] = of_name[of_name["seed"].isin(done["seed"])]
 
     def draw() -> Figure:

@@ -17,7 +17,7 @@ from paper_lenet.data import Data, levels, normalise
 from paper_lenet.distort import draw, warp
 from paper_lenet.fig7 import inverse_maps
 from paper_lenet.figures import HELD_OUT, drawn, on_paper_terms, one_configuration
-from paper_lenet.tables import TableError, read_results
+from paper_lenet.tables import TableError, read_errors
 
 # Two columns of a page: 700 pixels of images at 100 to the inch, so that at 300 dpi each is 3 by 3 dots.
 WIDTH = 700
@@ -79,8 +79,7 @@ def fig8(results: Path, name: str, data: Data) -> dict[Path, bytes]:
     """
     runs, done, title = one_configuration(results, name)
     on_paper_terms(name, runs)
-    errors = read_results(results / "errors" / f"{name}.csv")
-    errors = errors[errors["seed"].isin(done["seed"])]
+    errors = read_errors(results, name, runs)
     if (data.test_labels[errors["index"].to_numpy()] != errors["true_label"]).any():
         raise TableError(f"{results / 'errors' / name}.csv: other labels than those of MNIST's test set")
     theirs = set(paper.fig8()["mnist_test_index"])

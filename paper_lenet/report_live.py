@@ -21,7 +21,7 @@ from paper_lenet.connections import pairs
 from paper_lenet.data import Data, Images, load
 from paper_lenet.models.modern import table_of
 from paper_lenet.pretrained import WEIGHTS, digests, model_of, released, state_of
-from paper_lenet.tables import TableError, finished, read_results
+from paper_lenet.tables import TableError, finished, read_errors
 
 TITLES = {"lenet5-1998": "LeNet-5 of 1998", "lenet5-modern": "its layers as trained today"}
 # The first test images that the page offers beside those of Fig. 8.
@@ -153,11 +153,11 @@ def base64_of(content: bytes) -> str:
 
 def _wrong(results: Path, name: str) -> tuple[dict[int, list[int]], int]:
     """The wrong answers to each image, of the runs that did not diverge, and how many runs these are."""
-    done = finished(published_test(results, name))
+    runs = published_test(results, name)
+    done = finished(runs)
     if done.empty or done["fingerprint"].nunique() > 1:
         raise TableError(f"{name}: the errors of one configuration are needed, and of a run that did not diverge")
-    errors = read_results(results / "errors" / f"{name}.csv")
-    errors = errors[errors["seed"].isin(done["seed"])]
+    errors = read_errors(results, name, runs)
     answers: dict[int, list[int]] = {}
     for index, answer in zip(errors["index"], errors["predicted_label"], strict=True):
         answers.setdefault(int(index), []).append(int(answer))

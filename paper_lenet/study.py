@@ -23,6 +23,7 @@ from paper_lenet.claims import published_test
 from paper_lenet.config import Config
 from paper_lenet.formats import Table, lowest, n_of
 from paper_lenet.tables import (
+    RUN,
     TableError,
     diverged_note,
     errors_by_seed,
@@ -31,7 +32,8 @@ from paper_lenet.tables import (
     percent,
     provenance,
     rate,
-    read_results,
+    read_curves,
+    read_errors,
     read_runs,
     statistics_cells,
     varied_columns,
@@ -83,7 +85,8 @@ def rate_distance(smallest: float, largest: float) -> float:
 def readings(results: Path) -> Table:
     """A row a reading of the recipe, by its distance D; those with a diverged run come last."""
     name = "readings"
-    runs, curves = read_runs(results, name), read_results(results / "curves" / f"{name}.csv")
+    runs = read_runs(results, name)
+    curves = read_curves(results, name, runs)
     if (runs["split"] == "test").any():
         raise TableError(f"{name}: runs with test errors; the readings are compared without the test set")
     published = {pass_: error for pass_, error in _curve(paper.fig5()).items() if pass_ in PASSES}
@@ -238,12 +241,13 @@ def noise(results: Path) -> Table:
     groups = [
         (f"order of summation, seed {seed}", "noise", group) for seed, group in runs.groupby("seed", sort=True)
     ] + [("seed", "fig5", other_seeds)]
+    wrong_images = {"noise": read_errors(results, "noise", runs), "fig5": read_errors(results, "fig5", other_seeds)}
     header = ["what differs", "n runs", "test error, %", "training error on the fly, %", "images, wrong in one of two"]
     rows = []
     for label, source, group in groups:
         done = finished(group)
-        errors = read_results(results / "errors" / f"{source}.csv").groupby(["fingerprint", "seed"])["index"]
-        wrong = [set(errors.get_group((f, s))) for f, s in zip(done["fingerprint"], done["seed"], strict=True)]
+        errors = dict(list(wrong_images[source].groupby(RUN)["index"]))
+        wrong = [set(errors.get(key, ())) for key in done[RUN].itertuples(index=False, name=None)]
         apart = [float(len(a ^ b)) for a, b in itertools.combinations(wrong, 2)]
         test, _ = statistics_cells(numbers(done, "test_error_percent"), len(group), percent)
         train, _ = statistics_cells(numbers(done, "train_error_percent"), len(group), percent)

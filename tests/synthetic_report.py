@@ -9,9 +9,9 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from synthetic_runs import write_rows
 from torch import nn
 
-from paper_lenet.collect import RUN_COLUMNS
 from paper_lenet.config import DataConfig, InitConfig, ModelConfig
 from paper_lenet.data import load
 from paper_lenet.models.lenet5 import build
@@ -68,10 +68,9 @@ def write_results(results: Path) -> None:
     Image.new("RGB", (40, 30), "white").save(results / "figures" / "fig5-x.png")
     (results / "figures" / "fig5-x.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" width="4" height="3"/>')
     Image.new("RGB", (40, 30), "white").save(results / "figures" / "unheard-of.png")
-    fixed = {"name": "fig5", "dataset": "mnist", "split": "test", "fingerprint": "abc", "status": "ok", "passes": 20,
-             "test_size": 10_000, "seconds": 90.0}  # fmt: skip
-    runs = pd.DataFrame([{**fixed, "seed": seed} for seed in range(3)], columns=list(RUN_COLUMNS))
-    runs.to_csv(results / "runs" / "fig5.csv", index=False)
+    errors = {0: 0.01, 1: 0.02, 2: 0.0}
+    fixed = {"fingerprint": "abc", "seconds": 90.0}
+    write_rows(results, "fig5", [{**fixed, "seed": seed, "test_error_percent": of} for seed, of in errors.items()])
     wrong = [("abc", 0, 247, 4, 6), ("abc", 1, 247, 4, 2), ("abc", 1, 5, 1, 2)]
     columns = ["fingerprint", "seed", "index", "true_label", "predicted_label"]
     pd.DataFrame(wrong, columns=columns).to_csv(results / "errors" / "fig5.csv", index=False)

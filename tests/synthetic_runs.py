@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import runpy
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from paper_lenet.collect import RUN_COLUMNS
 from paper_lenet.config import Config, DataConfig, OptimConfig
 from paper_lenet.data import Data
 from paper_lenet.engines import PassRecord
-from paper_lenet.files import read_sealed, sealed, sha256
+from paper_lenet.files import csv_text, json_text, read_sealed, sealed, sha256, write_atomic
 from paper_lenet.records import RunWriter, write_job
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -77,6 +80,28 @@ def write_runs(job: Config, errors: list[int], held_out: Data | None = None) -> 
             writer.add(record(seed, 1, held_out, 2 * wrong, 3000))
             writer.add(record(seed, 2, held_out, wrong))
             writer.finish()
+
+
+# A row of results/runs of a whole run on MNIST.
+ROW = {
+    **{"dataset": "mnist", "split": "test", "engine": "fused", "precision": "float32", "passes": 20, "status": "ok"},
+    **{"train_error_percent": 0.35, "test_size": 10_000, "train_size": 60_000, "seconds": 40.0, "dirty": False},
+    **{"rate_min_pass1": 7e-5 / 4, "rate_max_pass1": 0.016 / 4, "commit": "c0ffee" * 6 + "c0de", "cpu": "a cpu"},
+    **{"torch": "2", "numba": "0", "date": "2026-01-01T00:00:00+00:00"},
+}
+
+
+def write_rows(results: Path, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """results/runs/<name>.csv and results/env/<name>.json; what a row does not say is that of a whole run on MNIST."""
+    whole = []
+    for row in rows:
+        row = {**ROW, "name": name, **row}
+        percent = row.get("test_error_percent")
+        errors = None if percent is None else round(percent * row["test_size"] / 100)
+        whole.append({"test_errors": errors, **row})
+    varied = sorted({key for row in whole for key in row} - set(RUN_COLUMNS))
+    write_atomic(results / "runs" / f"{name}.csv", csv_text((*RUN_COLUMNS, *varied), whole))
+    write_atomic(results / "env" / f"{name}.json", json_text([{"runs": len(rows)}]))
 
 
 def reseal(folder: Path, **changes: object) -> None:

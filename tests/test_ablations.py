@@ -17,16 +17,17 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
-from synthetic_runs import ROOT, begun, clean_tree, data, write_runs
+from synthetic_runs import ROOT, begun, clean_tree, data, write_rows, write_runs
 
 from paper_lenet import figures, figures_ablations, figures_classes, paper, tutorials
 from paper_lenet.ablations import STUDIES, ablation, costs, model_of
-from paper_lenet.collect import RUN_COLUMNS, collect
+from paper_lenet.collect import collect
 from paper_lenet.config import Config, DataConfig, EngineConfig, InitConfig, LossConfig, ModelConfig, OptimConfig
 from paper_lenet.engines import NonFiniteError
+from paper_lenet.files import csv_text, write_atomic
 from paper_lenet.formats import Table
 from paper_lenet.models.lenet5 import build
-from paper_lenet.records import ERROR_COLUMNS, write_job
+from paper_lenet.records import ERROR_COLUMNS, PASS_COLUMNS, write_job
 from paper_lenet.tables import TableError, available
 from paper_lenet.tables import build as build_tables
 
@@ -174,13 +175,10 @@ def study(results: Path, name: str, errors: dict[str, list[float | None]], **col
     rows = []
     for number, (label, of_label) in enumerate(errors.items()):
         for seed, error in enumerate(of_label):
-            row = dict.fromkeys(RUN_COLUMNS, "") | {"name": name, "dataset": "mnist", "split": "test", "cpu": "a CPU"}
-            row |= {"fingerprint": f"{number:012}", "seed": seed, "passes": 20, "dirty": False, "commit": "c0ffee"}
-            row |= {"date": "2026-11-30", "torch": "2", "train_size": 60_000, "test_size": 10_000, "seconds": 40 + seed}
+            row = {"cpu": "a CPU", "fingerprint": f"{number:012}", "seed": seed, "seconds": 40 + seed}
             row |= {"label": label, "status": "ok" if error is not None else "diverged", "test_error_percent": error}
             rows.append(row | {column: of.get(label) for column, of in columns.items()})
-    (results / "runs").mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(rows).to_csv(results / "runs" / f"{name}.csv", index=False)
+    write_rows(results, name, rows)
 
 
 def lines(table: Table) -> dict[str, dict[str, str]]:
@@ -385,15 +383,14 @@ def test_figures_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     study(tmp_path, "ablation-from-1998", {"1998": some, "ReLU": [0.9, None], "max pooling": [None, None]})
     study(tmp_path, "ablation-ladder", {"0 1998": some, "1 + ReLU": [None, None], "2 + b": [0.9, 0.8]})
     write_tutorials(tmp_path)
-    (tmp_path / "curves").mkdir()
     for name in tutorials.NAMES:
         rows = [
             {"fingerprint": "0" * 12, "seed": seed, "pass": epoch, "train_error_percent": 5 / epoch}
             | {"test_error_percent": 2 / epoch}
             for seed in (0, 1)
-            for epoch in (1, 2, 3)
+            for epoch in range(1, 21)
         ]
-        pd.DataFrame(rows).to_csv(tmp_path / "curves" / f"{name}.csv", index=False)
+        write_atomic(tmp_path / "curves" / f"{name}.csv", csv_text(("fingerprint", "seed", *PASS_COLUMNS), rows))
     files = {
         **figures_ablations.ablation(tmp_path, "ablation-from-1998"),
         **figures_ablations.ablation(tmp_path, "ablation-ladder"),

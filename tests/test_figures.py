@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from synthetic_runs import ROOT, begun, call, clean_tree, config, data, write_runs
+from synthetic_runs import ROOT, begun, call, clean_tree, config, data, write_rows, write_runs
 
 from paper_lenet import figures, paper
-from paper_lenet.collect import RUN_COLUMNS, collect
+from paper_lenet.collect import collect
 from paper_lenet.data import DIRECTORY_VARIABLE
 from paper_lenet.engines import NonFiniteError
 from paper_lenet.figures import curves, fig5, fig6, literal
@@ -211,15 +211,14 @@ def write_sizes(results: Path, name: str, sizes: dict[int, list[float]], **colum
     """results/runs/<name>.csv with a configuration a size and these test errors in %, a seed each."""
     rows = [
         {
-            **{"name": name, "dataset": "mnist", "split": "test", "status": "ok", "train_size": size, "seed": seed},
-            **{"fingerprint": f"{name}{size}", "test_error_percent": error, "train_error_percent": error / 4},
+            **{"train_size": size, "seed": seed, "fingerprint": f"{name}{size}", "test_error_percent": error},
+            **{"train_error_percent": error / 4},
             **columns,
         }
         for size, errors in sizes.items()
         for seed, error in enumerate(errors)
     ]
-    (results / "runs").mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(rows, columns=list(RUN_COLUMNS)).to_csv(results / "runs" / f"{name}.csv", index=False)
+    write_rows(results, name, rows)
 
 
 def test_fig6(tmp_path: Path) -> None:

@@ -19,9 +19,10 @@ from synthetic_runs import ROOT, begun, call, clean_tree, config, data, record, 
 
 from paper_lenet.collect import collect
 from paper_lenet.engines import NonFiniteError
+from paper_lenet.files import csv_text
 from paper_lenet.formats import Table, cells_of, lowest, markdown_row
 from paper_lenet.records import write_job
-from paper_lenet.tables import TableError, build, setting, splice
+from paper_lenet.tables import TableError, build, read_curves, read_errors, read_runs, setting, splice
 
 README = "# Title\n\n<!-- headline:begin -->\nold\n<!-- headline:end -->\n\nMore.\n"
 
@@ -198,6 +199,64 @@ def test_damaged_results(tmp_path: Path) -> None:
         path.write_text(content)
         with pytest.raises(TableError, match=message):
             build(tmp_path, ["lenet5"], None)
+
+
+def readable(results: Path) -> None:
+    """Read all that the tables and figures read of lenet5."""
+    runs = read_runs(results, "lenet5")
+    read_curves(results, "lenet5", runs)
+    read_errors(results, "lenet5", runs)
+
+
+@pytest.mark.parametrize("folder", ["runs", "curves", "errors"])
+def test_wherever_a_file_of_results_is_cut(tmp_path: Path, folder: str) -> None:
+    write_runs(config(tmp_path / "outputs", [0, 1]), [3, 4])
+    results = collected(tmp_path)
+    readable(results)
+    path = results / folder / "lenet5.csv"
+    whole = path.read_text()
+    for end in range(len(whole)):
+        path.write_text(whole[:end])
+        with pytest.raises(TableError) as error:
+            readable(results)
+        assert str(path) in str(error.value) and "\n" not in str(error.value), end
+
+
+@pytest.mark.parametrize(
+    ("folder", "column", "value", "culprit"),
+    [
+        ("runs", "seed", "x", "seed is not a number"),
+        ("runs", "test_error_percent", "", "no test_error_percent"),
+        ("runs", "status", "fine", "status is neither"),
+        ("runs", "commit", "", "no commit"),
+        ("runs", "seed", "0", "a run that an earlier row has"),
+        ("curves", "train_error_percent", "-", "train_error_percent is not a number"),
+        ("curves", "pass", "3", "seed 1: 2 passes, in runs/lenet5.csv 2"),
+        ("errors", "true_label", "", "no true_label"),
+        ("errors", "index", "0", "an image that an earlier row has"),
+        ("errors", "seed", "5", "seed 1: 3 errors, in runs/lenet5.csv 4"),
+    ],
+)
+def test_damaged_cell(tmp_path: Path, folder: str, column: str, value: str, culprit: str) -> None:
+    write_runs(config(tmp_path / "outputs", [0, 1]), [3, 4])
+    results = collected(tmp_path)
+    path = results / folder / "lenet5.csv"
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    rows[-1][column] = value
+    path.write_text(csv_text(list(rows[0]), rows))
+    with pytest.raises(TableError, match=culprit) as error:
+        readable(results)
+    assert str(path) in str(error.value) and (
+        f"row {len(rows)} " in str(error.value) or " seed 1: " in str(error.value)
+    )
+
+
+def test_committed_results_are_whole() -> None:
+    results = ROOT / "results"
+    for path in sorted((results / "env").glob("*.json")):
+        runs = read_runs(results, path.stem)
+        read_curves(results, path.stem, runs)
+        read_errors(results, path.stem, runs)
 
 
 @pytest.mark.parametrize(
