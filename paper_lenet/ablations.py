@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from paper_lenet import evaluate
 from paper_lenet.claims import published_test
-from paper_lenet.config import InitConfig, ModelConfig
 from paper_lenet.formats import Table, lowest, n_of
 from paper_lenet.models.lenet5 import build
 from paper_lenet.tables import (
@@ -27,6 +25,7 @@ from paper_lenet.tables import (
     percent,
     provenance,
     statistics_cells,
+    trained,
 )
 
 WITH_DISTORTIONS = ", distorted"
@@ -164,7 +163,7 @@ def ablation(results: Path, name: str) -> Table:
     cells = []
     for k, row in enumerate(rows):
         done = finished(row.runs)
-        parameters, multiply_adds = costs(row.runs)
+        parameters, multiply_adds = costs(name, row.runs)
         errors = numbers(done, "test_error_percent")
         line = [
             *(row.label, f"{parameters:,}", f"{multiply_adds:,}"),
@@ -211,25 +210,7 @@ def _p(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.2g}"
 
 
-def costs(runs: pd.DataFrame) -> tuple[int, int]:
+def costs(name: str, runs: pd.DataFrame) -> tuple[int, int]:
     """Trainable parameters of one configuration, and its multiplications with a weight or a centre for one image."""
-    model = build(model_of(runs), 0)
+    model = build(trained(name, runs).model, 0)
     return sum(model.parameters_by_layer().values()), model.multiply_adds()
-
-
-def model_of(runs: pd.DataFrame) -> ModelConfig:
-    """The network of one configuration: where results/runs has no column of a field it is the default."""
-
-    def read(defaults: Any, prefix: str) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for field in fields(defaults):
-            default = getattr(defaults, field.name)
-            column = prefix + field.name
-            if isinstance(default, InitConfig):
-                found[field.name] = InitConfig(**read(default, f"{column}."))
-            elif column in runs:
-                value = runs[column].iloc[0]
-                found[field.name] = str(value) == "True" if isinstance(default, bool) else type(default)(value)
-        return found
-
-    return ModelConfig(**read(ModelConfig(), "model."))

@@ -16,6 +16,7 @@ from paper_lenet.formats import Table, n_of
 from paper_lenet.tables import (
     VERDICT_RULE,
     TableError,
+    check_promise,
     finished,
     numbers,
     percent,
@@ -37,7 +38,8 @@ TRAIN, TEST = "train_error_percent", "test_error_percent"
 def published_test(results: Path, name: str, any_passes: bool = False) -> pd.DataFrame:
     """results/runs/<name>.csv; TableError unless it has whole runs of MNIST and errors on all of its test images.
 
-    any_passes: also of other than the paper's number of passes.
+    They must be what their name stands for, if it is one of PROMISES. any_passes: also of other than the paper's
+    number of passes.
     """
     runs = read_runs(results, name)
     done = finished(runs)
@@ -45,6 +47,7 @@ def published_test(results: Path, name: str, any_passes: bool = False) -> pd.Dat
     if not (whole & (any_passes | (done["passes"] == paper.PASSES))).all():
         passes = "" if any_passes else f"{paper.PASSES} passes and "
         raise TableError(f"{name}: not {passes}the {paper.TEST_SIZE} test images of MNIST, all of it")
+    check_promise(name, runs)
     return runs
 
 

@@ -11,7 +11,7 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from paper_lenet import evaluate, paper
 from paper_lenet.formats import Table, n_of
-from paper_lenet.tables import TableError, diverged_note, finished, provenance, read_errors, read_runs
+from paper_lenet.tables import TableError, check_promise, diverged_note, finished, provenance, read_errors, read_runs
 
 SCORES = ("precision", "recall", "F1")
 WHAT_SCORES_ARE = (
@@ -51,6 +51,7 @@ def tested(results: Path, name: str) -> pd.DataFrame:
     whole = (done["test_size"] == paper.TEST_SIZE) & (done["split"] == "test") & (done["dataset"] == "mnist")
     if not whole.all():
         raise TableError(f"{name}: not the {paper.TEST_SIZE} test images of MNIST")
+    check_promise(name, runs)
     return runs
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from omegaconf import OmegaConf
 
-from paper_lenet.config import NOT_METHOD, Config
+from paper_lenet.config import NOT_METHOD, Config, ConfigError
 from paper_lenet.files import (
     RecordError,
     csv_text,
@@ -172,6 +173,34 @@ def flat(tree: Row, prefix: str = "") -> Row:
         else:
             found[prefix + key] = json.dumps(value) if isinstance(value, list) else value
     return found
+
+
+def configuration(row: Mapping[str, Any]) -> Config:
+    """What a row of results/runs was trained with: a field without a column is at its default.
+
+    The values may be text, or what pandas makes of it. Raises ConfigError for a value that a field cannot have.
+    """
+    fields = {**row, "data.name": row.get("dataset"), "engine.name": row.get("engine")}
+    fields["engine.precision"] = row.get("precision")
+    tree = OmegaConf.structured(Config)
+    try:
+        for key, default in flat(Config().to_dict()).items():
+            if key not in NOT_METHOD and (value := fields.get(key)) is not None:
+                OmegaConf.update(tree, key, _value(value, default))
+        return cast(Config, OmegaConf.to_object(tree))
+    except Exception as error:  # OmegaConf's or our own
+        raise ConfigError(_line(error)) from error
+
+
+def _value(value: Any, default: Any) -> Any:
+    """A cell as the field's value; default: the field's, as `flat` has it."""
+    if value != value or value == "":
+        return "" if default == "" else None
+    if isinstance(default, str):
+        return json.loads(value) if default.startswith("[") else str(value)
+    if isinstance(default, bool):
+        return str(value) == "True"
+    return float(value) if isinstance(default, float) else int(value)
 
 
 def _read_json(path: Path) -> Row:

@@ -26,7 +26,7 @@ from paper_lenet import evaluate, paper
 from paper_lenet.files import write_atomic
 from paper_lenet.formats import named
 from paper_lenet.study import differing_fields, usual
-from paper_lenet.tables import TableError, finished, of_fig5, read_curves, read_runs
+from paper_lenet.tables import TableError, check_promise, finished, of_fig5, read_curves, read_runs
 
 # One column of a two-column page, in inches.
 SIZE = (3.5, 2.8)
@@ -203,10 +203,11 @@ def one_configuration(results: Path, name: str) -> tuple[pd.DataFrame, pd.DataFr
 
 
 def on_paper_terms(name: str, runs: pd.DataFrame) -> None:
-    """Raises TableError unless the runs are tested on the paper's 10,000 images."""
+    """Raises TableError unless the runs are tested on the paper's 10,000 images, and are what their name stands for."""
     whole = (runs["test_size"].dropna() == paper.TEST_SIZE).all()
     if set(runs["dataset"]) != {"mnist"} or set(runs["split"]) != {"test"} or not whole:
         raise TableError(f"{name}: not the test error on MNIST, which this figure is about")
+    check_promise(name, runs)
 
 
 def literal(text: str) -> str:

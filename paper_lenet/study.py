@@ -24,7 +24,9 @@ from paper_lenet.config import Config
 from paper_lenet.formats import Table, lowest, n_of
 from paper_lenet.tables import (
     RUN,
+    TAGS,
     TableError,
+    check_promise,
     diverged_note,
     errors_by_seed,
     finished,
@@ -41,22 +43,6 @@ from paper_lenet.tables import (
 
 PASSES = range(1, paper.PASSES + 1)
 SHOWN_PASSES = (1, 2, 5, 10, 20)
-# The row of DEVIATIONS.md that each field belongs to.
-TAGS = {
-    "model.init.gain": "D1",
-    "model.init.exponent": "D1",
-    "model.init.bias": "D2",
-    "model.init.coefficient": "D3",
-    "model.init.coefficient_value": "D3",
-    "model.pooling": "D4",
-    "model.rbf_factor": "D5",
-    "loss.name": "D6",
-    "loss.j": "D7",
-    "loss.curvature": "D8",
-    "optim.eta_factor": "D9",
-    "optim.order": "D10",
-    "optim.cross_terms": "D11",
-}
 # Deviations that have runs of their own: tags and change.
 OWN_RUNS = {
     "eq9": (["D6", "D7"], "loss.name=eq9, its j and rate chosen on a validation split"),
@@ -238,6 +224,8 @@ def _settings(fields: Mapping[str, str]) -> str:
 def noise(results: Path) -> Table:
     """How far apart trainings end that differ in the order of summation alone, beside those that differ by seed."""
     runs, other_seeds = read_runs(results, "noise"), read_runs(results, "fig5")
+    check_promise("noise", runs)
+    check_promise("fig5", other_seeds)
     groups = [
         (f"order of summation, seed {seed}", "noise", group) for seed, group in runs.groupby("seed", sort=True)
     ] + [("seed", "fig5", other_seeds)]

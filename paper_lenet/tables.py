@@ -11,22 +11,55 @@ import io
 import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from paper_lenet import evaluate, paper
-from paper_lenet.collect import RUN_COLUMNS
+from paper_lenet.collect import RUN_COLUMNS, configuration, flat
+from paper_lenet.config import NOT_METHOD, Config, ConfigError
 from paper_lenet.files import one_line, write_atomic
 from paper_lenet.formats import Table, lowest, n_of
 from paper_lenet.records import ERROR_COLUMNS, PASS_COLUMNS
 
 HEADLINE = "lenet5"
-# Runs with distortions, whose published error is another one; `claims` has it.
-DISTORTED = ("distorted", "eq9-distorted")
-# Fields of which results/runs tells only where they are not of 1998.
-MODERN = ("model.activation", "model.table", "model.output", "model.geometry", "model.init.scheme", "optim.name")
+# Columns of results/runs that depend on the number of passes.
+FINAL = ("train_error_percent", "test_error_percent")
+# The fields for which the paper leaves a choice, and the row of DEVIATIONS.md that each belongs to.
+TAGS = {
+    "model.init.gain": "D1",
+    "model.init.exponent": "D1",
+    "model.init.bias": "D2",
+    "model.init.coefficient": "D3",
+    "model.init.coefficient_value": "D3",
+    "model.pooling": "D4",
+    "model.rbf_factor": "D5",
+    "loss.name": "D6",
+    "loss.j": "D7",
+    "loss.curvature": "D8",
+    "optim.eta_factor": "D9",
+    "optim.order": "D10",
+    "optim.cross_terms": "D11",
+}
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What a name in results/runs says of its runs, all else being the recipe of 1998: loss, distortions, and whether
+    their training sets are of other sizes."""
+
+    loss: str = "eq8"
+    distorted: bool = False
+    sizes: bool = False
+
+
+# The names to which tables and figures give a meaning of their own.
+PROMISES = {
+    **{"fig5": Promise(), "fig6": Promise(sizes=True), "distorted": Promise(distorted=True), "noise": Promise()},
+    **{"eq9": Promise("eq9"), "eq9-fig6": Promise("eq9", sizes=True), "eq9-distorted": Promise("eq9", True)},
+}
 VERDICT_RULE = "Verdict: reproduced if the paper's value lies within the 95 % prediction interval for one run."
 
 
@@ -250,14 +283,17 @@ def headline(name: str, runs: pd.DataFrame) -> Table:
         ("largest effective rate, first pass", "rate_max_pass1", paper.RATE_RANGE[1], rate),
     ]
     with_paper = of_fig5(name, runs)
+    whole = with_paper and trained(name, runs).optim.passes == paper.PASSES
     if "optim.name" in runs:
         quantities = quantities[:2]  # its rate is not one a parameter
     rows = []
     for label, column, paper_value, text in quantities:
         values = numbers(done, column)
         ours = [*statistics_cells(values, len(runs), text), str(len(values))]
-        if with_paper:
+        if with_paper and (whole or column not in FINAL):
             rows.append([label, f"{paper_value:g}", *ours, verdict_cell(values, paper_value, len(runs))])
+        elif with_paper:
+            rows.append([label, "-", *ours, "-"])
         else:
             rows.append([label, *ours])
     header = ["", "ours, mean ± std", "95 % interval of the mean", "n seeds"]
@@ -265,6 +301,8 @@ def headline(name: str, runs: pd.DataFrame) -> Table:
     if with_paper:
         header = ["", "paper", *header[1:], "verdict"]
         notes.insert(0, VERDICT_RULE)
+        if not whole:
+            notes.insert(1, f"The paper's errors are those after {paper.PASSES} passes.")
     return Table(name, _caption(name, runs), header, rows, notes, intervals_note([len(done)]))
 
 
@@ -341,8 +379,57 @@ def verdict_cell(values: list[float], paper_value: float, n_runs: int) -> str:
 
 
 def of_fig5(name: str, runs: pd.DataFrame) -> bool:
-    """Whether the runs are trainings that Fig. 5 and its text are about: the network of 1998 on the paper's images."""
-    return _comparable(runs) and name not in DISTORTED and set(MODERN).isdisjoint(runs.columns)
+    """Whether one configuration is a training that Fig. 5 is about, of however many passes.
+
+    That is the network and the recipe of 1998, undistorted, on the paper's images; where the paper leaves a choice
+    (TAGS), whatever was chosen. Raises TableError where the columns do not tell what was trained.
+    """
+    config = trained(name, runs)
+    if {config.fingerprint()} != set(runs["fingerprint"]):
+        raise TableError(
+            f"{name}: its columns do not tell what was trained: their fingerprint is {config.fingerprint()}, that of "
+            f"the runs {runs['fingerprint'].iloc[0]}"
+        )
+    return _comparable(runs) and departures(config) <= {"optim.passes"}
+
+
+def trained(name: str, runs: pd.DataFrame) -> Config:
+    """The configuration of runs of one, from the columns of results/runs; `name` is for the message of TableError."""
+    try:
+        return configuration({str(key): value for key, value in runs.iloc[0].items()})
+    except ConfigError as error:
+        raise TableError(f"{name}: {error}") from error
+
+
+def departures(config: Config) -> set[str]:
+    """The fields in which a configuration departs from the paper: neither at the default nor left open by the paper.
+
+    The label and the engine are no departures.
+    """
+    usual, fields = flat(Config().to_dict()), flat(config.to_dict())
+    left_open = set() if config.is_modern() else set(TAGS)
+    return {
+        key
+        for key in usual
+        if fields[key] != usual[key] and key not in {"label", *NOT_METHOD, *left_open} and not key.startswith("engine.")
+    }
+
+
+def check_promise(name: str, runs: pd.DataFrame) -> None:
+    """Raises TableError unless runs of a name in PROMISES are what it says; of other names nothing is known."""
+    promise = PROMISES.get(name)
+    if promise is None:
+        return
+    for _, group in runs.groupby("fingerprint", sort=False):
+        config = trained(name, group)
+        fields = flat(config.to_dict())
+        for key in sorted(departures(config)):
+            if not (promise.sizes if key == "data.train_size" else promise.distorted and key.startswith("distort.")):
+                raise TableError(f"{name}: {key}={fields[key]}, which is not what that name stands for")
+        if config.loss.name != promise.loss:
+            raise TableError(f"{name}: loss.name={config.loss.name}, but that name stands for {promise.loss}")
+        if promise.distorted and not config.distort.variants:
+            raise TableError(f"{name}: distort.variants=0, but that name stands for distorted images")
 
 
 def _comparable(runs: pd.DataFrame) -> bool:

@@ -28,17 +28,20 @@ def data(name: str = "mnist", size: int = 10_000) -> Data:
     return Data(name, "test", images, labels, images, labels)
 
 
-def config(output: Path, seeds: list[int], *, dataset: str = "mnist", eta_factor: float = 0.25) -> Config:
-    return Config(
-        seeds=seeds,
-        output=str(output),
-        data=DataConfig(name=dataset),
-        optim=OptimConfig(passes=2, eta_factor=eta_factor),
-    )
+def config(
+    output: Path, seeds: list[int], *, dataset: str = "mnist", eta_factor: float = 0.25, passes: int = 2, **other: Any
+) -> Config:
+    data, optim = DataConfig(name=dataset), OptimConfig(passes=passes, eta_factor=eta_factor)
+    return Config(seeds=seeds, output=str(output), data=data, optim=optim, **other)
 
 
-def record(seed: int, pass_: int, held_out: Data, test_errors: int, train_errors: int = 210) -> PassRecord:
-    """A pass over 60,000 patterns; the first `test_errors` held-out images are one label off."""
+def record(
+    seed: int, pass_: int, held_out: Data, test_errors: int, train_errors: int = 210, on_all: int | None = None
+) -> PassRecord:
+    """A pass over 60,000 patterns; the first `test_errors` held-out images are one label off.
+
+    on_all: the errors of the final network on the training set, for the last pass.
+    """
     predictions = held_out.test_labels.copy()
     predictions[:test_errors] = (predictions[:test_errors] + 1) % 10
     state = {
@@ -58,7 +61,7 @@ def record(seed: int, pass_: int, held_out: Data, test_errors: int, train_errors
         test_errors,
         3.0,
         state,
-        150 if pass_ == 2 else None,
+        on_all,
     )
 
 
@@ -71,14 +74,15 @@ def begun(job: Config, seed: int, held_out: Data | None = None) -> RunWriter:
 
 
 def write_runs(job: Config, errors: list[int], held_out: Data | None = None) -> None:
-    """One finished run of two passes a seed, with these many wrong held-out images after the last pass."""
+    """One finished run a seed, with these many wrong held-out images after the last pass."""
     held_out = held_out or data(job.data.name)
     write_job(job)
     for seed, wrong in zip(job.seeds, errors, strict=True):
         with RunWriter(job, seed, held_out) as writer:
             writer.begin()
-            writer.add(record(seed, 1, held_out, 2 * wrong, 3000))
-            writer.add(record(seed, 2, held_out, wrong))
+            for pass_ in range(1, job.optim.passes):
+                writer.add(record(seed, pass_, held_out, 2 * wrong, 3000))
+            writer.add(record(seed, job.optim.passes, held_out, wrong, on_all=150))
             writer.finish()
 
 

@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 from synthetic_runs import ROOT, begun, clean_tree, data, write_rows, write_runs
 
 from paper_lenet import figures, figures_ablations, figures_classes, paper, tutorials
-from paper_lenet.ablations import STUDIES, ablation, costs, model_of
+from paper_lenet.ablations import STUDIES, ablation, costs
 from paper_lenet.collect import collect
 from paper_lenet.config import Config, DataConfig, EngineConfig, InitConfig, LossConfig, ModelConfig, OptimConfig
 from paper_lenet.engines import NonFiniteError
@@ -28,7 +28,7 @@ from paper_lenet.files import csv_text, write_atomic
 from paper_lenet.formats import Table
 from paper_lenet.models.lenet5 import build
 from paper_lenet.records import ERROR_COLUMNS, PASS_COLUMNS, write_job
-from paper_lenet.tables import TableError, available
+from paper_lenet.tables import TableError, available, read_runs, trained
 from paper_lenet.tables import build as build_tables
 
 CONF = ROOT / "conf"
@@ -268,16 +268,16 @@ def test_from_run_folders(tmp_path: Path, committed: None) -> None:
     for label, activation in (("modern", "relu"), ("tanh", "tanh")):
         job = Config(name="ablation-from-modern", label=label, seeds=[0, 1], output=str(tmp_path / "outputs"))
         job.model, job.loss = ModelConfig(**{**vars(model), "activation": activation}), LossConfig("cross_entropy")
-        job.optim, job.engine = OptimConfig(name="adam", batch=8), EngineConfig("batched")
+        job.optim, job.engine = OptimConfig(name="adam", batch=8, passes=2), EngineConfig("batched")
         write_runs(job, [90, 100] if label == "modern" else [95, 110])
     job.seeds = [2]
     write_job(job)
     begun(job, 2).diverged(NonFiniteError(2, 1, 9))
     results = tmp_path / "results"
     collect(tmp_path / "outputs" / "ablation-from-modern", results)
-    runs = pd.read_csv(results / "runs" / "ablation-from-modern.csv")
+    runs = read_runs(results, "ablation-from-modern")
     for label, activation in (("modern", "relu"), ("tanh", "tanh")):
-        found = model_of(runs[runs["label"] == label])
+        found = trained("ablation-from-modern", runs[runs["label"] == label]).model
         assert found == ModelConfig(**{**vars(model), "activation": activation})
     with pytest.raises(TableError, match="not 20 passes"):
         ablation(results, "ablation-from-modern")
@@ -292,7 +292,7 @@ def test_costs_of_both_networks_agree() -> None:
     assert plain.multiply_adds() == by_hand
     runs = pd.DataFrame({"model.geometry": ["unpadded"], "model.pooling": ["avg_pool"]})
     # 28x28: C1 24x24, C3 8x8, and C5 sees 16 maps of 4x4
-    assert costs(runs)[1] == 150 * 576 + 1500 * 64 + 120 * 256 + 10_080 + 840
+    assert costs("a name", runs)[1] == 150 * 576 + 1500 * 64 + 120 * 256 + 10_080 + 840
 
 
 # Tutorials

@@ -16,6 +16,7 @@ from synthetic_runs import ROOT, begun, call, clean_tree, config, data, write_ro
 
 from paper_lenet import figures, paper
 from paper_lenet.collect import collect
+from paper_lenet.config import ModelConfig
 from paper_lenet.data import DIRECTORY_VARIABLE
 from paper_lenet.engines import NonFiniteError
 from paper_lenet.figures import curves, fig5, fig6, literal
@@ -166,10 +167,8 @@ def test_a_label_is_drawn_as_it_is(tmp_path: Path) -> None:
 
 
 def test_only_trainings_of_1998_have_points_of_the_paper(tmp_path: Path) -> None:
-    write_runs(config(tmp_path / "outputs", [0, 1]), [90, 100])
+    write_runs(config(tmp_path / "outputs", [0, 1], model=ModelConfig(activation="relu")), [90, 100])
     collect(tmp_path / "outputs" / "lenet5", tmp_path)
-    path = tmp_path / "runs" / "lenet5.csv"
-    pd.read_csv(path).assign(**{"model.activation": "relu"}).to_csv(path, index=False)
     svg = fig5(tmp_path, "lenet5")[tmp_path / "figures" / "fig5-lenet5.svg"].decode()
     assert ": paper" not in svg and "test: mean of seeds" in svg
 
@@ -228,8 +227,8 @@ def test_fig6(tmp_path: Path) -> None:
         assert f">{text}<" in svg
     assert "Eq. 9" not in svg and "n = 4" not in svg
     write_sizes(tmp_path, "fig5", {60_000: [1.0, 0.9, 1.1, 1.0]})
-    write_sizes(tmp_path, "distorted", {60_000: [0.8, 0.7]})
-    write_sizes(tmp_path, "eq9", {60_000: [0.8]})
+    write_sizes(tmp_path, "distorted", {60_000: [0.8, 0.7]}, **{"distort.variants": 9})
+    write_sizes(tmp_path, "eq9", {60_000: [0.8]}, **{"loss.name": "eq9"})
     first = fig6(tmp_path)
     assert fig6(tmp_path) == first
     svg = first[tmp_path / "figures" / "fig6.svg"].decode()
@@ -247,6 +246,10 @@ def test_fig6_refuses_what_it_cannot_show(tmp_path: Path) -> None:
     write_sizes(tmp_path, "fig6", {15_000: [1.6, 1.8], 60_000: [1.0]})
     write_sizes(tmp_path, "fig5", {60_000: [1.0]})
     with pytest.raises(TableError, match="several configurations of one size"):
+        fig6(tmp_path)
+    write_sizes(tmp_path, "fig6", {15_000: [1.6, 1.8]})
+    write_sizes(tmp_path, "distorted", {60_000: [0.8, 0.7]})
+    with pytest.raises(TableError, match=r"distorted: distort\.variants=0, but that name stands for distorted images"):
         fig6(tmp_path)
 
 

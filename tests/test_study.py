@@ -14,15 +14,16 @@ from synthetic_runs import ROOT, call, write_rows
 
 from paper_lenet import paper
 from paper_lenet.claims import claims, overlap
-from paper_lenet.config import Config
+from paper_lenet.config import Config, DistortConfig
 from paper_lenet.files import csv_text, write_atomic
 from paper_lenet.formats import Table
 from paper_lenet.records import ERROR_COLUMNS, PASS_COLUMNS
-from paper_lenet.study import TAGS, curve_distance, deviations, rate_distance, readings
-from paper_lenet.tables import TableError, available, build
+from paper_lenet.study import curve_distance, deviations, rate_distance, readings
+from paper_lenet.tables import TAGS, TableError, available, build
 
 FIG5 = paper.fig5()["train_error_percent"].tolist()[:20]
 Row = dict[str, Any]
+DISTORTED: Row = {"distort.variants": 9}
 
 
 def run(fingerprint: str, seed: int, test_error: float | None = None, **other: Any) -> Row:
@@ -43,19 +44,19 @@ def write_runs(
     write_atomic(results / "curves" / f"{name}.csv", csv_text(columns, passes))
 
 
-def write_errors(results: Path, name: str, wrong: Mapping[int, Sequence[int]]) -> None:
+def write_errors(results: Path, name: str, wrong: Mapping[int, Sequence[int]], fingerprint: str = "a") -> None:
     rows = [
-        {"fingerprint": "a", "seed": seed, "index": i, "true_label": i % 10, "predicted_label": (i + 1) % 10}
+        {"fingerprint": fingerprint, "seed": seed, "index": i, "true_label": i % 10, "predicted_label": (i + 1) % 10}
         for seed, images in wrong.items()
         for i in images
     ]
     write_atomic(results / "errors" / f"{name}.csv", csv_text(("fingerprint", "seed", *ERROR_COLUMNS), rows))
 
 
-def write_tests(results: Path, name: str, errors: Sequence[float], **other: Any) -> None:
+def write_tests(results: Path, name: str, errors: Sequence[float], fingerprint: str = "a", **other: Any) -> None:
     """One configuration, seeds from 100 on, whose training curves are Fig. 5's."""
-    rows = [run("a", 100 + i, error, **other) for i, error in enumerate(errors)]
-    write_runs(results, name, rows, {("a", 100 + i): FIG5 for i in range(len(errors))})
+    rows = [run(fingerprint, 100 + i, error, **other) for i, error in enumerate(errors)]
+    write_runs(results, name, rows, {(fingerprint, 100 + i): FIG5 for i in range(len(errors))})
 
 
 def rows_of(table: Table) -> dict[str, dict[str, str]]:
@@ -158,7 +159,7 @@ def test_deviations(tmp_path: Path) -> None:
     assert table.rows[1][3:] == ["+0.200", "-0.048 to +0.448", "3", "0.25", "0 of 4"]
     assert table.rows[0][2:] == ["0.800", "-0.100", "-", "1", "-", "1 of 2"]
     assert table.rows[2][3] == "+0.050"
-    write_tests(tmp_path, "distorted", [0.8, 0.9, 1.0])
+    write_tests(tmp_path, "distorted", [0.8, 0.9, 1.0], **DISTORTED)
     added = deviations(tmp_path).rows[2]
     assert (added[0], added[3], added[5]) == ("D12", "-0.100", "3")
 
@@ -181,8 +182,8 @@ def test_claims(tmp_path: Path) -> None:
     assert rows[curve]["ours, mean ± std"] == "0.000 ± 0.000"
     assert rows[curve]["verdict"] == "reproduced at 19 of 19 passes"
 
-    write_tests(tmp_path, "distorted", [0.8, 0.8, 1.0])
-    write_tests(tmp_path, "eq9", [0.7, 0.8])
+    write_tests(tmp_path, "distorted", [0.8, 0.8, 1.0], **DISTORTED)
+    write_tests(tmp_path, "eq9", [0.7, 0.8], **{"loss.name": "eq9"})
     sizes = [
         run(str(size), seed, 1.7, train_size=size, **{"data.train_size": size})
         for size in (15_000, 30_000)
@@ -216,6 +217,26 @@ def test_claims_are_about_whole_runs_and_test_images(tmp_path: Path) -> None:
             make(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "columns", "culprit"),
+    [
+        ("fig5", DISTORTED, "distort.variants=9, which is not what that name stands for"),
+        ("fig5", {"model.name": "lenet4"}, "model.name=lenet4, which is not"),
+        ("fig5", {"optim.mu": 0.1}, "optim.mu=0.1, which is not"),
+        ("fig5", {"loss.name": "eq9"}, "loss.name=eq9, but that name stands for eq8"),
+        ("eq9", {}, "loss.name=eq8, but that name stands for eq9"),
+        ("distorted", {}, "distort.variants=0, but that name stands for distorted images"),
+        ("eq9-distorted", {"loss.name": "eq9"}, "distort.variants=0, but"),
+        ("fig6", {"data.skip": 5}, "data.skip=5, which is not"),
+    ],
+)
+def test_runs_that_are_not_what_their_name_says(tmp_path: Path, name: str, columns: Row, culprit: str) -> None:
+    write_tests(tmp_path, "fig5", [0.9, 1.0])
+    write_tests(tmp_path, name, [0.9, 1.0], **columns)
+    with pytest.raises(TableError, match=f"^{name}: {culprit}"):
+        claims(tmp_path)
+
+
 def test_overlap(tmp_path: Path) -> None:
     theirs = paper.fig8()["mnist_test_index"].tolist()
     others = sorted(set(range(100)) - set(theirs))
@@ -228,7 +249,7 @@ def test_overlap(tmp_path: Path) -> None:
     # first's, two of the first's four among the second's: 82 * (1 + 1/2) / 2.
     assert [row[1] for row in table.rows] == ["2", "3.0 ± 1.4", "2.0 ± 1.4", "0.02", "61.5", "1", "79"]
     assert any(f"without distortions (index from 0): {theirs[0]}." in note for note in table.notes)
-    write_tests(tmp_path, "distorted", [0.01])
+    write_tests(tmp_path, "distorted", [0.01], **DISTORTED)
     write_errors(tmp_path, "distorted", {100: [theirs[5]]})
     table = overlap(tmp_path)
     assert table.header == ["", "without distortions", "with distortions"]
@@ -250,10 +271,11 @@ def test_command_covers_what_is_there(
         f"readings.{s}" for s in ("csv", "md", "tex")
     ]
 
-    write_tests(results, "fig5", [0.9, 1.0])
-    write_errors(results, "fig5", {100: range(90), 101: range(100)})
-    write_tests(results, "distorted", [0.8, 0.9])
-    write_errors(results, "distorted", {100: range(80), 101: range(90)})
+    write_tests(results, "fig5", [0.9, 1.0], fingerprint=Config().fingerprint())
+    write_errors(results, "fig5", {100: range(90), 101: range(100)}, Config().fingerprint())
+    distorted = Config(distort=DistortConfig(variants=9)).fingerprint()
+    write_tests(results, "distorted", [0.8, 0.9], fingerprint=distorted, **DISTORTED)
+    write_errors(results, "distorted", {100: range(80), 101: range(90)}, distorted)
     assert available(results) == ["claims", "classes", "distorted", "fig5", "overlap", "readings"]
     assert call(monkeypatch, "tables", "--publish") == 0
     # The paper's 0.95 % is not that of a network trained with distortions.

@@ -11,13 +11,15 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_runs import ROOT, begun, call, clean_tree, config, data, record, write_runs
 
-from paper_lenet.collect import collect
+from paper_lenet.collect import collect, configuration
+from paper_lenet.config import DistortConfig, EngineConfig, LossConfig, ModelConfig
 from paper_lenet.engines import NonFiniteError
 from paper_lenet.files import csv_text
 from paper_lenet.formats import Table, cells_of, lowest, markdown_row
@@ -42,7 +44,7 @@ def text(results: Path, name: str, suffix: str = "md") -> str:
 
 
 def test_headline(tmp_path: Path) -> None:
-    write_runs(config(tmp_path / "outputs", [0, 1, 2]), [90, 95, 100])
+    write_runs(config(tmp_path / "outputs", [0, 1, 2], passes=20), [90, 95, 100])
     results = collected(tmp_path)
     markdown = text(results, "lenet5")
     # Half-width of the interval: 4.303 * 0.05 / sqrt(3) = 0.124.
@@ -63,13 +65,13 @@ def test_headline(tmp_path: Path) -> None:
 
 
 def test_one_seed_has_no_interval(tmp_path: Path) -> None:
-    write_runs(config(tmp_path / "outputs", [0]), [90])
+    write_runs(config(tmp_path / "outputs", [0], passes=20), [90])
     assert "| test error, % | 0.95 | 0.900 | - | 1 | undecided |" in text(collected(tmp_path), "lenet5")
 
 
 def test_diverged_runs_are_stated_not_averaged(tmp_path: Path) -> None:
-    write_runs(config(tmp_path / "outputs", [0, 1]), [90, 100])
-    job, held_out = config(tmp_path / "outputs", [2]), data()
+    write_runs(config(tmp_path / "outputs", [0, 1], passes=20), [90, 100])
+    job, held_out = config(tmp_path / "outputs", [2], passes=20), data()
     write_job(job)
     writer = begun(job, 2)
     writer.add(record(2, 1, held_out, 9000, 54_000))
@@ -81,7 +83,7 @@ def test_diverged_runs_are_stated_not_averaged(tmp_path: Path) -> None:
 
 
 def test_all_diverged(tmp_path: Path) -> None:
-    job = config(tmp_path / "outputs", [0, 1, 2])
+    job = config(tmp_path / "outputs", [0, 1, 2], passes=20)
     write_job(job)
     for seed in job.seeds:
         begun(job, seed).diverged(NonFiniteError(seed, 1, 9))
@@ -105,6 +107,59 @@ def test_part_of_mnist_is_not_compared_with_the_paper(tmp_path: Path) -> None:
     markdown = text(collected(tmp_path), "lenet5")
     assert "not the paper's 60,000" in markdown
     assert "verdict" not in markdown
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"model": ModelConfig(name="lenet4")},
+        {"model": ModelConfig(pooling="max_pool")},
+        {"model": ModelConfig(activation="relu")},
+        {"distort": DistortConfig(variants=9)},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("name", ["lenet5", "fig5", "mine"])
+def test_only_the_network_of_1998_is_compared_with_the_paper(tmp_path: Path, name: str, other: dict[str, Any]) -> None:
+    write_runs(config(tmp_path / "outputs", [0, 1], passes=20, name=name, **other), [90, 100])
+    collect(tmp_path / "outputs" / name, tmp_path / "results")
+    markdown = text(tmp_path / "results", name)
+    assert "0.950 ± 0.071" in markdown and "paper |" not in markdown and "erdict" not in markdown
+
+
+@pytest.mark.parametrize(
+    "other", [{"label": "mine"}, {"loss": LossConfig("eq9")}, {"engine": EngineConfig("reference")}]
+)
+def test_what_the_paper_leaves_open_is_compared_with_it_whatever_the_name(
+    tmp_path: Path, other: dict[str, Any]
+) -> None:
+    write_runs(config(tmp_path / "outputs", [0, 1], passes=20, name="distorted", **other), [90, 100])
+    collect(tmp_path / "outputs" / "distorted", tmp_path / "results")
+    assert "| test error, % | 0.95 | 0.950 ± 0.071 |" in text(tmp_path / "results", "distorted")
+
+
+def test_errors_after_other_than_the_papers_passes_have_no_verdict(tmp_path: Path) -> None:
+    write_runs(config(tmp_path / "outputs", [0, 1], passes=3), [90, 100])
+    markdown = text(collected(tmp_path), "lenet5")
+    assert re.search(r"\| test error, % \| - \| 0.950 .* \| - \|\n", markdown)
+    assert re.search(r"first pass \| 0.016 \| .* reproduced \|\n", markdown)
+    assert "The paper's errors are those after 20 passes." in markdown
+
+
+def test_columns_that_do_not_tell_what_was_trained(tmp_path: Path) -> None:
+    write_runs(config(tmp_path / "outputs", [0, 1], passes=20, distort=DistortConfig(variants=9)), [90, 100])
+    path = collected(tmp_path) / "runs" / "lenet5.csv"
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    path.write_text(csv_text([column for column in rows[0] if column != "distort.variants"], rows))
+    with pytest.raises(TableError, match="lenet5: its columns do not tell what was trained"):
+        build(tmp_path / "results", ["lenet5"], None)
+
+
+def test_committed_rows_tell_all_of_what_was_trained() -> None:
+    for path in sorted((ROOT / "results" / "env").glob("*.json")):
+        rows = csv.DictReader((ROOT / "results" / "runs" / f"{path.stem}.csv").open(newline=""))
+        for row in {row["fingerprint"]: row for row in rows}.values():
+            assert configuration(row).fingerprint() == row["fingerprint"], path.stem
 
 
 def test_sweep(tmp_path: Path) -> None:
