@@ -17,6 +17,7 @@ from paper_lenet.tables import (
     VERDICT_RULE,
     TableError,
     check_promise,
+    diverged_note,
     finished,
     numbers,
     percent,
@@ -102,10 +103,7 @@ def claims(results: Path) -> Table:
             cells, note = _gain_row(used[plain], used[distorted], suffix)
             rows.append(cells)
             notes.append(note)
-    lost = {name: len(runs) - len(finished(runs)) for name, runs in used.items()}
-    if any(lost.values()):
-        counts = ", ".join(f"{count} of {name}" for name, count in lost.items() if count)
-        notes.append(f"Runs that diverged, in no mean: {counts}.")
+    notes += [f"{name}: {note}" for name, runs in used.items() for note in diverged_note(runs)]
     notes.append(provenance("claims", pd.concat(used.values()), list(used)))
     return Table("claims", "LeNet-5 on MNIST: the paper's numbers and ours.", header, rows, notes, statistics)
 
@@ -155,6 +153,7 @@ def overlap(results: Path) -> Table:
         f"{len(theirs)} times the mean error rate. By equal difficulty: how many of {len(theirs)} errors of one of our "
         "seeds another one makes, too, the mean over pairs.",
         *lists,
+        *(f"{name}: {note}" for name in names for note in diverged_note(runs[name])),
         provenance("overlap", pd.concat(runs.values()), names),
     ]
     header = ["", *(SYSTEMS[name] for name in names)]

@@ -27,7 +27,7 @@ from paper_lenet.config import Config, ConfigError, DataConfig
 from paper_lenet.data import Data, load
 from paper_lenet.engines import Checkpoint, NonFiniteError
 from paper_lenet.files import RecordError
-from paper_lenet.records import RunWriter, environment, finished, run_folder, tidy, write_job
+from paper_lenet.records import GUESSING_PERCENT, RunWriter, environment, finished, run_folder, tidy, write_job
 
 log = logging.getLogger("paper_lenet")
 
@@ -53,7 +53,7 @@ class Interrupted(RuntimeError):
 
 @dataclass(frozen=True)
 class Progress:
-    """One pass of one seed, as told to whoever watches; or a remark on the seed."""
+    """One pass of one seed, as told to whoever watches; or a remark on the seed, which may be a warning."""
 
     seed: int
     pass_: int = 0
@@ -61,6 +61,7 @@ class Progress:
     test_error_percent: float | None = None
     seconds: float = 0.0
     remark: str = ""
+    warning: bool = False
 
 
 def engine(config: Config) -> ModuleType:
@@ -172,8 +173,8 @@ def _train_together(
         if stopping:
             raise Interrupted("stopped before its end")
     for writer in writers:
-        if writer.seed not in failed:
-            writer.finish()
+        if writer.seed not in failed and (diverged := writer.finish()):
+            tell(Progress(writer.seed, remark=diverged, warning=True))
 
 
 def _outcomes(
@@ -262,6 +263,8 @@ def check_end(config: Config) -> None:
 
 def _what_stopped(seed: int, metrics: dict[str, Any]) -> str:
     pass_, _, update = metrics["diverged_at"].partition(" update ")
+    if not update:
+        return f"seed {seed}: its loss is not finite in {pass_}"
     return f"seed {seed}: a penalty is not finite in {pass_}, update {update}"
 
 
@@ -488,12 +491,17 @@ class _display:
         self.bar.close()
 
     def show(self, p: Progress) -> None:
+        if p.warning:
+            log.warning(f"{self.name} seed {p.seed}: {p.remark}")
+            return
         if p.remark:
             tqdm.write(f"{self.name} seed {p.seed}: {p.remark}", file=sys.stdout)
             return
         errors = f"training {p.train_error_percent:.2f} %"
         if p.test_error_percent is not None:
             errors += f", held out {p.test_error_percent:.2f} %"
+        if p.train_error_percent >= GUESSING_PERCENT:
+            errors += ", still guessing"
         if self.bar.disable:
             log.info(f"{self.name} seed {p.seed} pass {p.pass_}/{self.passes}: {errors}, {p.seconds:.1f} s")
         else:

@@ -244,7 +244,7 @@ def noise(results: Path) -> Table:
         "Another order of summation is another order of C5's units: the same network, "
         "trained the same way in exact arithmetic.",
         "The last column is a mean over pairs of runs: test images that one of the two gets wrong and the other right.",
-        *diverged_note(runs),
+        *diverged_note(pd.concat([runs, other_seeds])),
         provenance("noise", pd.concat([runs, other_seeds]), ("noise", "fig5")),
     ]
     runs_of_rows = n_of([int(row[1]) for row in rows], "runs")

@@ -22,7 +22,7 @@ from paper_lenet import evaluate
 from paper_lenet.collect import flat
 from paper_lenet.config import NOT_METHOD, Config
 from paper_lenet.files import RecordError, one_line, read_sealed
-from paper_lenet.records import PASS_COLUMNS, read_job
+from paper_lenet.records import GUESSING_PERCENT, PASS_COLUMNS, read_job
 
 HOLDER = re.compile(r"process (\d+) on (\S+) since")
 COLUMNS = (
@@ -130,7 +130,8 @@ def _looked_at(run: Run) -> Run:
         if metrics.exists():
             ended = read_sealed(metrics)
             run.state = "finished" if ended.get("status") == "ok" else "diverged"
-            run.detail = str(ended.get("diverged_at") or "")
+            guessing = run.state == "diverged" and (ended.get("training_set_error_percent") or 0) >= GUESSING_PERCENT
+            run.detail = str(ended.get("diverged_at") or ("ended at guessing" if guessing else ""))
         else:
             run.state, run.detail = ("stopped", "") if holder is None else ("running", holder)
     except (OSError, RecordError) as error:

@@ -22,7 +22,7 @@ from paper_lenet.collect import RUN_COLUMNS, configuration, flat
 from paper_lenet.config import NOT_METHOD, Config, ConfigError
 from paper_lenet.files import one_line, write_atomic
 from paper_lenet.formats import Table, lowest, n_of
-from paper_lenet.records import ERROR_COLUMNS, PASS_COLUMNS
+from paper_lenet.records import ERROR_COLUMNS, GUESSING_PERCENT, PASS_COLUMNS
 
 HEADLINE = "lenet5"
 # Columns of results/runs that depend on the number of passes.
@@ -463,9 +463,33 @@ def intervals_note(counts: Sequence[int]) -> str:
 
 
 def diverged_note(runs: pd.DataFrame) -> list[str]:
-    """One note if any run diverged, else none."""
-    diverged = len(runs) - len(finished(runs))
-    return [f"{diverged} of {len(runs)} runs diverged and are in no mean."] if diverged else []
+    """One note if any run diverged, with how each ended and at what error; else none."""
+    lost = runs[runs["status"] != "ok"]
+    ends: dict[str, list[str]] = {}
+    for _, run in lost.iterrows():
+        how, where = _end(run)
+        ends.setdefault(how, []).append(where)
+    if not ends:
+        return []
+    told = []
+    for how, places in sorted(ends.items()):
+        counted = [place + (f" ({places.count(place)} runs)" if places.count(place) > 1 else "") for place in places]
+        told.append(how.format(", ".join(dict.fromkeys(sorted(counted)))))
+    return [f"{len(lost)} of {len(runs)} runs diverged and are in no mean: {'; '.join(told)}."]
+
+
+def _end(run: pd.Series[Any]) -> tuple[str, str]:
+    """How a run that diverged ended, with a place for what comes second: the pass, or the error."""
+    if not pd.isna(run["diverged_at"]):
+        return "not finite in {}", str(run["diverged_at"]).partition(" update ")[0]
+    if pd.isna(run["training_set_error_percent"]):
+        return "{}", "without a final error"
+    what, error = f"{run['split']} error", run["test_error_percent"]
+    if pd.isna(error):
+        what, error = "training error", run["training_set_error_percent"]
+    if run["training_set_error_percent"] >= GUESSING_PERCENT:
+        return f"ended at guessing: {what} {{}}", f"{error:.2f} %"
+    return f"ended better than guessing (an earlier rule, results/ERRATA.md): {what} {{}}", f"{error:.2f} %"
 
 
 def provenance(name: str, runs: pd.DataFrame, sources: Sequence[str] = ()) -> str:

@@ -104,22 +104,36 @@ def test_non_finite_run(tmp_path: Path, passes_before: int) -> None:
     assert not (writer.folder / "weights.safetensors").exists()
 
 
-@pytest.mark.parametrize(("train_errors", "status"), [(29_999, "ok"), (30_000, "diverged")])
-def test_half_of_the_patterns_wrong_is_divergence(tmp_path: Path, train_errors: int, status: str) -> None:
-    job, held_out = config(tmp_path, [0]), data()
-    writer = begun(job, 0)
-    writer.add(record(0, 1, held_out, 5000, train_errors))
-    writer.finish()
-    assert metrics_of(writer.folder)["status"] == status
+@pytest.mark.parametrize(
+    ("train_size", "passes", "on_all", "status"),
+    [
+        (60_000, 1, 51_000, "diverged"),
+        (60_000, 1, 50_999, "ok"),
+        # not trained for as long as one pass of the paper
+        (59_999, 1, 59_999, "ok"),
+        (30_000, 2, 27_000, "diverged"),
+        (1000, 1, 900, "ok"),
+    ],
+)
+def test_what_ends_at_guessing_has_diverged(
+    tmp_path: Path, train_size: int, passes: int, on_all: int, status: str
+) -> None:
+    writer, held_out = begun(config(tmp_path, [0]), 0), data()
+    for pass_ in range(1, passes + 1):
+        # the error on the fly decides nothing
+        writer.add(replace(record(0, pass_, held_out, 9000, 50, on_all=on_all), train_size=train_size))
+    assert bool(writer.finish()) == (status == "diverged")
+    metrics = metrics_of(writer.folder)
+    assert (metrics["status"], metrics["test_error_percent"], metrics["diverged_at"]) == (status, 90.0, "")
 
 
 def test_loss_that_is_not_finite_is_divergence(tmp_path: Path) -> None:
     job, held_out = config(tmp_path, [0]), data()
     writer = begun(job, 0)
     writer.add(replace(record(0, 1, held_out, 95), train_loss=float("nan"), rate_max=float("inf")))
-    writer.finish()
+    assert writer.finish() == "diverged: its loss is not finite in pass 1"
     metrics = metrics_of(writer.folder)
-    assert (metrics["status"], metrics["rate_max_pass1"]) == ("diverged", None)
+    assert (metrics["status"], metrics["diverged_at"], metrics["rate_max_pass1"]) == ("diverged", "pass 1", None)
 
 
 def test_weights_round_trip_with_reproducible_bytes(tmp_path: Path) -> None:

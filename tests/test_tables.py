@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,8 +24,8 @@ from paper_lenet.config import DistortConfig, EngineConfig, LossConfig, ModelCon
 from paper_lenet.engines import NonFiniteError
 from paper_lenet.files import csv_text
 from paper_lenet.formats import Table, cells_of, lowest, markdown_row
-from paper_lenet.records import write_job
-from paper_lenet.tables import TableError, build, read_curves, read_errors, read_runs, setting, splice
+from paper_lenet.records import GUESSING_PERCENT, write_job
+from paper_lenet.tables import TableError, build, diverged_note, read_curves, read_errors, read_runs, setting, splice
 
 README = "# Title\n\n<!-- headline:begin -->\nold\n<!-- headline:end -->\n\nMore.\n"
 
@@ -74,12 +75,39 @@ def test_diverged_runs_are_stated_not_averaged(tmp_path: Path) -> None:
     job, held_out = config(tmp_path / "outputs", [2], passes=20), data()
     write_job(job)
     writer = begun(job, 2)
-    writer.add(record(2, 1, held_out, 9000, 54_000))
+    writer.add(record(2, 1, held_out, 9026, 54_000, on_all=54_100))
     writer.finish()
     markdown = text(collected(tmp_path), "lenet5")
     assert "0.950 ± 0.071" in markdown
     assert "| 2 | reproduced (1 diverged) |" in markdown
-    assert "1 of 3 runs diverged and are in no mean." in markdown
+    assert "1 of 3 runs diverged and are in no mean: ended at guessing: test error 90.26 %.\n" in markdown
+
+
+def test_how_each_run_diverged_is_told() -> None:
+    def lost(test_error: float | None, on_all: float | None, at: str | None = None) -> dict[str, Any]:
+        about = {"status": "diverged", "split": "test", "diverged_at": at}
+        return about | {"test_error_percent": test_error, "training_set_error_percent": on_all}
+
+    rows = [lost(90.26, 90.2), lost(90.26, 90.3), lost(51.6, 51.5), lost(None, None, "pass 3 update 7")]
+    assert diverged_note(pd.DataFrame([*rows, lost(None, 88.7), {"status": "ok"}])) == [
+        "5 of 6 runs diverged and are in no mean: ended at guessing: test error 90.26 % (2 runs); ended at guessing: "
+        "training error 88.70 %; ended better than guessing (an earlier rule, results/ERRATA.md): test error 51.60 %; "
+        "not finite in pass 3."
+    ]
+    assert diverged_note(pd.DataFrame([{"status": "ok"}])) == []
+
+
+def test_errata_name_all_runs_of_the_earlier_rule() -> None:
+    lines = (ROOT / "results" / "ERRATA.md").read_text().splitlines()
+    cells = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")][2:]
+    found = []
+    for path in sorted((ROOT / "results" / "env").glob("*.json")):
+        runs = read_runs(ROOT / "results", path.stem)
+        old = runs[runs["diverged_at"].isna() & (runs["status"] == "diverged")]
+        for _, run in old[old["training_set_error_percent"] < GUESSING_PERCENT].iterrows():
+            error = run["training_set_error_percent" if pd.isna(run["test_error_percent"]) else "test_error_percent"]
+            found.append((path.stem, str(run["seed"]), f"{error:.2f}"))
+    assert sorted(found) == sorted((name, seed, error) for name, _, seed, _, error in cells)
 
 
 def test_all_diverged(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from omegaconf import OmegaConf
 from synthetic_runs import ROOT, call
 
 from experiments import _composition
-from paper_lenet import job
+from paper_lenet import job, paper, records
 from paper_lenet.config import (
     Config,
     ConfigError,
@@ -240,6 +240,19 @@ def test_seed_that_diverges_leaves_the_others(
     for sound, seed in ((config, 0), (config, 2), (other, 0), (other, 1), (other, 2)):
         assert (metrics_of(sound, seed)["passes"], metrics_of(sound, seed)["diverged_at"]) == (1, "")
         assert (run_folder(sound, seed) / "weights.safetensors").exists()
+
+
+def test_guessing_is_said_while_training_and_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With bounds so low that ten patterns are a whole training, and any error is that of guessing."""
+    for module in (records, job):
+        monkeypatch.setattr(module, "GUESSING_PERCENT", 0.0)
+    monkeypatch.setattr(paper, "TRAIN_SIZE", 10)
+    assert call(monkeypatch, "train", "experiment=smoke", *TINY, "seeds=[0]", f"output={tmp_path}") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any("smoke seed 0 pass 1/1: training " in line and ", still guessing, " in line for line in lines)
+    assert any("smoke seed 0: diverged: it ended at guessing, " in line for line in lines)
 
 
 def test_seeds_in_processes_of_their_own(
