@@ -24,6 +24,7 @@ def main() -> int:
     parser.add_argument(
         "--allow-dirty", action="store_true", help="publish also runs of code that differs from its commit"
     )
+    parser.add_argument("--partial", action="store_true", help="also where planned runs have not ended")
     parser.add_argument("--fingerprint", help="only this configuration, where the folder holds several")
     arguments = parser.parse_args()
     place = place_of(arguments)
@@ -34,6 +35,7 @@ def main() -> int:
             # the code of one's own results is one's own business: their rows and tables say so
             allow_dirty=arguments.allow_dirty or not place.published,
             fingerprint=arguments.fingerprint,
+            partial=arguments.partial,
         )
     except (CollectError, RecordError) as error:
         print(f"collect: {error}", file=sys.stderr)

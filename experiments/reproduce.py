@@ -97,8 +97,9 @@ def main() -> int:
         return 1
     name = config.name if config.data.name == "mnist" else f"{config.name}-{config.data.name}"
     step("train.py", f"experiment={EXPERIMENT}", *overrides)
-    # Trials with other settings may lie beside these runs.
-    step("collect.py", str(job_folder(config).parent), "--fingerprint", config.fingerprint(), *options(place))
+    # Trials with other settings or seeds may lie beside these runs.
+    chosen = ("--fingerprint", config.fingerprint(), "--partial")
+    step("collect.py", str(job_folder(config).parent), *chosen, *options(place))
     step("tables.py", name, *options(place))
     step("figures.py", name, *options(place))
     print(f"{time.perf_counter() - started:.0f} s in all")

@@ -27,7 +27,7 @@ from experiments._composition import CONF, FAILURES, check_sweep, one_line, to_c
 from paper_lenet import job
 from paper_lenet.config import Config
 from paper_lenet.files import RecordError
-from paper_lenet.records import job_folder
+from paper_lenet.records import job_folder, write_job
 
 log = logging.getLogger("paper_lenet")
 AT_ONCE = "stopped at once; the same command goes on from here"
@@ -88,6 +88,8 @@ def main() -> int:
         flags = {a for a in arguments if a.startswith("-")}
         if flags <= {"-m", "--multirun"}:  # others, like --cfg, start no job
             jobs = check_sweep([a for a in arguments if a not in flags], bool(flags))
+            for planned, _ in jobs:
+                write_job(planned)
         train()
         if not interrupted and not job.interrupts:
             check_ends(jobs)

@@ -21,7 +21,7 @@ from paper_lenet.files import (
     sha256,
     write_atomic,
 )
-from paper_lenet.records import ERROR_COLUMNS, PASS_COLUMNS, read_job
+from paper_lenet.records import ERROR_COLUMNS, PASS_COLUMNS, Job, flat, read_job
 
 # Those of metrics.json, and their order in results/runs.
 RUN_COLUMNS = (
@@ -84,15 +84,21 @@ class Run:
 
 
 def collect(
-    folder: Path, results: Path, *, allow_dirty: bool = False, fingerprint: str | None = None
+    folder: Path,
+    results: Path,
+    *,
+    allow_dirty: bool = False,
+    fingerprint: str | None = None,
+    partial: bool = False,
 ) -> tuple[list[Path], list[str]]:
     """Write results/{runs,curves,errors}/<name>.csv and results/env/<name>.json from the runs in `folder`.
 
     folder: <output>/<name>.  allow_dirty: take runs of code that differs from its commit.
     fingerprint: only the configuration of that fingerprint, where the folder holds several; None for all.
-    Returns the files written, and the folders of runs that are expected but have not ended: they are left out. Runs on
-    a data set other than MNIST go to <name>-<dataset>. Nothing is written unless every check passes: CollectError for
-    damaged, duplicate, contradictory or dirty runs; RecordError where a file cannot be written.
+    partial: leave out runs that were planned but have not ended.
+    Returns the files written, and the folders of the runs left out. Runs on a data set other than MNIST go to
+    <name>-<dataset>. Nothing is written unless every check passes: CollectError for damaged, duplicate, contradictory
+    or dirty runs, and for missing ones unless `partial`; RecordError where a file cannot be written.
     """
     try:
         jobs = sorted(path.parent for path in folder.glob("*/seed-*"))
@@ -103,10 +109,27 @@ def collect(
         jobs = [job for job in jobs if job.name == fingerprint]
     if not jobs:
         raise CollectError(f"{folder}: no runs here" + (f" of {fingerprint}" if fingerprint else ""))
+    runs: list[Run] = []
     unfinished: list[str] = []
-    runs = [run for job in jobs for run in _runs_of(job, unfinished)]
+    missing: list[str] = []
+    for path in jobs:
+        try:
+            planned = read_job(path)
+        except RecordError as error:
+            raise CollectError(str(error)) from error
+        found, left_out = _runs_of(path, planned)
+        runs += found
+        unfinished += map(str, left_out)
+        if left_out:
+            seeds = ", ".join(place.name.removeprefix("seed-") for place in left_out)
+            missing.append(f"{planned.words()} ({path.name}), seeds {seeds}".removeprefix(" "))
     if not runs:
         raise CollectError(f"{folder}: no finished run here, only {', '.join(unfinished)}")
+    if missing and not partial:
+        of = f"{len(unfinished)} of {len(runs) + len(unfinished)}"
+        raise CollectError(
+            f"{folder}: {of} planned runs have not ended (--partial takes the others): {'; '.join(missing)}"
+        )
     dirty = [str(run.folder) for run in runs if run.metrics["dirty"] or run.environment.get("dirty")]
     if dirty and not allow_dirty:
         raise CollectError(f"{dirty[0]} and {len(dirty) - 1} more: uncommitted changes in the code (or --allow-dirty)")
@@ -121,25 +144,20 @@ def collect(
     return list(files), unfinished
 
 
-def _runs_of(job: Path, unfinished: list[str]) -> list[Run]:
-    """The finished runs of one configuration by seed; the folders of other expected ones go to `unfinished`."""
-    try:
-        expected = read_job(job)
-    except RecordError as error:
-        raise CollectError(str(error)) from error
+def _runs_of(job: Path, planned: Job) -> tuple[list[Run], list[Path]]:
+    """The finished runs of one configuration by seed, and the folders of the other planned ones."""
     folders = sorted(job.glob("seed-*"))
     ended = [path for path in folders if (path / "metrics.json").exists()]
-    places = sorted({*folders, *(job / f"seed-{seed}" for seed in expected)} - {*ended})
-    unfinished.extend(map(str, places))
+    left_out = sorted({*folders, *(job / f"seed-{seed}" for seed in planned.seeds)} - {*ended})
     runs: dict[int, Run] = {}
     for run in map(Run, ended):
         seed = run.seed
         if seed in runs:
             raise CollectError(f"{run.folder}: a duplicate of seed {seed} in {runs[seed].folder}")
-        if run.folder.name != f"seed-{seed}" or seed not in expected:
+        if run.folder.name != f"seed-{seed}" or seed not in planned.seeds:
             raise CollectError(f"{run.folder}: holds seed {seed}, which is not its place or not in job.json")
         runs[seed] = run
-    return [runs[seed] for seed in sorted(runs)]
+    return [runs[seed] for seed in sorted(runs)], left_out
 
 
 def _results(name: str, runs: list[Run], results: Path) -> dict[Path, str]:
@@ -162,17 +180,6 @@ def _results(name: str, runs: list[Run], results: Path) -> dict[Path, str]:
         results / "errors" / f"{name}.csv": csv_text(("fingerprint", "seed", *ERROR_COLUMNS), errors),
         results / "env" / f"{name}.json": json_text([environments[key] for key in sorted(environments)]),
     }
-
-
-def flat(tree: Row, prefix: str = "") -> Row:
-    """A nested dictionary with dotted keys, such as data.name; lists become JSON."""
-    found: Row = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            found.update(flat(value, f"{prefix}{key}."))
-        else:
-            found[prefix + key] = json.dumps(value) if isinstance(value, list) else value
-    return found
 
 
 def configuration(row: Mapping[str, Any]) -> Config:

@@ -6,11 +6,12 @@ own, so that nothing of a finished run changes unnoticed.
 
 from __future__ import annotations
 
+import json
 import math
 import platform
 import subprocess
 from contextlib import ExitStack, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +22,7 @@ import torch
 from omegaconf import OmegaConf
 
 from paper_lenet import checkpoints, paper
-from paper_lenet.config import Config
+from paper_lenet.config import NOT_METHOD, Config
 from paper_lenet.data import Data
 from paper_lenet.engines import Checkpoint, NonFiniteError, PassRecord
 from paper_lenet.files import (
@@ -63,21 +64,56 @@ def run_folder(config: Config, seed: int) -> Path:
     return job_folder(config) / f"seed-{seed}"
 
 
+@dataclass(frozen=True)
+class Job:
+    """What is to be run of one configuration, as its job.json has it.
+
+    seeds: of all jobs of it.  differs: by dotted name, the fields of the method and the label that are not at their
+    default, lists as JSON; None in a file of an earlier version.
+    """
+
+    seeds: list[int]
+    differs: dict[str, Any] | None
+
+    def words(self) -> str:
+        """What to call the configuration: its label, or else how it differs from the defaults; nothing if unknown."""
+        if self.differs is None:
+            return ""
+        fields = ", ".join(f"{key}={value}" for key, value in self.differs.items())
+        return str(self.differs.get("label", fields or "all at the defaults"))
+
+
 def write_job(config: Config) -> None:
-    """List the job's seeds in its job.json, added to those that earlier jobs listed. Raises RecordError."""
+    """List the job's seeds in its job.json, added to those that earlier jobs listed, and how its configuration differs
+    from the defaults. Raises RecordError."""
     path = job_folder(config) / "job.json"
     # Nobody holds it for longer than it takes to write a line, so that only a machine that stands still is waited for.
     with held(path.parent, patience=60.0):
         remove_leftovers(path.parent)
-        earlier = read_job(path.parent) if path.exists() else []
-        write_atomic(path, json_text(sealed({"name": config.name, "seeds": sorted({*earlier, *config.seeds})})))
+        earlier = read_job(path.parent).seeds if path.exists() else []
+        usual, fields = flat(Config().to_dict()), flat(config.to_dict())
+        differs = {key: fields[key] for key in usual if key not in NOT_METHOD and fields[key] != usual[key]}
+        about = {"name": config.name, "seeds": sorted({*earlier, *config.seeds}), "differs": differs}
+        write_atomic(path, json_text(sealed(about)))
 
 
-def read_job(folder: Path) -> list[int]:
-    """The seeds that the jobs of a configuration have listed in the folder's job.json. Raises RecordError."""
+def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested dictionary with dotted keys, such as data.name; lists become JSON."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            found.update(flat(value, f"{prefix}{key}."))
+        else:
+            found[prefix + key] = json.dumps(value) if isinstance(value, list) else value
+    return found
+
+
+def read_job(folder: Path) -> Job:
+    """What the jobs of a configuration have listed in the folder's job.json. Raises RecordError."""
     path = folder / "job.json"
     try:
-        return [int(seed) for seed in read_sealed(path)["seeds"]]
+        about = read_sealed(path)
+        return Job([int(seed) for seed in about["seeds"]], dict(about["differs"]) if "differs" in about else None)
     except (LookupError, TypeError, ValueError) as error:
         raise RecordError(f"{path}: cannot be read: {one_line(error)}") from error
 

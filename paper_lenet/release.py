@@ -57,7 +57,7 @@ def release(folder: Path, name: str, into: Path, results: Path, experiment: Conf
     refusals come before anything is written.
     """
     run = Run(folder)
-    metrics, seeds = run.metrics, read_job(folder.parent)
+    metrics, seeds = run.metrics, read_job(folder.parent).seeds
     committed = _committed(results, run)
     _refuse(folder, metrics["status"] != "ok", f"its status is {metrics['status']}")
     _refuse(folder, metrics["dirty"] or run.environment.get("dirty"), "uncommitted changes in the code")

@@ -19,10 +19,9 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from paper_lenet import evaluate
-from paper_lenet.collect import flat
 from paper_lenet.config import NOT_METHOD, Config
 from paper_lenet.files import RecordError, one_line, read_sealed
-from paper_lenet.records import GUESSING_PERCENT, PASS_COLUMNS, read_job
+from paper_lenet.records import GUESSING_PERCENT, PASS_COLUMNS, flat, read_job
 
 HOLDER = re.compile(r"process (\d+) on (\S+) since")
 COLUMNS = (
@@ -39,7 +38,7 @@ class SummaryError(Exception):
 class Run:
     """One run as its folder shows it, <output>/<job>/<fingerprint>/seed-<k>.
 
-    settings: the fields of its configuration, with dotted names; empty before the first of its job has begun.
+    settings: the fields of its configuration, with dotted names; empty where neither a run nor job.json tells them.
     passes: finished ones.  of: how many there are to be, 0 if unknown.  train_error, held_out_error: of the last
     finished pass, in %, None without.  seconds: mean over its passes, of training alone.
     state: `finished`, `diverged`, `running`, `stopped`, `not begun` or `damaged`.  detail: where it diverged, who runs
@@ -92,10 +91,13 @@ def _runs_of(job: Path) -> list[Run]:
     """The runs of one configuration by seed."""
     numbers = (path.name.removeprefix("seed-") for path in job.glob("seed-*"))
     seeds = {int(number) for number in numbers if number.isdecimal()}
+    planned: dict[str, Any] = {}
     with suppress(RecordError):  # which `collect` refuses; the folders tell all the same
-        seeds |= set(read_job(job))
+        listed = read_job(job)
+        seeds |= set(listed.seeds)
+        planned = {} if listed.differs is None else flat(Config().to_dict()) | listed.differs
     # one configuration, so that any run's will do
-    settings = next(filter(None, (_settings(job / f"seed-{seed}" / "config.yaml") for seed in seeds)), {})
+    settings = next(filter(None, (_settings(job / f"seed-{seed}" / "config.yaml") for seed in seeds)), planned)
     passes = settings.get("optim.passes")
     return [
         _looked_at(Run(job / f"seed-{seed}", seed, settings, passes if isinstance(passes, int) else 0))

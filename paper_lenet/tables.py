@@ -18,11 +18,11 @@ from typing import Any
 import pandas as pd
 
 from paper_lenet import evaluate, paper
-from paper_lenet.collect import RUN_COLUMNS, configuration, flat
+from paper_lenet.collect import RUN_COLUMNS, configuration
 from paper_lenet.config import NOT_METHOD, Config, ConfigError
 from paper_lenet.files import one_line, write_atomic
 from paper_lenet.formats import Table, lowest, n_of
-from paper_lenet.records import ERROR_COLUMNS, GUESSING_PERCENT, PASS_COLUMNS
+from paper_lenet.records import ERROR_COLUMNS, GUESSING_PERCENT, PASS_COLUMNS, flat
 
 HEADLINE = "lenet5"
 # Columns of results/runs that depend on the number of passes.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from synthetic_runs import begun, call, clean_tree, config, data, record, reseal
 
 from paper_lenet.collect import CollectError, collect
 from paper_lenet.engines import NonFiniteError
-from paper_lenet.records import run_folder, write_job
+from paper_lenet.files import json_text, sealed
+from paper_lenet.records import job_folder, run_folder, write_job
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +99,11 @@ def test_missing_seeds(tmp_path: Path) -> None:
     write_runs(config(outputs(tmp_path), [0]), [95])
     job = config(outputs(tmp_path), [0, 3, 4])
     write_job(job)
-    written, unfinished = collect(outputs(tmp_path) / "lenet5", tmp_path / "results")
+    assert refusal(outputs(tmp_path) / "lenet5") == (
+        f"{outputs(tmp_path) / 'lenet5'}: 2 of 3 planned runs have not ended (--partial takes the others): "
+        f"optim.passes=2 ({job.fingerprint()}), seeds 3, 4"
+    )
+    written, unfinished = collect(outputs(tmp_path) / "lenet5", tmp_path / "results", partial=True)
     assert unfinished == [str(run_folder(job, seed)) for seed in (3, 4)]
     assert list(pd.read_csv(tmp_path / "results" / "runs" / "lenet5.csv")["seed"]) == [0]
     assert len(written) == 4
@@ -107,13 +113,39 @@ def test_half_written_run(tmp_path: Path) -> None:
     job, held_out = config(outputs(tmp_path), [0, 1]), data()
     write_runs(job, [95, 90])
     begun(job, 1).add(record(1, 1, held_out, 200))
-    _, unfinished = collect(outputs(tmp_path) / "lenet5", tmp_path / "results")
+    assert "1 of 2 planned runs have not ended" in refusal(outputs(tmp_path) / "lenet5")
+    _, unfinished = collect(outputs(tmp_path) / "lenet5", tmp_path / "results", partial=True)
     assert unfinished == [str(run_folder(job, 1))]
     assert list(pd.read_csv(tmp_path / "results" / "runs" / "lenet5.csv")["seed"]) == [0]
     assert set(pd.read_csv(tmp_path / "results" / "curves" / "lenet5.csv")["seed"]) == {0}
     (run_folder(job, 0) / "metrics.json").unlink()
     shutil.rmtree(tmp_path / "results")
     assert "no finished run" in refusal(outputs(tmp_path) / "lenet5")
+
+
+def test_interrupted_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whose second configuration has not begun and whose third has a label."""
+    write_runs(config(outputs(tmp_path), [0, 1]), [95, 90])
+    write_job(config(outputs(tmp_path), [0, 1], eta_factor=1.0))
+    write_job(config(outputs(tmp_path), [0, 1], eta_factor=4.0, label="fast"))
+    folder, results = outputs(tmp_path) / "lenet5", tmp_path / "results"
+    assert call(monkeypatch, "collect", folder, "--results", results) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"collect: {folder}: 4 of 6 planned runs have not ended (--partial takes the others): ")
+    assert re.search(r"optim\.passes=2, optim\.eta_factor=1\.0 \([0-9a-f]{12}\), seeds 0, 1", line)
+    assert re.search(r"fast \([0-9a-f]{12}\), seeds 0, 1", line)
+    assert not results.exists()
+    assert call(monkeypatch, "collect", folder, "--results", results, "--partial") == 0
+    assert "left out, not finished" in capsys.readouterr().err
+    assert len(pd.read_csv(results / "runs" / "lenet5.csv")) == 2
+
+
+def test_job_file_of_an_earlier_version(tmp_path: Path) -> None:
+    job = config(outputs(tmp_path), [0])
+    write_runs(job, [95])
+    path = job_folder(job) / "job.json"
+    path.write_text(json_text(sealed({"name": "lenet5", "seeds": [0, 1]})))
+    assert refusal(outputs(tmp_path) / "lenet5").endswith(f"the others): ({job.fingerprint()}), seeds 1")
 
 
 def test_duplicate(tmp_path: Path) -> None:

@@ -80,8 +80,9 @@ def test_any_level_and_what_tells_configurations_apart(tmp_path: Path) -> None:
     job = config(tmp_path, [1])
     for folder, count in ((tmp_path, 4), (tmp_path / "lenet5", 4), (job_folder(job), 2), (run_folder(job, 1), 1)):
         assert len(summary.read(folder)) == count
+    write_job(config(tmp_path, [0], eta_factor=4.0))
     told = {row[1] for row in summary.table(summary.read(tmp_path))}
-    assert told == {"optim.eta_factor=0.25", "optim.eta_factor=1.0"}
+    assert told == {"optim.eta_factor=0.25", "optim.eta_factor=1.0", "optim.eta_factor=4.0"}
 
 
 def test_time_to_go_of_networks_that_one_process_trains_together(tmp_path: Path) -> None:

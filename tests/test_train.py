@@ -207,6 +207,20 @@ def test_sweep_of_an_experiment(
     assert not (tmp_path / "outputs").exists()
 
 
+def test_interrupted_sweep_has_recorded_what_was_planned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(config: Config) -> None:
+        raise job.Interrupted("smoke: 2 of 2 seeds are unfinished")
+
+    monkeypatch.setattr(job, "run", interrupt)
+    options = ("-m", "experiment=smoke", *TINY, "seeds=[3,4]", "model.pooling=sum,average", f"output={tmp_path}")
+    assert call(monkeypatch, "train", *options) == 75
+    planned = [records.read_job(folder) for folder in (tmp_path / "smoke").iterdir()]
+    assert [each.seeds for each in planned] == [[3, 4]] * 2
+    assert sorted("model.pooling=average" in each.words() for each in planned) == [False, True]
+
+
 def test_engine_by_its_name() -> None:
     for name in ("reference", "fused", "batched"):
         assert job.engine(Config(engine=EngineConfig(name))).__name__ == f"paper_lenet.engines.{name}"

@@ -145,10 +145,10 @@ def whole_job(config: Config, pace: int | None = None) -> None:
         sys.exit(0 if "not finite" in str(error) else 1)
 
 
-def collected(folder: Path, results: Path, log: Path | None = None) -> None:
+def collected(folder: Path, results: Path, log: Path | None = None, partial: bool = False) -> None:
     """`collect`; exit code 1 if it refuses."""
     try:
-        collect.collect(folder, results)
+        collect.collect(folder, results, partial=partial)
     except (collect.CollectError, RecordError) as error:
         _note(log, str(error))
         sys.exit(1)

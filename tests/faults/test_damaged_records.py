@@ -89,7 +89,7 @@ class Finished:
 
     def collected(self) -> tuple[Tree, list[str]]:
         shutil.rmtree(self.results, ignore_errors=True)
-        _, unfinished = collect(self.place, self.results)
+        _, unfinished = collect(self.place, self.results, partial=True)
         return content(self.results), unfinished
 
     def assert_noticed(self, name: str, also_same: bool = True) -> None:

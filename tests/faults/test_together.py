@@ -62,7 +62,7 @@ def test_runs(fault: Fault, tries: Tries, tmp_path: Path) -> None:
                     running.append(forks.start(forks.train, mine, log, None, 0.3 if number % 2 else 30.0))
                 while any(process.is_alive() for process in running):
                     for log in logs[PROCESSES:]:
-                        collecting.append(forks.start(forks.collected, outputs, results, log))
+                        collecting.append(forks.start(forks.collected, outputs, results, log, True))
                     assert all(forks.ended(process) in (0, 1) for process in collecting)
                 codes = [forks.ended(process) for process in running]
                 said = [log.read_text() if log.exists() else "" for log in logs]
