@@ -22,7 +22,7 @@ def main() -> int:
     parser.add_argument("folder", type=Path, help="outputs/<name>")
     add_place(parser)
     parser.add_argument(
-        "--allow-dirty", action="store_true", help="publish also runs of code that differs from its commit"
+        "--allow-dirty", action="store_true", help="publish also runs of code with changes or of no known commit"
     )
     parser.add_argument("--partial", action="store_true", help="also where planned runs have not ended")
     parser.add_argument("--fingerprint", help="only this configuration, where the folder holds several")

@@ -21,7 +21,7 @@ from paper_lenet.files import (
     sha256,
     write_atomic,
 )
-from paper_lenet.records import ERROR_COLUMNS, PASS_COLUMNS, Job, flat, read_job
+from paper_lenet.records import ERROR_COLUMNS, PASS_COLUMNS, Job, doubt, flat, read_job
 
 # Those of metrics.json, and their order in results/runs.
 RUN_COLUMNS = (
@@ -81,6 +81,9 @@ class Run:
             raise CollectError(f"{folder}: metrics.json has no {', '.join(missing)}")
         self.seed = config.seeds[0]
         self.key = {"fingerprint": fingerprint, "seed": self.seed}
+        # The two agree, but for who has changed one of them.
+        dirty = bool(self.metrics["dirty"] or self.environment.get("dirty"))
+        self.doubt = doubt(self.metrics["commit"], dirty)
 
 
 def collect(
@@ -93,7 +96,7 @@ def collect(
 ) -> tuple[list[Path], list[str]]:
     """Write results/{runs,curves,errors}/<name>.csv and results/env/<name>.json from the runs in `folder`.
 
-    folder: <output>/<name>.  allow_dirty: take runs of code that differs from its commit.
+    folder: <output>/<name>.  allow_dirty: take runs of code that is no known commit's.
     fingerprint: only the configuration of that fingerprint, where the folder holds several; None for all.
     partial: leave out runs that were planned but have not ended.
     Returns the files written, and the folders of the runs left out. Runs on a data set other than MNIST go to
@@ -130,9 +133,11 @@ def collect(
         raise CollectError(
             f"{folder}: {of} planned runs have not ended (--partial takes the others): {'; '.join(missing)}"
         )
-    dirty = [str(run.folder) for run in runs if run.metrics["dirty"] or run.environment.get("dirty")]
-    if dirty and not allow_dirty:
-        raise CollectError(f"{dirty[0]} and {len(dirty) - 1} more: uncommitted changes in the code (or --allow-dirty)")
+    doubts = {str(run.folder): run.doubt for run in runs if run.doubt}
+    if doubts and not allow_dirty:
+        first, *more = doubts
+        others = f" and {len(more)} more" if more else ""
+        raise CollectError(f"{first}{others}: {doubts[first]}; --allow-dirty takes them all the same")
     files: dict[Path, str] = {}
     for dataset in sorted({run.metrics["dataset"] for run in runs}):
         name = folder.resolve().name if dataset == "mnist" else f"{folder.resolve().name}-{dataset}"

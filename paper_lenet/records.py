@@ -48,10 +48,13 @@ ERROR_COLUMNS = ("index", "true_label", "predicted_label")
 # A network that gives all images one digit, or any, is wrong for 88.7 to 90.2 % of MNIST; one that learns is below.
 GUESSING_PERCENT = 85.0
 # Released weights lie in the package, but no run reads them: releasing one network must not make the next run dirty.
+# Nor does a file of one's own in conf/: a run records all that it says.
 CODE = (
-    *("paper_lenet", "experiments", "conf", "pyproject.toml", "requirements.lock"),
+    *("paper_lenet", "experiments", "pyproject.toml", "requirements.lock"),
     ":(exclude)paper_lenet/weights",
 )
+# Where git cannot tell the commit, as of an archive of the code.
+UNKNOWN = "unknown"
 
 
 def job_folder(config: Config) -> Path:
@@ -152,7 +155,7 @@ def environment() -> dict[str, Any]:
     """Versions, machine and state of the code: what is written to environment.json.
 
     Keys python, numpy, torch, numba, platform, cpu (model), gpu (name or None), threads (of torch), commit,
-    dirty. Without a repository around the package the commit is 'unknown' and dirty is true.
+    dirty. Without a repository around the package the commit is UNKNOWN and dirty is true.
     """
     commit, dirty = _code_state(Path(__file__).resolve().parents[1])
     return {
@@ -169,6 +172,13 @@ def environment() -> dict[str, Any]:
     }
 
 
+def doubt(commit: str, dirty: bool) -> str:
+    """Why nobody could run this state of the code again, in a few words; nothing where one could."""
+    if commit == UNKNOWN:
+        return "the commit of its code is unknown (no git repository, or no git)"
+    return "uncommitted changes in the code" if dirty else ""
+
+
 def _code_state(root: Path) -> tuple[str, bool]:
     """Commit of the repository at `root`, and whether its code differs from that commit."""
 
@@ -180,10 +190,10 @@ def _code_state(root: Path) -> tuple[str, bool]:
     try:
         # A package installed somewhere below another project must not be given that project's commit.
         if not Path(git("rev-parse", "--show-toplevel")).samefile(root):
-            return "unknown", True
+            return UNKNOWN, True
         return git("rev-parse", "--verify", "HEAD"), bool(git("status", "--porcelain", "--", *CODE))
     except (OSError, subprocess.CalledProcessError):
-        return "unknown", True
+        return UNKNOWN, True
 
 
 def _cpu_model() -> str:

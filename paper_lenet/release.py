@@ -60,7 +60,7 @@ def release(folder: Path, name: str, into: Path, results: Path, experiment: Conf
     metrics, seeds = run.metrics, read_job(folder.parent).seeds
     committed = _committed(results, run)
     _refuse(folder, metrics["status"] != "ok", f"its status is {metrics['status']}")
-    _refuse(folder, metrics["dirty"] or run.environment.get("dirty"), "uncommitted changes in the code")
+    _refuse(folder, bool(run.doubt), run.doubt)
     _refuse(folder, metrics["dataset"] != "mnist", f"of the data set {metrics['dataset']}, not MNIST")
     _refuse(folder, metrics["split"] != "test", f"its errors are of the split {metrics['split']}, not of the test set")
     first = min([*seeds, *committed])

@@ -22,7 +22,7 @@ from paper_lenet.collect import RUN_COLUMNS, configuration
 from paper_lenet.config import NOT_METHOD, Config, ConfigError
 from paper_lenet.files import one_line, write_atomic
 from paper_lenet.formats import Table, lowest, n_of
-from paper_lenet.records import ERROR_COLUMNS, GUESSING_PERCENT, PASS_COLUMNS, flat
+from paper_lenet.records import ERROR_COLUMNS, GUESSING_PERCENT, PASS_COLUMNS, UNKNOWN, flat
 
 HEADLINE = "lenet5"
 # Columns of results/runs that depend on the number of passes.
@@ -500,8 +500,9 @@ def provenance(name: str, runs: pd.DataFrame, sources: Sequence[str] = ()) -> st
 
 def origin(made: pd.DataFrame, what: str = "runs") -> str:
     """Code, date, hardware and versions of rows that have them as results/runs does."""
-    commits = _joined(made["commit"].str[:12])
-    dirty = " with uncommitted changes" if commits != "unknown" and made["dirty"].any() else ""
+    known = made["commit"] != UNKNOWN
+    commits = _joined(made["commit"].str[:12].where(known, "unknown (no git repository)"))
+    dirty = " with uncommitted changes" if made["dirty"][known].any() else ""
     date, cpu = made["date"].max()[:10], _joined(made["cpu"])
     return f"Commit {commits}{dirty}; {what} of {date} on {cpu}; torch {_joined(made['torch'])}"
 

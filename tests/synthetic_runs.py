@@ -117,9 +117,9 @@ def reseal(folder: Path, **changes: object) -> None:
     path.write_text(json.dumps(sealed(metrics)))
 
 
-def clean_tree(monkeypatch: pytest.MonkeyPatch, dirty: bool = False) -> None:
+def clean_tree(monkeypatch: pytest.MonkeyPatch, dirty: bool = False, commit: str = "c0ffee" * 6 + "c0de") -> None:
     """Let runs record this state of the code, whatever the state of the working tree is."""
-    monkeypatch.setattr("paper_lenet.records._code_state", lambda root: ("c0ffee" * 6 + "c0de", dirty))
+    monkeypatch.setattr("paper_lenet.records._code_state", lambda root: (commit, dirty))
 
 
 def call(monkeypatch: pytest.MonkeyPatch, script: str, *arguments: object) -> int:

@@ -14,7 +14,8 @@ from synthetic_runs import begun, call, clean_tree, config, data, record, reseal
 from paper_lenet.collect import CollectError, collect
 from paper_lenet.engines import NonFiniteError
 from paper_lenet.files import json_text, sealed
-from paper_lenet.records import job_folder, run_folder, write_job
+from paper_lenet.records import UNKNOWN, job_folder, run_folder, write_job
+from paper_lenet.tables import origin
 
 
 @pytest.fixture(autouse=True)
@@ -167,9 +168,26 @@ def test_copy_in_the_place_of_another_seed(tmp_path: Path) -> None:
 def test_dirty_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clean_tree(monkeypatch, dirty=True)
     write_runs(config(outputs(tmp_path), [0]), [95])
-    assert "--allow-dirty" in refusal(outputs(tmp_path) / "lenet5")
+    why = "uncommitted changes in the code; --allow-dirty"
+    assert why in refusal(outputs(tmp_path) / "lenet5")
     collect(outputs(tmp_path) / "lenet5", tmp_path / "results", allow_dirty=True)
     assert list(pd.read_csv(tmp_path / "results" / "runs" / "lenet5.csv")["dirty"]) == [True]
+
+
+def test_code_without_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of an archive: nothing is said of changes, which nobody knows of; the columns are the same."""
+    clean_tree(monkeypatch, dirty=True, commit=UNKNOWN)
+    write_runs(config(outputs(tmp_path), [0, 1]), [95, 94])
+    message = refusal(outputs(tmp_path) / "lenet5")
+    assert "seed-0 and 1 more: the commit of its code is unknown (no git repository, or no git); --allow-d" in message
+    collect(outputs(tmp_path) / "lenet5", tmp_path / "results", allow_dirty=True)
+    runs = pd.read_csv(tmp_path / "results" / "runs" / "lenet5.csv")
+    assert (list(runs["commit"]), list(runs["dirty"])) == (["unknown"] * 2, [True] * 2)
+    assert origin(runs).startswith("Commit unknown (no git repository); runs of ")
+    runs.loc[0, "commit"] = "c0ffee" * 6 + "c0de"
+    assert origin(runs).startswith(
+        "Commit c0ffeec0ffee, unknown (no git repository) with uncommitted changes; runs of "
+    )
 
 
 def test_edited_configuration(tmp_path: Path) -> None:

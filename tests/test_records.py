@@ -198,15 +198,18 @@ def test_dirty_means_the_code(tmp_path: Path) -> None:
 
     assert records._code_state(tmp_path) == ("unknown", True)
     git("init", "-q")
-    (tmp_path / "paper_lenet").mkdir()
-    code, prose = tmp_path / "paper_lenet" / "a.py", tmp_path / "README.md"
-    for path in (code, prose):
+    code, prose, choice = (tmp_path / name for name in ("paper_lenet/a.py", "README.md", "conf/experiment/a.yaml"))
+    for path in (code, prose, choice):
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("1\n")
     assert records._code_state(tmp_path) == ("unknown", True)
     git("add", ".")
     git("commit", "-q", "-m", "a")
     commit = git("rev-parse", "HEAD")
     prose.write_text("2\n")
+    # A run records all that the files of conf/ say: changed, or of one's own, they are no other code.
+    choice.write_text("2\n")
+    choice.with_name("mine.yaml").write_text("1\n")
     assert records._code_state(tmp_path) == (commit, False)
     # A folder below another project's root is not that project's code.
     assert records._code_state(tmp_path / "paper_lenet") == ("unknown", True)

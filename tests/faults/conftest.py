@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -71,14 +70,12 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.write_line("\n".join(lines))
     from experiments.places import OWN
     from paper_lenet.files import write_atomic
-    from paper_lenet.records import environment
+    from paper_lenet.records import UNKNOWN, environment
     from paper_lenet.tables import splice
 
     here = environment()
-    commit = subprocess.run(
-        ["git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True
-    ).stdout.strip()
-    state = f"{commit}, with uncommitted changes" if here["dirty"] else commit
+    changed = here["dirty"] and here["commit"] != UNKNOWN
+    state = here["commit"][:12] + (", with uncommitted changes" if changed else "")
     lines += ["", f"Commit {state}; {datetime.now(UTC).date()} on {here['cpu']}; by `make test-faults`."]
     if config.getoption("--publish", False):
         splice(ROOT / "README.md", "faults", "\n".join(lines))
