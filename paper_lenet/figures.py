@@ -26,7 +26,7 @@ from paper_lenet import evaluate, paper
 from paper_lenet.files import write_atomic
 from paper_lenet.formats import named
 from paper_lenet.study import differing_fields, usual
-from paper_lenet.tables import TableError, check_promise, finished, of_fig5, read_curves, read_runs
+from paper_lenet.tables import TableError, check_promise, configurations, finished, of_fig5, read_curves, read_runs
 
 # One column of a two-column page, in inches.
 SIZE = (3.5, 2.8)
@@ -88,7 +88,7 @@ def curves(results: Path, name: str) -> dict[Path, bytes]:
     of_all = of_all.merge(finished(runs)[["fingerprint", "seed"]], on=["fingerprint", "seed"])
     if of_all.empty:
         raise TableError(f"{name}: {len(runs)} of {len(runs)} runs diverged, nothing to draw")
-    groups = list(runs.groupby("fingerprint", sort=False))
+    groups = configurations(runs)
     columns = min(PANELS, len(groups))
     rows = -(-len(groups) // columns)
     # a curve that leaves the panel starts far above where all others end

@@ -10,7 +10,9 @@ import csv
 import io
 import itertools
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -313,7 +315,7 @@ def sweep(name: str, runs: pd.DataFrame) -> Table:
     header = [*varied, f"{error}, %", "95 % interval of the mean", "training error on the fly, %", "n seeds"]
     rows, counts = [], []
     means: dict[str, list[float]] = {"test_error_percent": [], "train_error_percent": []}
-    for _, group in runs.groupby("fingerprint", sort=False):
+    for _, group in configurations(runs):
         done = finished(group)
         counts.append(len(done))
         for column, of_column in means.items():
@@ -333,6 +335,26 @@ def varied_columns(runs: pd.DataFrame) -> list[str]:
     """The configuration fields that differ between the fingerprints of a file, such as optim.eta_factor."""
     fields = [column for column in runs.columns if column not in RUN_COLUMNS]
     return [field for field in fields if runs[field].nunique(dropna=False) > 1]
+
+
+def configurations(runs: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Fingerprint and runs of each configuration, in order of the fields that differ: numbers by size, text by name."""
+    varied = varied_columns(runs)
+    groups = [(str(fingerprint), group) for fingerprint, group in runs.groupby("fingerprint", sort=False)]
+    return sorted(groups, key=lambda of: [_place(of[1][column].iloc[0]) for column in varied])
+
+
+def _place(value: Any) -> tuple[int, list[Any]]:
+    """A key to sort the values of a field by: nothing, numbers, lists of numbers, and text with numbers in it."""
+    text = str(value)
+    if pd.isna(value):
+        return 0, []
+    with suppress(ValueError):
+        return 1, [float(text)]
+    with suppress(ValueError):
+        return 2, [float(item) for item in text.strip("[]").split(",")]
+    parts = re.split(r"([0-9]+)", text)
+    return 3, [int(part) if part.isdecimal() else part for part in parts]
 
 
 def setting(value: object) -> str:
@@ -444,17 +466,27 @@ def _error_name(runs: pd.DataFrame) -> str:
 
 def _caption(name: str, runs: pd.DataFrame) -> str:
     (dataset,) = runs["dataset"].unique()
+    how_long = _how_long(runs)
     if dataset != "mnist":
-        return f"{name}: the data set {dataset}, not MNIST; these numbers say nothing about the paper's."
-    if (runs["split"] == "validation").all():
+        about = f"{name}: the data set {dataset}, not MNIST; these numbers say nothing about the paper's"
+    elif (runs["split"] == "validation").all():
         held_out = _joined(runs["test_size"].dropna().astype(int).astype(str))
-        return (
-            f"{name} on MNIST: errors on {held_out} images held out of the training set (validation), not test errors."
+        about = (
+            f"{name} on MNIST: errors on {held_out} images held out of the training set (validation), not test errors"
         )
-    if not _comparable(runs):
-        return f"{name}: MNIST, but not the paper's 60,000 training and 10,000 test images."
-    passes = finished(runs)["passes"]
-    return f"{name} on MNIST" + ("." if passes.empty else f", {_joined(passes)} passes.")
+    elif not _comparable(runs):
+        about = f"{name}: MNIST, but not the paper's 60,000 training and 10,000 test images"
+    else:
+        return f"{name} on MNIST: {how_long}." if how_long else f"{name} on MNIST."
+    return f"{about}. {how_long}." if how_long else f"{about}."
+
+
+def _how_long(runs: pd.DataFrame) -> str:
+    """Training images and passes of the runs, several of each joined by commas; what no run tells is left out."""
+    sizes, passes = runs["train_size"].dropna().astype(int), finished(runs)["passes"]
+    told = [("training images", [f"{size:,}" for size in sorted(sizes.unique())])]
+    told.append(("pass" if set(passes) == {1} else "passes", [str(number) for number in sorted(passes.unique())]))
+    return ", ".join(f"{' or '.join(values)} {what}" for what, values in told if values)
 
 
 def intervals_note(counts: Sequence[int]) -> str:

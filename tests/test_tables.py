@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from synthetic_runs import ROOT, begun, call, clean_tree, config, data, record, write_runs
+from synthetic_runs import ROOT, begun, call, clean_tree, config, data, record, write_rows, write_runs
 
 from paper_lenet.collect import collect, configuration
 from paper_lenet.config import DistortConfig, EngineConfig, LossConfig, ModelConfig
@@ -25,7 +25,17 @@ from paper_lenet.engines import NonFiniteError
 from paper_lenet.files import csv_text
 from paper_lenet.formats import Table, cells_of, lowest, markdown_row
 from paper_lenet.records import GUESSING_PERCENT, write_job
-from paper_lenet.tables import TableError, build, diverged_note, read_curves, read_errors, read_runs, setting, splice
+from paper_lenet.tables import (
+    TableError,
+    build,
+    configurations,
+    diverged_note,
+    read_curves,
+    read_errors,
+    read_runs,
+    setting,
+    splice,
+)
 
 README = "# Title\n\n<!-- headline:begin -->\nold\n<!-- headline:end -->\n\nMore.\n"
 
@@ -207,6 +217,42 @@ def test_sweep(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text(README)
     with pytest.raises(TableError, match="several configurations"):
         build(results, ["lenet5"], tmp_path)
+
+
+def test_rows_of_a_sweep_are_in_order_of_what_differs(tmp_path: Path) -> None:
+    fields = [
+        ("b", 10.0, "[300, 100]"),
+        ("b", 2.0, "[1000]"),
+        ("2 b", 0.5, "[300]"),
+        ("b", 2.0, "[300]"),
+        ("10 a", 4, "[]"),
+    ]
+    rows = [
+        {"fingerprint": f"{k:012}", "seed": 0, "label": label, "optim.eta_factor": eta, "model.hidden": hidden}
+        for k, (label, eta, hidden) in enumerate(fields)
+    ]
+    write_rows(tmp_path, "mine", [{**row, "test_error_percent": 1.0} for row in rows])
+    runs = read_runs(tmp_path, "mine")[["fingerprint", "label", "model.hidden", "optim.eta_factor"]]
+    assert [int(fingerprint) for fingerprint, _ in configurations(runs)] == [2, 4, 3, 0, 1]
+    runs = runs[["fingerprint", "optim.eta_factor", "model.hidden"]]
+    assert [int(fingerprint) for fingerprint, _ in configurations(runs)] == [2, 3, 1, 4, 0]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "passes", "caption"),
+    [
+        ((60_000, 60_000), (20, 20), "mine on MNIST: 60,000 training images, 20 passes."),
+        ((60_000, 60_000), (60, 20), "mine on MNIST: 60,000 training images, 20 or 60 passes."),
+        ((15_000, 5000), (1, 1), "10,000 test images. 5,000 or 15,000 training images, 1 pass."),
+    ],
+)
+def test_caption(tmp_path: Path, sizes: tuple[int, int], passes: tuple[int, int], caption: str) -> None:
+    rows = [
+        {"fingerprint": f"{k:012}", "seed": 0, "test_error_percent": 1.0, "passes": of, "train_size": size}
+        for k, (size, of) in enumerate(zip(sizes, passes, strict=True))
+    ]
+    write_rows(tmp_path, "mine", [{**row, "optim.passes": row["passes"]} for row in rows])
+    assert text(tmp_path, "mine").splitlines()[0].strip("*").endswith(caption)
 
 
 def test_lists_among_settings() -> None:
