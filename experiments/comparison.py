@@ -33,12 +33,11 @@ from paper_lenet.data import Data, Images, load
 from paper_lenet.engines import NonFiniteError
 from paper_lenet.engines.plan import Patterns, all_patterns
 from paper_lenet.engines.reference import inputs
-from paper_lenet.files import RecordError, csv_text, read_tensors, write_atomic
+from paper_lenet.files import RecordError, add_rows, read_rows, read_tensors
 from paper_lenet.measures import COLUMNS, Row, fingerprint, measured
 from paper_lenet.models.lenet5 import build
 from paper_lenet.records import finished, origin, run_folder
 from paper_lenet.systems import SYSTEMS, System
-from paper_lenet.tables import TableError, read_results
 
 VALIDATION = 5000
 AT_ONCE = 500  # images that a network is shown together
@@ -65,30 +64,36 @@ def main() -> int:
             raise ConfigError(f"{', '.join(sorted(unknown))}: no such classifier; there are "
                               + "; ".join(system.key for system in SYSTEMS))  # fmt: skip
         torch.set_num_threads(1)
-        before = read_results(path).to_dict("records") if path.exists() else []
-        rows = [{str(key): value for key, value in row.items()} for row in before]
+        rows = earlier(path)
         for system in SYSTEMS:
             if arguments.names and system.key not in arguments.names:
                 continue
-            there = {(row["fingerprint"], int(row["seed"])) for row in rows if not arguments.again}
+            # read again, since another process may have added some
+            there = {(row["fingerprint"], int(row["seed"])) for row in earlier(path) if not arguments.again}
             for row in (tried if arguments.choose else rows_of)(system, there, arguments.output):
-                rows = [r for r in rows if (r["fingerprint"], int(r["seed"])) != (row["fingerprint"], row["seed"])]
-                rows.append({**row, **origin()})
-                write_atomic(path, csv_text(COLUMNS, in_order(rows)))
+                rows = add_rows(path, COLUMNS, ("fingerprint", "seed"), [{**row, **origin()}], in_order)
                 print(f"{row['classifier']} seed {row['seed']} {row['settings']}: {row['error_percent']:.2f} %, "
                       f"{row['train_seconds']:.0f} s", flush=True)  # fmt: skip
-    except (*FAILURES, NonFiniteError, OSError, TableError) as error:
+    except (*FAILURES, NonFiniteError, OSError) as error:
         print(f"comparison: {one_line(error)}", file=sys.stderr)
         return 1
     print(f"{path}: {len(rows)} rows")
     return 0
 
 
-def in_order(rows: list[Row]) -> list[Row]:
+def earlier(path: Path) -> list[dict[str, str]]:
+    """The rows that are there. Raises RecordError for a file that this command has not written."""
+    rows = read_rows(path, COLUMNS)
+    for number, row in enumerate(rows, 1):
+        if not row["seed"].isdecimal():
+            raise RecordError(f"{path}: cannot be read: row {number}: seed is not a number")
+    return rows
+
+
+def in_order(rows: list[dict[str, str]]) -> list[dict[str, str]]:
     """By the order of SYSTEMS, so that the file does not depend on what came when."""
     order = {system.key: k for k, system in enumerate(SYSTEMS)}
-    found = sorted(rows, key=lambda row: (order.get(row["classifier"], len(order)), str(row["settings"]), row["seed"]))
-    return [{key: None if isinstance(v, float) and np.isnan(v) else v for key, v in row.items()} for row in found]
+    return sorted(rows, key=lambda row: (order.get(row["classifier"], len(order)), row["settings"], int(row["seed"])))
 
 
 def tried(system: System, there: set[Made], output: str) -> Iterator[Row]:

@@ -7,7 +7,6 @@ neighbours. What is there already is not measured again.
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +26,7 @@ from paper_lenet.baselines import Values
 from paper_lenet.baselines.neighbours import euclidean
 from paper_lenet.config import DataConfig
 from paper_lenet.data import Data, Images, Labels, load
-from paper_lenet.files import RecordError, csv_text, write_atomic
+from paper_lenet.files import RecordError, add_rows, read_rows
 from paper_lenet.invariance import AMOUNTS, COLUMNS, NAME, changed, padded, released
 from paper_lenet.records import origin
 
@@ -42,20 +41,20 @@ def main() -> int:
     try:
         torch.set_num_threads(1)
         data = load(DataConfig())
-        rows = earlier(path) if path.exists() else []
+        rows = earlier(path)
         images, answers, here = padded(data.test_images), classifiers(data), origin()
-        there = {(row["kind"], float(str(row["amount"])), row["classifier"]) for row in rows}
+        there = {(row["kind"], float(row["amount"]), row["classifier"]) for row in rows}
         for kind, amounts in AMOUNTS.items():
             for amount in amounts:
                 missing = [name for name in answers if (kind, float(amount), name) not in there]
                 shown = changed(images, kind, amount) if missing else images
                 for name in missing:
                     errors = int(np.sum(answers[name](shown) != data.test_labels))
-                    rows.append({
+                    row = {
                         "kind": kind, "amount": float(amount), "classifier": name, "dataset": data.name,
                         "errors": errors, "test_size": len(shown), "error_percent": 100 * errors / len(shown), **here,
-                    })  # fmt: skip
-                    write_atomic(path, csv_text(COLUMNS, rows))
+                    }  # fmt: skip
+                    rows = add_rows(path, COLUMNS, ("kind", "amount", "classifier"), [row], in_order)
                     print(f"{kind} {amount:g}: {name} {100 * errors / len(shown):.2f} %", flush=True)
     except FAILURES as error:
         print(f"{NAME}: {one_line(error)}", file=sys.stderr)
@@ -64,19 +63,22 @@ def main() -> int:
     return 0
 
 
-def earlier(path: Path) -> list[dict[str, object]]:
-    """The rows of a file that this command has written. Raises RecordError for any other."""
-    try:
-        with path.open(newline="") as file:
-            reader = csv.DictReader(file)
-            rows: list[dict[str, object]] = list(reader)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise ValueError("other columns than experiments/invariance.py writes")
-        for row in rows:
-            float(str(row["amount"]))
-    except (OSError, ValueError, csv.Error) as error:
-        raise RecordError(f"{path}: cannot be read: {one_line(error)}") from error
+def earlier(path: Path) -> list[dict[str, str]]:
+    """The rows that are there. Raises RecordError for a file that this command has not written."""
+    rows = read_rows(path, COLUMNS)
+    for number, row in enumerate(rows, 1):
+        try:
+            float(row["amount"])
+        except ValueError as error:
+            raise RecordError(f"{path}: cannot be read: row {number}: amount is not a number") from error
     return rows
+
+
+def in_order(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """By the order of AMOUNTS, so that the file does not depend on what came when."""
+    kinds = list(AMOUNTS)
+    return sorted(rows, key=lambda row: (kinds.index(row["kind"]) if row["kind"] in AMOUNTS else len(kinds),
+                                         float(row["amount"])))  # fmt: skip
 
 
 def classifiers(data: Data) -> dict[str, Callable[[Images], Labels]]:

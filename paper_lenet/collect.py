@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from paper_lenet.files import (
     csv_text,
     held,
     json_text,
+    read_rows,
     read_sealed,
     remove_leftovers,
     sha256,
@@ -252,14 +252,9 @@ def _read_config(path: Path) -> Config:
 
 def _read_csv(path: Path, columns: tuple[str, ...]) -> list[Row]:
     try:
-        with path.open(newline="") as file:
-            reader = csv.DictReader(file)
-            rows = list(reader)
-    except (OSError, ValueError, csv.Error) as error:
-        raise CollectError(f"{path}: cannot be read: {_line(error)}") from error
-    if tuple(reader.fieldnames or ()) != columns or any(None in (*row, *row.values()) for row in rows):
-        raise CollectError(f"{path}: not a table with the columns {', '.join(columns)}")
-    return rows
+        return list(read_rows(path, columns))
+    except RecordError as error:
+        raise CollectError(str(error)) from error
 
 
 def _line(error: Exception) -> str:

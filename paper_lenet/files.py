@@ -10,7 +10,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -117,6 +117,58 @@ def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
         values = (row.get(column) for column in columns)
         writer.writerow([f"{value:.8g}" if isinstance(value, float) else value for value in values])
     return out.getvalue()
+
+
+def read_table(path: Path) -> list[list[str]]:
+    """The header and the rows of a CSV file, as text. Raises RecordError, also for one that was cut off.
+
+    A whole file ends with its last row, and all of its rows are as long as its header.
+    """
+    try:
+        content = path.read_text(encoding="utf-8")
+        table = list(csv.reader(io.StringIO(content, newline="")))
+    except (OSError, ValueError, csv.Error) as error:
+        raise RecordError(f"{path}: cannot be read: {one_line(error)}") from error
+    if content and not content.endswith("\n"):
+        raise RecordError(f"{path}: cut off in row {len(table) - 1}: its last line has no end")
+    for number, row in enumerate(table):
+        if len(row) != len(table[0]):
+            raise RecordError(f"{path}: row {number} has {len(row)} cells, the header {len(table[0])}")
+    return table
+
+
+def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """The rows of a CSV file by column, as text; none if it is not there.
+
+    Raises RecordError, also for one that was cut off or has other columns.
+    """
+    if not path.exists():
+        return []
+    header, *rows = read_table(path) or [[]]
+    if header != list(columns):
+        raise RecordError(f"{path}: cannot be read: it has other columns than {', '.join(columns)}")
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def add_rows(
+    path: Path,
+    columns: Sequence[str],
+    key: Sequence[str],
+    rows: Iterable[Mapping[str, Any]],
+    in_order: Callable[[list[dict[str, str]]], list[dict[str, str]]] = list,
+) -> list[dict[str, str]]:
+    """Add rows to a CSV file, each in place of those with the same key, and give all of its rows, as text.
+
+    The file is read again while its folder is held, so that processes that add to it at once lose no row.
+    columns: of the file, which may not be there yet.  key: the columns that tell rows apart.  in_order: puts all rows
+    in the order of the file. Raises RecordError.
+    """
+    new = list(csv.DictReader(io.StringIO(csv_text(columns, rows), newline="")))
+    with held(path.parent, patience=60.0):
+        there = {tuple(row[column] for column in key): row for row in [*read_rows(path, columns), *new]}
+        found = in_order(list(there.values()))
+        write_atomic(path, csv_text(columns, found))
+    return found
 
 
 def json_text(value: object) -> str:

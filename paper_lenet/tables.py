@@ -6,8 +6,6 @@ own (paper_lenet/special.py). Runs that diverged are counted and stated, never a
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import json
 import re
@@ -22,7 +20,7 @@ import pandas as pd
 from paper_lenet import evaluate, paper
 from paper_lenet.collect import RUN_COLUMNS, configuration
 from paper_lenet.config import NOT_METHOD, Config, ConfigError
-from paper_lenet.files import one_line, write_atomic
+from paper_lenet.files import RecordError, one_line, read_table, write_atomic
 from paper_lenet.formats import Table, lowest, n_of
 from paper_lenet.records import ERROR_COLUMNS, GUESSING_PERCENT, PASS_COLUMNS, UNKNOWN, flat
 
@@ -162,15 +160,11 @@ def _read_csv(path: Path) -> pd.DataFrame:
     # Hexadecimal digits may look like a number, even like 12e456789012.
     text = {"fingerprint": str, "commit": str, "diverged_at": str, "label": str}
     try:
-        content = path.read_text(encoding="utf-8")
-        rows = list(csv.reader(io.StringIO(content, newline="")))
-        if content and not content.endswith("\n"):
-            raise TableError(f"{path}: cut off in row {len(rows) - 1}: its last line has no end")
-        for number, row in enumerate(rows):
-            if len(row) != len(rows[0]):
-                raise TableError(f"{path}: row {number} has {len(row)} cells, the header {len(rows[0])}")
-        return pd.read_csv(io.StringIO(content), dtype=text)
-    except (OSError, ValueError, csv.Error) as error:
+        read_table(path)
+        return pd.read_csv(path, dtype=text)
+    except RecordError as error:
+        raise TableError(str(error)) from error
+    except (OSError, ValueError) as error:
         raise TableError(f"{path}: cannot be read: {one_line(error)}") from error
 
 
@@ -482,7 +476,7 @@ def _caption(name: str, runs: pd.DataFrame) -> str:
 
 
 def _how_long(runs: pd.DataFrame) -> str:
-    """Training images and passes of the runs, several of each joined by commas; what no run tells is left out."""
+    """Training images and passes of the runs, several of each joined by "or"; what no run tells is left out."""
     sizes, passes = runs["train_size"].dropna().astype(int), finished(runs)["passes"]
     told = [("training images", [f"{size:,}" for size in sorted(sizes.unique())])]
     told.append(("pass" if set(passes) == {1} else "passes", [str(number) for number in sorted(passes.unique())]))

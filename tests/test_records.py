@@ -7,20 +7,22 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file
-from synthetic_runs import begun, config, data, record, write_runs
+from synthetic_runs import ROOT, begun, config, data, record, write_runs
 
 from paper_lenet import records
 from paper_lenet.collect import RUN_COLUMNS
 from paper_lenet.engines import NonFiniteError
-from paper_lenet.files import RecordError, write_atomic
+from paper_lenet.files import RecordError, add_rows, read_rows, write_atomic
 from paper_lenet.records import run_folder, write_job
 
 
@@ -165,6 +167,45 @@ def test_damaged_job_file(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"job\.json: cannot be read") as error:
         write_job(job)
     assert "\n" not in str(error.value)
+
+
+ADDING = """
+import sys
+from pathlib import Path
+from paper_lenet.files import add_rows
+path, name = Path(sys.argv[1]), sys.argv[2]
+print("ready", flush=True)
+sys.stdin.readline()
+for k in range(30):
+    add_rows(path, ("who", "k", "text"), ("who", "k"), [{"who": name, "k": k % 20, "text": "a, b"}], sorted_by_who)
+"""
+
+
+def test_processes_that_add_rows_to_one_file_lose_none(tmp_path: Path) -> None:
+    path = tmp_path / "results" / "rows.csv"
+    code = ADDING.replace("sorted_by_who", "lambda rows: sorted(rows, key=lambda row: (row['who'], int(row['k'])))")
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": ROOT}
+    both = [subprocess.Popen([sys.executable, "-c", code, str(path), name], **pipes) for name in ("a", "b")]
+    for process in both:
+        assert process.stdout.readline() == "ready\n"
+    for process in both:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    assert [process.wait(60) for process in both] == [0, 0]
+    expected = [{"who": name, "k": str(k), "text": "a, b"} for name in ("a", "b") for k in range(20)]
+    assert read_rows(path, ("who", "k", "text")) == expected
+    for process in both:
+        process.stdin.close()
+        process.stdout.close()
+
+
+def test_rows_are_not_added_to_a_file_of_another_kind(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    for content, culprit in (("a,b\n1,2\n", "other columns than who, k"), ("who,k\na,1", "cut off in row 1")):
+        path.write_text(content)
+        with pytest.raises(RecordError, match=culprit):
+            add_rows(path, ("who", "k"), ("who", "k"), [{"who": "c", "k": 3}])
+        assert path.read_text() == content
 
 
 def test_full_disk_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
