@@ -1,0 +1,221 @@
+"""What the documents show is run, as it is or, where it is long, in a short form, in a copy of the clone."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from synthetic_runs import ROOT
+
+from paper_lenet.data import DIRECTORY_VARIABLE
+
+WEIGHTS = sorted((ROOT / "paper_lenet" / "weights").glob("*.md"))
+DOCUMENTS = [*(ROOT / name for name in ("README.md", "DEVIATIONS.md", "experiments/readings.md", "results/README.md"))]
+DOCUMENTS += WEIGHTS
+# Languages of fenced blocks that hold no commands.
+NO_COMMANDS = ("bibtex", "yaml", "python")  # Python of the model cards: test_model_cards
+
+PYTHON = ".venv/bin/python"
+TRAIN = f"{PYTHON} experiments/train.py"
+FEW = "data.train_size=1200 optim.passes=1 optim.hessian_samples=100 seeds=[0]"
+SMALL = f"{FEW} data=digits data.test_size=100"
+# A command that is shown -> what is added to it, or what is run in its place; "" for what .ci/run runs.
+ADDED = {
+    f"{TRAIN} experiment=smoke": SMALL,
+    f"{TRAIN} experiment=literal 'seeds=[0,1,2]'": SMALL,
+    f"{TRAIN} name=eq9 loss=eq9 loss.j=10 data.validation=10000": f"{SMALL} data.validation=100",
+    f"{TRAIN} experiment=modern": SMALL,
+    f"{TRAIN} change=relu name=relu label=ReLU": SMALL,
+    # these on MNIST, if it is at hand: release.py takes no other, and results of other data are named after them
+    f"{TRAIN} experiment=modern engine=batched model.dropout=0.3 optim=muon name=mine": f"{FEW} MNIST",
+    f"{TRAIN} -m name=eta optim.eta_factor=0.125,0.25,0.5 data.validation=10000": f"{FEW} MNIST data.validation=100",
+    f"{PYTHON} experiments/collect.py outputs/eta": "",
+    f"{PYTHON} experiments/tables.py eta": "",
+    f"{PYTHON} experiments/figures.py eta": "",
+    f"{PYTHON} experiments/predict.py photo.jpg scan.png": "",
+    f"{PYTHON} experiments/predict.py photo.jpg --weights lenet5-modern": "",
+    f"{PYTHON} experiments/export_onnx.py lenet5-1998": "",
+    f"{PYTHON} experiments/release.py outputs/mine/<fingerprint>/seed-0 mine --into .": "",
+}
+INSTEAD = {
+    "make reproduce": f"{PYTHON} experiments/reproduce.py {SMALL}",
+    "make test": "",
+    "... -m hydra/launcher=joblib hydra.launcher.n_jobs=8 engine.workers=1": (
+        f"{TRAIN} -m hydra/launcher=joblib hydra.launcher.n_jobs=2 engine.workers=1 name=joblib loss=eq8,eq9 {SMALL}"
+    ),
+    # without Slurm: that its launcher has these options
+    "... -m hydra/launcher=submitit_slurm hydra.launcher.timeout_min=120 hydra.launcher.cpus_per_task=8 "
+    "hydra.launcher.mem_gb=null hydra.launcher.array_parallelism=50 hydra.launcher.max_num_timeout=10": (
+        f"{TRAIN} hydra/launcher=submitit_slurm hydra.launcher.timeout_min=120 hydra.launcher.cpus_per_task=8 "
+        "hydra.launcher.mem_gb=null hydra.launcher.array_parallelism=50 hydra.launcher.max_num_timeout=10 --cfg hydra"
+    ),
+}
+# Named in the text only.
+ALSO = [
+    f"{PYTHON} experiments/summary.py",
+    f"{PYTHON} experiments/to_tensorboard.py",
+    f"{PYTHON} experiments/report.py",
+]
+
+
+def text_of(document: Path) -> str:
+    """A document without what code writes into it."""
+    return re.sub(r"<!-- (\S+):begin -->.*?<!-- \1:end -->", "", document.read_text(), flags=re.DOTALL)
+
+
+def shown(document: Path) -> Iterator[str]:
+    """Each command of the fenced blocks: continued lines as one, single spaces, no comment."""
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", text_of(document), re.DOTALL | re.MULTILINE):
+        if language in NO_COMMANDS:
+            continue
+        for line in block.replace("\\\n", " ").splitlines():
+            if command := " ".join(re.sub(r"\s# .*", "", line).split()):
+                yield command
+
+
+def commands_named(text: str) -> tuple[set[str], set[str]]:
+    """The targets of make and the scripts in experiments/ that a text names."""
+    targets = re.findall(r"(?:`|# Command: |or )make ([a-z][\w-]*)", text)
+    return set(targets), set(re.findall(r"experiments/(\w+)\.py", text))
+
+
+def test_every_command_that_is_shown_is_run() -> None:
+    """A document that shows another command needs a row above, and a row whose command is gone has to go."""
+    commands = {command for document in DOCUMENTS for command in shown(document)}
+    assert commands == {*ADDED, *INSTEAD}
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_what_is_named_is_there() -> None:
+    about = {path: text_of(path) for path in DOCUMENTS}
+    about |= {path: path.read_text().split("\n# Time")[0] for path in (ROOT / "conf" / "experiment").rglob("*.yaml")}
+    there = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for path, text in about.items():
+        targets, scripts = commands_named(text)
+        assert targets <= there, path
+        assert scripts <= {script.stem for script in (ROOT / "experiments").glob("*.py")}, path
+        assert set(re.findall(r"'\.\[(\w+)\]'", text)) <= set(extras), path
+        for name in re.findall(r"experiment=([\w/-]+)", text):
+            assert (ROOT / "conf" / "experiment" / f"{name}.yaml").exists(), (path, name)
+        assert not re.search(r"pip install \S*paper-lenet", text), f"{path}: no index has this package"
+    assert commands_named("`make a-b` # Command: make c, or make d experiments/e.py") == ({"a-b", "c", "d"}, {"e"})
+    assert INSTEAD["make reproduce"].split()[1] in subprocess.run(
+        ["make", "-n", "reproduce"], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # fmt: skip
+
+
+@pytest.mark.parametrize("card", WEIGHTS, ids=lambda path: path.stem)
+def test_model_cards(card: Path) -> None:
+    (code,) = re.findall(r"^```python\n(.*?)^```$", card.read_text(), re.DOTALL | re.MULTILINE)
+    scope = {"images": torch.zeros(3, 28, 28, dtype=torch.uint8)}
+    exec(code, scope)
+    assert scope["output"].shape == (3, 10)
+
+
+def mnist() -> Path | None:
+    """Where MNIST is, for commands that are run elsewhere."""
+    named = os.environ.get(DIRECTORY_VARIABLE)
+    places = [Path(named)] if named else [ROOT / "data", ROOT.parent / "shared" / "data"]
+    return next((place.resolve() for place in places if (place / "MNIST" / "raw").is_dir()), None)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the working tree with its history, so that runs know their commit, and two pictures to read."""
+    folder = tmp_path_factory.mktemp("documents") / "clone"
+    git = ["git", "-C", str(ROOT)]
+    names = subprocess.run(
+        [*git, "ls-files", "-z", "-co", "--exclude-standard"], capture_output=True, check=True
+    ).stdout
+    subprocess.run([*git, "clone", "--quiet", "--no-checkout", str(ROOT), str(folder)], check=True)
+    for name in filter(None, names.decode().split("\0")):
+        if (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    subprocess.run(["git", "-C", str(folder), "reset", "--quiet"], check=True)
+    digit = np.full((60, 60), 255, np.uint8)
+    digit[10:50, 28:33] = 0
+    for name in ("photo.jpg", "scan.png"):
+        Image.fromarray(digit).save(folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def python(clone: Path) -> Path:
+    """A Python with this one's packages and those of all extras, installed as the documents say."""
+    environment = clone.parent / "extras"
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    (packages,) = environment.glob("lib/python*/site-packages")
+    (packages / "ours.pth").write_text("\n".join(path for path in sys.path if path.endswith("site-packages")))
+    text = "".join(map(text_of, DOCUMENTS))
+    extras = re.findall(r"pip install -e '\.\[(\w+)\]'", text)
+    assert sorted(extras) == ["onnx", "sweeps", "tensorboard"]
+    install = [environment / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    done = subprocess.run([*install, "-e", f".[{','.join(extras)}]"], cwd=clone, capture_output=True, text=True)
+    if "No matching distribution" in done.stderr and "Retrying" in done.stderr:
+        pytest.skip(f"packages cannot be downloaded: {done.stderr.splitlines()[-1]}")
+    assert done.returncode == 0, done.stderr
+    return environment / "bin" / "python"
+
+
+@pytest.fixture(scope="module")
+def ended(clone: Path, python: Path) -> dict[str, subprocess.CompletedProcess[str]]:
+    """How each command ended: first those that train, two at a time, then what is made of their runs."""
+    data = mnist()
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **({DIRECTORY_VARIABLE: str(data)} if data else {})}
+    of_mnist = "data=mnist data.train_size=10000 optim.passes=2" if data else SMALL
+
+    def run(command: str) -> subprocess.CompletedProcess[str]:
+        line = INSTEAD.get(command) or f"{command} {ADDED.get(command, '')}"
+        line = line.replace("MNIST", of_mnist).replace(PYTHON, str(python))
+        line = line.replace("outputs/mine/<fingerprint>", "outputs/mine/*")
+        line = line if data else re.sub(r" eta $", " eta-digits", line)
+        return subprocess.run(
+            ["bash", "-c", line], cwd=clone, env=environment, capture_output=True, text=True, timeout=300
+        )
+
+    commands = [command for command in [*ADDED, *INSTEAD, *ALSO] if INSTEAD.get(command) != ""]
+    first = [command for command in commands if ADDED.get(command) or command in INSTEAD or "predict" in command]
+    with ThreadPoolExecutor(2) as pool:
+        found = dict(zip(first, pool.map(run, first), strict=True))
+    return found | {command: run(command) for command in commands if command not in first}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [command for command in [*ADDED, *INSTEAD, *ALSO] if INSTEAD.get(command) != ""])
+def test_command(command: str, clone: Path, ended: dict[str, subprocess.CompletedProcess[str]]) -> None:
+    done = ended[command]
+    if "release.py" in command and (mnist() is None or "uncommitted changes in the code" in done.stderr):
+        # it takes runs on MNIST and of committed code only
+        assert done.returncode == 1 and re.fullmatch(r"release: .*cannot be released: .*\n", done.stderr), done.stderr
+        return
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_nothing_that_is_committed_changes(clone: Path, ended: dict[str, subprocess.CompletedProcess[str]]) -> None:
+    """Not by all of these commands, which leave their results in outputs/results."""
+    for path in ("results", "README.md", "DEVIATIONS.md", "experiments", "paper_lenet"):
+        before = {p.relative_to(ROOT): p.read_bytes() for p in files_of(ROOT / path)}
+        assert {p.relative_to(clone): p.read_bytes() for p in files_of(clone / path)} == before, path
+    names = ("lenet5-digits", "eta" if mnist() else "eta-digits")
+    made = {path.name for path in (clone / "outputs" / "results" / "tables").iterdir()}
+    assert made == {f"{name}.{suffix}" for name in names for suffix in ("md", "tex", "csv")}
+    assert (clone / "lenet5-1998.onnx").exists()
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files under a path that git would not ignore."""
+    found = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+    return [p for p in found if "__pycache__" not in p.parts and p.name != "index.html"]
