@@ -44,6 +44,10 @@ class Line:
     def errors(self) -> list[float]:
         return numbers(self.runs, "error_percent")
 
+    def is_published(self) -> bool:
+        """Whether the paper has this classifier."""
+        return not self.system.also and not math.isnan(self.published[ERROR])
+
     def size(self) -> int:
         return self.system.first or paper.TEST_SIZE
 
@@ -61,7 +65,10 @@ def measured(results: Path, name: str = NAME) -> pd.DataFrame:
 
 
 def lines(results: Path) -> list[Line]:
-    """The paper's classifiers in its order, each with ours beneath it that differ from it; those without runs too."""
+    """The paper's classifiers in its order, each with ours beneath it that differ from it; those without runs too.
+
+    Last come those of SYSTEMS that the paper has not, if they were run; nothing is published of them.
+    """
     runs = measured(results)
     sizes = runs["classifier"].map({system.key: system.first for system in SYSTEMS}).fillna(paper.TEST_SIZE)
     if not ((runs["split"] == "test") & (runs["test_size"] == sizes)).all():
@@ -71,13 +78,15 @@ def lines(results: Path) -> list[Line]:
     if unknown:
         raise TableError(f"{NAME}: no such classifier: {', '.join(unknown)}")
     found = []
-    for name in published.index:
+    others = [system.name for system in SYSTEMS if system.key in set(runs["classifier"])]
+    for name in dict.fromkeys([*published.index, *others]):
         systems = [system for system in SYSTEMS if system.name == name] or [System(name)]
+        theirs = published.loc[name] if name in published.index else pd.Series(math.nan, published.columns)
         for system in systems:
             of_system = runs[runs["classifier"] == system.key]
             if of_system["fingerprint"].nunique() > 1:
                 raise TableError(f"{NAME}: several settings of {system.key}")
-            found.append(Line(system, published.loc[name], of_system))
+            found.append(Line(system, theirs, of_system))
     return found
 
 
@@ -108,7 +117,7 @@ def verdicts(found: list[Line]) -> list[str]:
     for line, of in zip(found, own, strict=True):
         if line.system.explains:
             result.append({"reproduced": "fits", "close": "fits", "differs": "does not fit"}.get(of, of))
-        elif line.system.also:
+        elif not line.is_published():
             result.append("-")
         else:
             result.append("explained" if of == "differs" and line.system.name in guessed else of)
@@ -146,9 +155,9 @@ def comparison(results: Path) -> Table:
             _given(line.published[REJECT]) if own else "-",
             rejects if errors else "-",
         ])  # fmt: skip
-    counts = [of_line for line, of_line in zip(found, given, strict=True) if not line.system.also]
+    counts = [of_line for line, of_line in zip(found, given, strict=True) if line.is_published()]
     near = sum(within(line.errors(), float(line.published[ERROR])) for line in found
-               if not line.system.also and line.errors())  # fmt: skip
+               if line.is_published() and line.errors())  # fmt: skip
     notes = [
         "Verdict: reproduced, if the paper's error, give or take the 0.1 points that it states, lies within what one "
         f"more run of ours (95 % prediction interval, from {ENOUGH} seeds on) or another test set of this size "

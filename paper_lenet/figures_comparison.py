@@ -53,8 +53,8 @@ def bars(results: Path, name: str) -> dict[Path, bytes]:
     """
     about = FIGURES[name]
     found = [line for line in lines(results) if not line.system.also and len(line.runs)]
-    # Fig. 10 has a part of them; ours are drawn where there is a bar to stand beside
-    shown = [line for line in found if not pd.isna(line.published[about.published])]
+    # Fig. 10 has a part of the paper's; ours are drawn where there is a bar to stand beside, or never is one
+    shown = [line for line in found if not pd.isna(line.published[about.published]) or not line.is_published()]
     if not shown:
         raise TableError(f"{name}: no classifier that it has was run")
 
@@ -85,7 +85,7 @@ def _pair(axes: Axes, place: int, line: Line, about: Bars) -> None:
     half = evaluate.std(ours) if len(ours) > 1 and not about.log else 0.0
     name = "ours" if about.log else "ours, mean ± std"
     both = ((theirs, -BAR / 2, "0.72", "paper", 0.0), (mean, BAR / 2, TRAINING, name, half))
-    for value, offset, color, label, error in both:
+    for value, offset, color, label, error in both if line.is_published() else both[1:]:
         axes.barh(place + offset, value, BAR, color=color, label=label, lw=0)
         if error:
             axes.errorbar(value, place + offset, xerr=error, color=HELD_OUT, lw=0.8)

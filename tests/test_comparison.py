@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from synthetic_runs import ROOT
 
-from paper_lenet import paper
+from paper_lenet import comparison as comparison_module
+from paper_lenet import figures, paper
 from paper_lenet.comparison import choice, comparison, costs, lines, measured, verdict
 from paper_lenet.figures_comparison import FIGURES, bars, rejects
 from paper_lenet.files import csv_text
 from paper_lenet.measures import COLUMNS
 from paper_lenet.records import ORIGIN
+from paper_lenet.systems import SYSTEMS, System
 from paper_lenet.tables import TableError
 
 HERE: dict[str, Any] = {key: "x" for key in ORIGIN} | {"commit": "c0ffee" * 6, "dirty": False, "date": "2026-11-22T00"}
@@ -106,6 +108,23 @@ def test_explained(tmp_path: Path) -> None:
     found = {cells[0]: cells[table.header.index("verdict")] for cells in table.rows}
     assert [found[name], *(found[guess] for guess, _ in guesses)] == ["explained", "fits", "does not fit"]
     assert "1 explained" in table.notes[0]
+
+
+def test_classifier_that_the_paper_has_not(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has rows with nothing published, and a bar of its own in each figure."""
+    monkeypatch.setattr(comparison_module, "SYSTEMS", (*SYSTEMS, System("forest"), System("never run")))
+    monkeypatch.setitem(figures.STYLE, "svg.fonttype", "none")
+    rows = [row("lenet-5", 0, list(range(95))), row("forest", 0, list(range(300)))]
+    made = comparison(results_of(results, rows))
+    cells = dict(zip(made.header, made.rows[-1], strict=True))
+    assert (cells[""], cells["paper, %"], cells["test error, mean ± std, %"], cells["verdict"]) == (
+        "forest", "-", "3.000", "-",
+    )  # fmt: skip
+    assert cells["p against lenet-5"] != "-" and "26 of 27 were not run" in made.notes[0]
+    assert costs(results).rows[-1][:5] == ["forest", "-", "7.8", "-", "7.8"]
+    for name in FIGURES:
+        svg = bars(results, name)[results / "figures" / f"{name}.svg"].decode()
+        assert ">forest<" in svg and "never run" not in svg and "nan" not in svg, name
 
 
 @pytest.mark.parametrize("name", FIGURES)
