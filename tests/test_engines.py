@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from paper_lenet import paper
 from paper_lenet.config import Config, DistortConfig, EngineConfig, InitConfig, LossConfig, ModelConfig, OptimConfig
 from paper_lenet.connections import TABLE_I
 from paper_lenet.data import Data, levels, normalise
-from paper_lenet.engines import NonFiniteError, PassRecord, fused, records, reference, vectors
+from paper_lenet.engines import NonFiniteError, PassRecord, fused, loop, records, reference, vectors
 from paper_lenet.engines.fused import FusedNet
 from paper_lenet.engines.plan import Pass, Patterns
 from paper_lenet.engines.reference import ReferenceNet
@@ -178,6 +179,41 @@ def test_predictions() -> None:
     with torch.no_grad():
         assert np.array_equal(got[-50:], model(torch.from_numpy(normalise(images[-50:], np.float64))).argmin(1))
     assert len(set(got.tolist())) > 1
+
+
+@pytest.mark.parametrize(
+    "optim",
+    [
+        OptimConfig(passes=1, hessian_samples=3),
+        OptimConfig(passes=1, hessian_samples=3, cross_terms="kept"),
+        OptimConfig(passes=1, hessian_samples=3, batch=4),
+        OptimConfig("adamw", passes=1, schedule="constant", batch=4),
+    ],
+    ids=["sdlm", "cross terms", "batches", "adamw"],
+)
+def test_all_is_compiled_before_the_clock_starts(optim: OptimConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No program that training uses is met for the first time, or with other types, after the clock was looked at."""
+    programs: dict[int, Any] = {}
+    before: dict[int, int] = {}
+
+    def noted(net: FusedNet, purpose: int) -> tuple[Any, int]:
+        made = program(net, purpose)
+        programs[purpose] = made[0]
+        return made
+
+    def clock() -> float:
+        if not before:
+            before.update({purpose: len(run.signatures) for purpose, run in programs.items()})
+        return 0.0
+
+    program = FusedNet._program
+    monkeypatch.setattr(FusedNet, "_program", noted)
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=clock))
+    config, data = configured("float32"), made_data(10)
+    config.optim = optim
+    (record,) = fit(fused, config, data, 5)
+    assert record.seconds == 0 and len(before) == (2 if optim.name == "adamw" else 3)
+    assert {purpose: len(run.signatures) for purpose, run in programs.items()} == before
 
 
 def test_chunks_leave_no_seam() -> None:

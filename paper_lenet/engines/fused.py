@@ -325,7 +325,7 @@ class FusedNet:
         run, _ = self._program(purpose)
         labels, values = patterns.labels_of(chosen), patterns.values.astype(self.dtype)
         losses, out = 0.0, np.empty(len(chosen), np.int64)
-        for start in range(0, len(chosen), CHUNK):
+        for start in range(0, max(1, len(chosen)), CHUNK):  # once for no patterns, to compile
             part = slice(start, start + CHUNK)
             grey(patterns.images, patterns.maps, chosen[part], values, self.side, self.stride, self.chunk)
             more, done = run(
@@ -356,6 +356,17 @@ class FusedNet:
     def set_memory(self, values: dict[str, Array]) -> None:
         for prefix, flat in self._memories().items():
             flat[:] = self.layout.pack({name: values[prefix + name] for name in self.layout.places}, self.dtype)
+
+    def prepare(self, patterns: Patterns) -> None:
+        purposes = {PREDICT, TRAIN if self.optimiser is None and self.optim.batch == 1 else GRADIENT}
+        if self.optimiser is None:
+            purposes.add(self._curvature())
+        for purpose in sorted(purposes):
+            self._run(purpose, self.eps, patterns, np.arange(0), False)
+
+    def _curvature(self) -> int:
+        """The purpose of the program that measures h_kk."""
+        return SQUARES if self.optim.cross_terms == "kept" else CURVATURE
 
     def begin(self, patterns: Patterns, this: Pass) -> None:
         if self.optimiser is None:
@@ -406,8 +417,7 @@ class FusedNet:
     def diagonal_hessian(self, patterns: Patterns, sample: Indices) -> dict[str, Array]:
         """h_kk by parameter, averaged over the sampled patterns, as `sdlm.curvature`."""
         h = aligned(self.layout.size, self.dtype)
-        purpose = SQUARES if self.optim.cross_terms == "kept" else CURVATURE
-        self._run(purpose, h, patterns, sample, self.loss.name == "eq9" and self.loss.curvature == "exact")
+        self._run(self._curvature(), h, patterns, sample, self.loss.name == "eq9" and self.loss.curvature == "exact")
         return {name: value / len(sample) for name, value in self.layout.unpack(h).items()}
 
     def predict(self, patterns: Patterns) -> NDArray[np.int64]:

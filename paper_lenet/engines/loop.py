@@ -52,6 +52,9 @@ class Net(Protocol):
     def set_memory(self, values: dict[str, NDArray[Any]]) -> None:
         """The reverse."""
 
+    def prepare(self, patterns: Patterns) -> None:
+        """Compile what training these patterns needs, if anything: before the clock of the first pass starts."""
+
     def begin(self, patterns: Patterns, this: Pass) -> None:
         """Before a pass: SDLM measures the curvature and sets its step sizes (Eq. 21, p. 41)."""
 
@@ -78,6 +81,7 @@ def train(net: Net, config: Config, data: Data, seed: int, start: Checkpoint | N
     if start is not None:
         net.set_parameters(start.parameters)
         net.set_memory(start.memory)
+    net.prepare(patterns)
     for this in passes(config, seed, patterns):
         at = Checkpoint(this.pass_, 0, {})
         if start is not None:

@@ -65,6 +65,9 @@ class ReferenceNet:
                 for name, w in zip(self.named, tensors, strict=True):
                     w[0] = torch.from_numpy(values[f"{kind}/{name}"])
 
+    def prepare(self, patterns: Patterns) -> None:
+        pass
+
     def begin(self, patterns: Patterns, this: Pass) -> None:
         if self.config.optim.name == "sdlm":
             sample = this.hessian_sample
