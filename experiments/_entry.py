@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 from collections.abc import Callable
@@ -27,6 +28,14 @@ def begin(name: str) -> None:
         sys.exit(f"{_script()}: {sys.executable} is older than Python 3.11; {_remedy()}")
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    print_anything()
+
+
+def print_anything() -> None:
+    """From now on, a character that a terminal does not have, or a file's name in no encoding, is printed escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def run(main: Callable[[], int]) -> int:

@@ -46,20 +46,15 @@ def main() -> int:
             digits.append(read(path))
             paths.append(path)
         except ImageError as error:
-            print(printable(f"predict: {error}"), file=sys.stderr)
+            print(f"predict: {error}", file=sys.stderr)
             code = 1
     if digits:
         for path, answer in zip(paths, net.answers(np.stack(digits)), strict=True):
             number = f"{answer.score:.2f}, margin {answer.margin:.2f}"
             if not net.has_penalties:
                 number = f"{answer.score:.4f}, margin {answer.margin:.4f}"
-            print(printable(f"{path}: {answer.label}, {net.score_name} {number} to {answer.runner_up}"))
+            print(f"{path}: {answer.label}, {net.score_name} {number} to {answer.runner_up}")
     return code
-
-
-def printable(line: str) -> str:
-    """The line without characters that a file's name may have and UTF-8 has not."""
-    return line.encode(errors="backslashreplace").decode()
 
 
 if __name__ == "__main__":

@@ -51,6 +51,7 @@ def check_ends(jobs: list[tuple[Config, str]]) -> None:
 def train(composed: DictConfig) -> None:
     if interrupted or job.interrupts:
         return
+    _entry.print_anything()  # also in a launcher's processes
     job_of = " ".join(HydraConfig.get().overrides.task)
     composed_jobs.append(job_of)
     try:

@@ -217,7 +217,7 @@ def _value(value: Any, default: Any) -> Any:
 
 def _read_json(path: Path) -> Row:
     try:
-        return dict(json.loads(path.read_text()))
+        return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise CollectError(f"{path}: cannot be read: {_line(error)}") from error
 

@@ -74,7 +74,7 @@ def held(folder: Path, patience: float | None = None) -> Iterator[None]:
     while True:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            file = path.open("a+")
+            file = path.open("a+", encoding="utf-8")
         except OSError as error:
             raise RecordError(f"{error.filename or folder}: cannot be written: {error.strerror or error}") from error
         try:

@@ -185,7 +185,8 @@ def _code_state(root: Path) -> tuple[str, bool]:
     def git(*arguments: str) -> str:
         # No optional locks: seeds that start together would meet at the lock of git's index.
         command = ["git", "--no-optional-locks", "-C", str(root), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=True)
+        return done.stdout.strip()
 
     try:
         # A package installed somewhere below another project must not be given that project's commit.
@@ -198,7 +199,7 @@ def _code_state(root: Path) -> tuple[str, bool]:
 
 def _cpu_model() -> str:
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     except OSError:

@@ -203,7 +203,7 @@ def page(results: Path, data: Data | None, nets: Sequence[Net]) -> str:
         has_mnist=data is not None,
         jobs=jobs(results),
         redraw=REDRAW,
-        bibliography=bibliography.read_text() if bibliography.exists() else None,
+        bibliography=bibliography.read_text(encoding="utf-8") if bibliography.exists() else None,
         style=Markup(_part("page.css")),
         scripts=[Markup(_part(name)) for name in ("lenet.js", "page.js")],
         # no "<" in a script, so that nothing in it can end it

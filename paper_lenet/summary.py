@@ -144,7 +144,7 @@ def _looked_at(run: Run) -> Run:
 def _holder(lock: Path) -> str | None:
     """Who holds a run's folder, empty if that is not said; None for nobody. The lock itself is not touched."""
     try:
-        text = lock.read_text()
+        text = lock.read_text(encoding="utf-8")
     except OSError:
         return None
     found = HOLDER.match(text)
@@ -182,7 +182,7 @@ def _target(link: Path) -> str:
 def read_passes(path: Path) -> list[dict[str, str]]:
     """The rows of a run's passes.csv, with its columns as text; none if it is not there. Raises RecordError."""
     try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text())))
+        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
     except FileNotFoundError:
         return []
     except (OSError, ValueError, csv.Error) as error:

@@ -549,6 +549,6 @@ def rate(value: float) -> str:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise TableError(f"{path}: cannot be read: {error.strerror}") from error

@@ -66,7 +66,9 @@ def write_results(results: Path) -> None:
     for name in ("fig5", "deviations", "ablation-ladder", "noise"):
         write_table(results, name, f"{name}.", ["", "n"], [("a", "1")])
     Image.new("RGB", (40, 30), "white").save(results / "figures" / "fig5-x.png")
-    (results / "figures" / "fig5-x.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" width="4" height="3"/>')
+    (results / "figures" / "fig5-x.svg").write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg" width="4" height="3"/>', encoding="utf-8"
+    )
     Image.new("RGB", (40, 30), "white").save(results / "figures" / "unheard-of.png")
     errors = {0: 0.01, 1: 0.02, 2: 0.0}
     fixed = {"fingerprint": "abc", "seconds": 90.0}
@@ -80,4 +82,4 @@ def write_table(results: Path, name: str, caption: str, header: list[str], rows:
     pd.DataFrame(rows, columns=header).to_csv(results / "tables" / f"{name}.csv", index=False)
     grid = "\n".join("| " + " | ".join(line) + " |" for line in [header, ["---"] * len(header), *rows])
     note = "Made of results/runs/fig5.csv."
-    (results / "tables" / f"{name}.md").write_text(f"**{caption}**\n\n{grid}\n\n{note}\n")
+    (results / "tables" / f"{name}.md").write_text(f"**{caption}**\n\n{grid}\n\n{note}\n", encoding="utf-8")

@@ -114,7 +114,7 @@ def reseal(folder: Path, **changes: object) -> None:
     metrics = read_sealed(path) | changes
     for name in metrics["files"]:
         metrics["files"][name] = sha256((folder / name).read_bytes())
-    path.write_text(json.dumps(sealed(metrics)))
+    path.write_text(json.dumps(sealed(metrics)), encoding="utf-8")
 
 
 def clean_tree(monkeypatch: pytest.MonkeyPatch, dirty: bool = False, commit: str = "c0ffee" * 6 + "c0de") -> None:

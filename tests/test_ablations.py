@@ -339,7 +339,7 @@ def test_scores_by_class(tmp_path: Path) -> None:
 def test_tutorial_refused(tmp_path: Path) -> None:
     write_tutorials(tmp_path)
     path = tmp_path / "runs" / "tutorial-t2.csv"
-    path.write_text(path.read_text().replace(",test,", ",validation,"))
+    path.write_text(path.read_text(encoding="utf-8").replace(",test,", ",validation,"), encoding="utf-8")
     with pytest.raises(TableError, match="tutorial-t2: not the 10000 test images"):
         tutorials.tutorials(tmp_path)
 
@@ -363,7 +363,7 @@ def test_tables_by_name(tmp_path: Path) -> None:
     assert available(tmp_path) == sorted(names)
     files = build_tables(tmp_path, ["ablation-ladder", "tutorials", "tutorials-classes"], None)
     assert len(files) == 9
-    readme = (ROOT / "README.md").read_text()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for name in (*STUDIES, "tutorials"):
         assert readme.count(f"<!-- {name}:begin -->") == readme.count(f"<!-- {name}:end -->") == 1
 

@@ -53,7 +53,7 @@ def test_three_files_and_the_environments(tmp_path: Path) -> None:
     assert len(curves) == 4
     errors = pd.read_csv(results / "errors" / "lenet5.csv")
     assert list(errors.groupby("seed").size()) == [90, 95]
-    (environment,) = json.loads((results / "env" / "lenet5.json").read_text())
+    (environment,) = json.loads((results / "env" / "lenet5.json").read_text(encoding="utf-8"))
     assert environment["runs"] == 2
 
     before = {path: path.read_bytes() for path in written}
@@ -194,13 +194,13 @@ def test_edited_configuration(tmp_path: Path) -> None:
     job = config(outputs(tmp_path), [0])
     write_runs(job, [95])
     path = run_folder(job, 0) / "config.yaml"
-    text = path.read_text()
-    path.write_text(text.replace("eta_factor: 0.25", "eta_factor: 0.5"))
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("eta_factor: 0.25", "eta_factor: 0.5"), encoding="utf-8")
     assert "config.yaml: changed" in refusal(outputs(tmp_path) / "lenet5")
     reseal(run_folder(job, 0))
     assert "not its folder's" in refusal(outputs(tmp_path) / "lenet5")
     for wrong in (text.replace("passes: 2", "passes: 0"), text + "more: 1\n", "a: [", ""):
-        path.write_text(wrong)
+        path.write_text(wrong, encoding="utf-8")
         reseal(run_folder(job, 0))
         assert "seed-0" in refusal(outputs(tmp_path) / "lenet5")
 
@@ -210,10 +210,10 @@ def test_edited_metrics(tmp_path: Path, key: str, value: object) -> None:
     job = config(outputs(tmp_path), [0])
     write_runs(job, [95])
     path = run_folder(job, 0) / "metrics.json"
-    sound = json.loads(path.read_text())
-    path.write_text(json.dumps({**sound, key: value}))
+    sound = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**sound, key: value}), encoding="utf-8")
     assert "metrics.json: damaged" in refusal(outputs(tmp_path) / "lenet5")
-    path.write_text(json.dumps(sound))
+    path.write_text(json.dumps(sound), encoding="utf-8")
     reseal(run_folder(job, 0), **{key: value})
     assert f"{key}={value}" in refusal(outputs(tmp_path) / "lenet5")
 

@@ -35,7 +35,7 @@ def row(classifier: str, seed: int, wrong: list[int], **more: Any) -> dict[str, 
 
 def results_of(tmp_path: Path, rows: list[dict[str, Any]], name: str = "comparison") -> Path:
     (tmp_path / "runs").mkdir(exist_ok=True)
-    (tmp_path / "runs" / f"{name}.csv").write_text(csv_text(COLUMNS, rows))
+    (tmp_path / "runs" / f"{name}.csv").write_text(csv_text(COLUMNS, rows), encoding="utf-8")
     return tmp_path
 
 

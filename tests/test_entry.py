@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from synthetic_runs import ROOT, call
 
 from paper_lenet import collect
 
+OURS = ("paper_lenet", "experiments", "tests")
 SCRIPTS = sorted(path.name for path in (ROOT / "experiments").glob("[!_]*.py"))
 
 
@@ -44,3 +48,46 @@ def test_interrupt_that_a_library_makes_an_error_of(
     line = "interrupted: collect: what was written is whole; the same command does the rest\n"
     assert capsys.readouterr().err == line
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+FILES = [ROOT / "hubconf.py", *(path for name in OURS for path in sorted((ROOT / name).rglob("*.py")))]
+
+
+def without_encoding(tree: ast.AST) -> Iterator[int]:
+    """The lines where a text file is opened, read or written in whatever encoding the terminal has."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or any(keyword.arg in ("encoding", None) for keyword in node.keywords):
+            continue
+        name, at = ast.unparse(node.func), isinstance(node.func, ast.Name)
+        mode = ast.unparse(node.args[at]) if len(node.args) > at else "'r'"
+        reads = name.endswith(".read_text") and not node.args
+        writes = name.endswith(".write_text") and len(node.args) < 2
+        opens = name.split(".")[-1] == "open" and name not in ("os.open", "Image.open") and "b" not in mode
+        if reads or writes or opens:
+            yield node.lineno
+
+
+def test_text_is_read_and_written_as_utf8() -> None:
+    wrong = "open(a)\npath.open('w')\np.read_text()\np.write_text('é')"
+    assert list(without_encoding(ast.parse(wrong))) == [1, 2, 3, 4]
+    assert not list(without_encoding(ast.parse("open(a, 'rb')\npath.open('wb')\np.read_text(encoding='utf-8')")))
+    found = {str(path.relative_to(ROOT)): [*without_encoding(ast.parse(path.read_bytes()))] for path in FILES}
+    assert {path: lines for path, lines in found.items() if lines} == {}
+
+
+def in_ascii(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """Python, where the terminal has no other characters than those of ASCII."""
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, env=os.environ | locale, capture_output=True, timeout=300
+    )
+
+
+def test_terminal_of_ascii() -> None:
+    program = "from experiments import _entry; _entry.begin('__main__'); print('9\\u201312: \\xb1 \\udcff')"
+    done = in_ascii("-c", program)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"9\\u201312: \\xb1 \\udcff\n", b"")
+    done = in_ascii("experiments/collect.py", "\xe9")
+    assert (done.returncode, done.stderr) == (1, b"collect: \\udcc3\\udca9: no runs here\n")
+    done = in_ascii("experiments/tables.py", "--check")  # has ± and the like to compare
+    assert (done.returncode, done.stderr) == (0, b"")

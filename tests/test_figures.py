@@ -148,7 +148,7 @@ def test_a_panel_a_configuration(
     results = tmp_path / "results"
     collect(tmp_path / "outputs" / "lenet5", results)
     assert call(monkeypatch, "figures", "lenet5", "--results", results) == 0
-    svg = (results / "figures" / "curves-lenet5.svg").read_text()
+    svg = (results / "figures" / "curves-lenet5.svg").read_text(encoding="utf-8")
     space = "\N{NO-BREAK SPACE}"
     for text in ("eta_factor=0.25; n = 2", "eta_factor=1.0; n = 2", "eta_factor=4.0; n = 0 of 1"):
         assert text.replace("; n", ";#n").replace(" ", space).replace("#", " ") in svg

@@ -53,21 +53,21 @@ def test_command(
     monkeypatch.setattr(command, "classifiers", lambda data: {"ones": lambda some: np.ones(len(some), np.int64)})
     assert command.main() == 0
     path = tmp_path / "invariance.csv"
-    whole = path.read_text()
+    whole = path.read_text(encoding="utf-8")
     assert len(whole.splitlines()) == 1 + sum(map(len, AMOUNTS.values())) and ",ones,mnist,2,3,66.6" in whole
-    path.write_text("".join(whole.splitlines(keepends=True)[:5]))
+    path.write_text("".join(whole.splitlines(keepends=True)[:5]), encoding="utf-8")
     capsys.readouterr()
     assert command.main() == 0
-    assert path.read_text().splitlines()[:5] == whole.splitlines()[:5]
+    assert path.read_text(encoding="utf-8").splitlines()[:5] == whole.splitlines()[:5]
     assert "scale 0.4" not in capsys.readouterr().out
     with pytest.raises(TableError, match="10000 test images"):
         invariances(tmp_path)
-    path.write_text(whole.replace(",2,3,66.6", ",2,10000,66.6"))
+    path.write_text(whole.replace(",2,3,66.6", ",2,10000,66.6"), encoding="utf-8")
     assert {file.name for file in invariances(tmp_path)} == {"invariance.svg", "invariance.png"}
     for damaged in ("a,b\n1,2\n", whole.replace("scale,0.4", "scale,small", 1)):
-        path.write_text(damaged)
+        path.write_text(damaged, encoding="utf-8")
         capsys.readouterr()
         assert command.main() == 1
         err = capsys.readouterr().err
         assert err.startswith(f"invariance: {path}: cannot be read: ") and err.count("\n") == 1
-        assert path.read_text() == damaged
+        assert path.read_text(encoding="utf-8") == damaged

@@ -141,7 +141,7 @@ def test_colours_and_transparency_to_grey() -> None:
 UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing.png": (lambda path: None, "No such file"),
     "folder.png": (lambda path: path.mkdir(), "Is a directory"),
-    "text.png": (lambda path: path.write_text("seven"), "not an image"),
+    "text.png": (lambda path: path.write_text("seven", encoding="utf-8"), "not an image"),
     "empty.png": (lambda path: path.write_bytes(b""), "not an image"),
     "blank.png": (lambda path: Image.new("L", (50, 50), 240).save(path), "no ink in it"),
     "faint.png": (lambda path: Image.fromarray(np.pad(SMALL // 10, 9)).save(path), "no ink in it"),

@@ -129,7 +129,7 @@ def test_answers(place: Path) -> None:
 def test_card(place: Path) -> None:
     finished_run(place / "outputs", OF_1998)
     collect(place / "outputs" / "lenet5", place / "results")
-    text = released(place).with_suffix(".md").read_text()
+    text = released(place).with_suffix(".md").read_text(encoding="utf-8")
     errors = (expected_output(OF_1998).argmin(1).numpy() != DATA.test_labels).sum()
     for part in (
         *("# lenet5-1998\n", "60,000 trainable parameters", "experiment=lenet5`", "| seed | 0, the first of its job;"),
@@ -206,10 +206,13 @@ def test_changed_files_are_refused(place: Path) -> None:
     refused(path.unlink, r"1998\.safetensors: cannot be read: No such file")
     refused(lambda: None, "lenet: no such network; there are lenet5-1998, lenet5-modern$", "lenet")
     digests = path.with_name(pretrained.DIGESTS)
-    sealed_list = digests.read_text()
-    refused(lambda: digests.write_text(sealed_list.replace(sha256(content), "0" * 64)), r"digests\.json: damaged")
+    sealed_list = digests.read_text(encoding="utf-8")
+    refused(
+        lambda: digests.write_text(sealed_list.replace(sha256(content), "0" * 64), encoding="utf-8"),
+        r"digests\.json: damaged",
+    )
     refused(digests.unlink, "lenet5-1998: not released yet")
-    digests.write_text(sealed_list)
+    digests.write_text(sealed_list, encoding="utf-8")
     load_pretrained("lenet5-1998")
 
 
@@ -250,7 +253,7 @@ def test_command(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
         assert line.startswith("release: ") and message in line
     assert call(monkeypatch, "release", folder, "mine", *there) == 0
     assert set(read_sealed(place / "weights" / pretrained.DIGESTS)) == {"lenet5-1998", "mine"}
-    assert 'load_file(Path("mine.safetensors"))' in (place / "weights" / "mine.md").read_text()
+    assert 'load_file(Path("mine.safetensors"))' in (place / "weights" / "mine.md").read_text(encoding="utf-8")
 
 
 def test_hub(place: Path) -> None:
@@ -282,7 +285,7 @@ def test_what_is_released_here_loads(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, digest in pretrained.digests(folder).items():
         assert name in RELEASED
         assert load_pretrained(name).about["name"] == name
-        assert f"SHA-256 {digest}" in (folder / f"{name}.md").read_text()
+        assert f"SHA-256 {digest}" in (folder / f"{name}.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
@@ -320,6 +323,6 @@ def test_onnx_without_its_packages(
 def test_releases_keep_each_others_digests(place: Path) -> None:
     path = released(place)
     released(place, "lenet5-modern", MODERN)
-    entries = json.loads(path.with_name(pretrained.DIGESTS).read_text())
+    entries = json.loads(path.with_name(pretrained.DIGESTS).read_text(encoding="utf-8"))
     assert sealed({k: v for k, v in entries.items() if k != "sha256"}) == entries
     assert set(entries) == {"lenet5-1998", "lenet5-modern", "sha256"}

@@ -61,10 +61,10 @@ def test_command_and_figure(
         assert error.startswith("rates: ") and message in error and error.count("\n") == 1
     overrides = ("data=digits", "data.train_size=20", "data.test_size=0", "optim.passes=2", "seeds=[4]")
     assert call(monkeypatch, "rates", *overrides, "--results", tmp_path) == 0
-    rows = list(csv.DictReader((tmp_path / "rates-digits.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "rates-digits.csv").open(encoding="utf-8")))
     assert len(rows) == 2 * len(LAYERS) and {row["seed"] for row in rows} == {"4"}
     assert {row["commit"] for row in rows} == {"c0ffee" * 6 + "c0de"}
-    svg = (tmp_path / "figures" / "rates-digits.svg").read_text()
+    svg = (tmp_path / "figures" / "rates-digits.svg").read_text(encoding="utf-8")
     assert "data set digits, not MNIST" in svg and "paper, first pass" in svg
     assert rates(tmp_path, "rates-digits") == {path: path.read_bytes() for path in (tmp_path / "figures").iterdir()}
 
@@ -72,10 +72,10 @@ def test_command_and_figure(
 def test_damaged_files(tmp_path: Path) -> None:
     with pytest.raises(TableError, match="cannot be read"):
         rates(tmp_path)
-    (tmp_path / "rates.csv").write_text("name,seed\na,1\n")
+    (tmp_path / "rates.csv").write_text("name,seed\na,1\n", encoding="utf-8")
     with pytest.raises(TableError, match="no column dataset"):
         rates(tmp_path)
     header = ",".join(pd.Index(["name", "seed"]))
-    (tmp_path / "rates.csv").write_text(header + "\n")
+    (tmp_path / "rates.csv").write_text(header + "\n", encoding="utf-8")
     with pytest.raises(TableError, match="no column"):
         rates(tmp_path)

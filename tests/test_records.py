@@ -27,7 +27,7 @@ from paper_lenet.records import run_folder, write_job
 
 
 def metrics_of(folder: Path) -> dict[str, object]:
-    return json.loads((folder / "metrics.json").read_text())
+    return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
 
 
 def test_finished_run(tmp_path: Path) -> None:
@@ -156,14 +156,14 @@ def test_jobs_of_one_configuration_share_their_list_of_seeds(tmp_path: Path) -> 
     write_job(config(tmp_path, [4, 1]))
     job = config(tmp_path, [1, 2])
     write_job(job)
-    assert json.loads((run_folder(job, 1).parent / "job.json").read_text())["seeds"] == [1, 2, 4]
+    assert json.loads((run_folder(job, 1).parent / "job.json").read_text(encoding="utf-8"))["seeds"] == [1, 2, 4]
 
 
 def test_damaged_job_file(tmp_path: Path) -> None:
     job = config(tmp_path, [1])
     write_job(job)
     path = run_folder(job, 1).parent / "job.json"
-    path.write_text("{")
+    path.write_text("{", encoding="utf-8")
     with pytest.raises(RecordError, match=r"job\.json: cannot be read") as error:
         write_job(job)
     assert "\n" not in str(error.value)
@@ -218,12 +218,12 @@ def test_full_disk_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(RecordError) as error:
         write_atomic(path, "new")
     assert str(error.value) == f"{path}: cannot be written: No space left on device"
-    assert path.read_text() == "old"
+    assert path.read_text(encoding="utf-8") == "old"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_output_that_is_a_file(tmp_path: Path) -> None:
-    (tmp_path / "outputs").write_text("")
+    (tmp_path / "outputs").write_text("", encoding="utf-8")
     job = config(tmp_path / "outputs", [0])
     for attempt in (lambda: write_job(job), lambda: begun(job, 0)):
         with pytest.raises(RecordError, match="outputs"):
@@ -242,19 +242,19 @@ def test_dirty_means_the_code(tmp_path: Path) -> None:
     code, prose, choice = (tmp_path / name for name in ("paper_lenet/a.py", "README.md", "conf/experiment/a.yaml"))
     for path in (code, prose, choice):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("1\n")
+        path.write_text("1\n", encoding="utf-8")
     assert records._code_state(tmp_path) == ("unknown", True)
     git("add", ".")
     git("commit", "-q", "-m", "a")
     commit = git("rev-parse", "HEAD")
-    prose.write_text("2\n")
+    prose.write_text("2\n", encoding="utf-8")
     # A run records all that the files of conf/ say: changed, or of one's own, they are no other code.
-    choice.write_text("2\n")
-    choice.with_name("mine.yaml").write_text("1\n")
+    choice.write_text("2\n", encoding="utf-8")
+    choice.with_name("mine.yaml").write_text("1\n", encoding="utf-8")
     assert records._code_state(tmp_path) == (commit, False)
     # A folder below another project's root is not that project's code.
     assert records._code_state(tmp_path / "paper_lenet") == ("unknown", True)
-    code.write_text("2\n")
+    code.write_text("2\n", encoding="utf-8")
     assert records._code_state(tmp_path) == (commit, True)
 
 

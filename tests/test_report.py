@@ -138,7 +138,7 @@ def test_what_cannot_be_shown(results: Path) -> None:
     with pytest.raises(TableError, match="1998: a network with details"):
         page(results, None, [other])
     for content in ("**Nothing.**", "| a | b |\n| --- | --- |\n| 1 |"):
-        (results / "tables" / "other.md").write_text(content)
+        (results / "tables" / "other.md").write_text(content, encoding="utf-8")
         with pytest.raises(TableError, match=r"other\.md: no table, or rows of different lengths"):
             page(results, None, [])
     (results / "tables" / "other.md").unlink()
@@ -150,7 +150,7 @@ def test_what_cannot_be_shown(results: Path) -> None:
 def test_command(results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv(DIRECTORY_VARIABLE, str(results / "nothing"))
     assert call(monkeypatch, "report", "--results", results) == 0
-    assert (results / "report" / "index.html").read_text().startswith("<!doctype html>")
+    assert (results / "report" / "index.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     assert "the page goes without its images" in capsys.readouterr().out
     assert call(monkeypatch, "report", "--results", results / "tables") == 1
     (line,) = capsys.readouterr().err.splitlines()
@@ -164,7 +164,9 @@ def test_networks_from_files(tmp_path: Path) -> None:
     assert nets(tmp_path) == []
     path = tmp_path / "lenet5-1998.safetensors"
     path.write_bytes(tensor_bytes(about, {**net.state, "input.values": values}))
-    (tmp_path / "digests.json").write_text(json_text(sealed({"lenet5-1998": sha256(path.read_bytes())})))
+    (tmp_path / "digests.json").write_text(
+        json_text(sealed({"lenet5-1998": sha256(path.read_bytes())})), encoding="utf-8"
+    )
     (found,) = nets(tmp_path)
     assert (found.title, found.model, found.ends) == ("LeNet-5 of 1998", net.model, net.ends)
     assert found.for_page()["weights"] == net.for_page()["weights"]

@@ -78,9 +78,11 @@ def made(tmp_path: Path) -> Path:
     path = results / "report" / "index.html"
     path.parent.mkdir()
     text = page(results, None, shown_networks())
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     for name, script in (("use", USE), ("tell", TELL)):
-        path.with_name(f"{name}.html").write_text(text.replace("<header>", f"<script>{script}</script><header>"))
+        path.with_name(f"{name}.html").write_text(
+            text.replace("<header>", f"<script>{script}</script><header>"), encoding="utf-8"
+        )
     return path
 
 
@@ -148,7 +150,8 @@ def test_phone(made: Path, tmp_path: Path) -> None:
     listen = "addEventListener('message', (event) => { document.querySelector('pre').textContent = event.data; });"
     frame.write_text(
         f'<!doctype html><body style="margin: 0"><pre id="told"></pre><script>{listen}</script>'
-        f'<iframe src="tell.html#selftest" width="390" height="2000" style="border: 0"></iframe>'
+        f'<iframe src="tell.html#selftest" width="390" height="2000" style="border: 0"></iframe>',
+        encoding="utf-8",
     )
     assert read(browse(tmp_path, "--dump-dom", frame.as_uri()), "told")["width"] == [390, 390]
 

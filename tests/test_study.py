@@ -285,7 +285,7 @@ def test_command_covers_what_is_there(
     capsys.readouterr()
     assert call(monkeypatch, "tables", "--check") == 1
     assert capsys.readouterr().err == f"tables: not what the results give: {page}\n"
-    rows = list(csv.reader((results / "tables" / "claims.csv").read_text().splitlines()))
+    rows = list(csv.reader((results / "tables" / "claims.csv").read_text(encoding="utf-8").splitlines()))
     assert rows[0][:2] == ["row", "paper"] and len(rows) == 1 + 5
 
 
@@ -300,10 +300,10 @@ def test_validation_is_named(tmp_path: Path) -> None:
 
 
 def test_tags_and_documents_are_there() -> None:
-    page = (ROOT / "DEVIATIONS.md").read_text()
+    page = (ROOT / "DEVIATIONS.md").read_text(encoding="utf-8")
     for field, tag in TAGS.items():
         assert attrgetter(field)(Config()) is not None
         assert f"\n| {tag} |" in page
     for document, marker in (("DEVIATIONS.md", "deviations"), ("experiments/readings.md", "readings")):
-        text = (ROOT / document).read_text()
+        text = (ROOT / document).read_text(encoding="utf-8")
         assert text.count(f"<!-- {marker}:begin -->") == text.count(f"<!-- {marker}:end -->") == 1

@@ -35,12 +35,12 @@ def test_every_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     begun(job, 1).diverged(NonFiniteError(1, 1, 9))
     writer = begun(job, 2)
     writer.add(record(2, 1, data(), 180, 3000))
-    (run_folder(job, 2) / ".lock").write_text(f"process 999999999 on {platform.node()} since now\n")
+    (run_folder(job, 2) / ".lock").write_text(f"process 999999999 on {platform.node()} since now\n", encoding="utf-8")
     with RunWriter(job, 3, data()) as running:
         running.begin()
         running.add(record(3, 1, data(), 180, 3000))
         write_runs(config(output, [4]), [80])
-        (run_folder(job, 4) / "metrics.json").write_text("{}")
+        (run_folder(job, 4) / "metrics.json").write_text("{}", encoding="utf-8")
         before = states(output)
         assert call(monkeypatch, "summary", output) == 0
         assert states(output) == before
@@ -70,7 +70,7 @@ def test_whose_lock_it_is(tmp_path: Path) -> None:
         ("process 7 on elsewhere since now", "running"),
         ("", "running"),
     ):
-        lock.write_text(text)
+        lock.write_text(text, encoding="utf-8")
         assert [run.state for run in summary.read(tmp_path)] == [state], text
 
 
@@ -104,8 +104,8 @@ def test_damaged_and_foreign_folders(
         assert capsys.readouterr().err == f"summary: {folder}: no runs here\n"
     job = config(tmp_path, [0, 1])
     write_runs(job, [90, 90])
-    (job_folder(job) / "job.json").write_text("not JSON")
-    (run_folder(job, 0) / "config.yaml").write_text("a: ${oc.env:HOME}\nb: [1, }")
+    (job_folder(job) / "job.json").write_text("not JSON", encoding="utf-8")
+    (run_folder(job, 0) / "config.yaml").write_text("a: ${oc.env:HOME}\nb: [1, }", encoding="utf-8")
     for content in ("", "a,b\n1,2\n", "\0\xff", "pass,eta\n1\n", "é"):
         (run_folder(job, 0) / "passes.csv").write_bytes(content.encode("latin-1"))
         first, second = summary.read(tmp_path)

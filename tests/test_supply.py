@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from synthetic_runs import ROOT
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 # Installed by who exports to ONNX only, so not locked.
 NOT_LOCKED = {"onnx", "tensorboard"}
 OURS = {"paper_lenet", "experiments", "tests"} | {path.stem for path in (ROOT / "tests").rglob("*.py")}
@@ -26,7 +26,7 @@ def canonical(requirement: str) -> str:
 def imported(path: Path) -> set[str]:
     """The top-level modules that a file imports, wherever in it."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -51,7 +51,7 @@ def test_imports_are_declared(folder: str, extras: tuple[str, ...]) -> None:
 
 
 def test_lock_has_every_requirement_with_digests() -> None:
-    text = (ROOT / "requirements.lock").read_text()
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     entries = [entry for entry in re.split(r"\n(?=\S)", text.replace("\\\n", " ")) if "==" in entry.partition("#")[0]]
     locked = {canonical(entry): entry for entry in entries}
     for entry in entries:

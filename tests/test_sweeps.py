@@ -71,7 +71,9 @@ def descendants(pid: int) -> set[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with suppress(OSError):
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                parents[int(entry.name)] = int(
+                    (entry / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1]
+                )
     found, new = set(), {pid}
     while new:
         new = {child for child, parent in parents.items() if parent in new} - found
@@ -82,7 +84,7 @@ def descendants(pid: int) -> set[int]:
 def alive(pids: set[int]) -> set[int]:
     def state(pid: int) -> str:
         try:
-            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+            return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
         except OSError:
             return "Z"
 
@@ -135,13 +137,15 @@ def test_preempted_job_is_requeued_and_goes_on(tmp_path: Path, undisturbed: dict
         assert time.monotonic() < deadline and sweep.poll() is None
         time.sleep(0.02)
     (folder,) = (path for path in (tmp_path / "outputs" / ".submitit").iterdir() if path.name.isdigit())
-    children = Path(f"/proc/{folder.name}/task/{folder.name}/children").read_text().split()
+    children = Path(f"/proc/{folder.name}/task/{folder.name}/children").read_text(encoding="utf-8").split()
     os.kill(int(children[0]), signal.SIGUSR2)
     _, err = sweep.communicate(timeout=300)
     assert sweep.returncode == 0, err
-    log = next(folder.glob("*_log.out")).read_text() + next(folder.glob("*_log.err")).read_text()
+    log = next(folder.glob("*_log.out")).read_text(encoding="utf-8") + next(folder.glob("*_log.err")).read_text(
+        encoding="utf-8"
+    )
     assert "Requeued job" in log and "goes on after " in log
-    with passes[0].open() as file:
+    with passes[0].open(encoding="utf-8") as file:
         assert [row["pass"] for row in csv.DictReader(file)] == ["1", "2", "3"]
     ((path, weights),) = bits(tmp_path).items()
     assert undisturbed[path] == weights

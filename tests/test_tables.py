@@ -214,7 +214,7 @@ def test_sweep(tmp_path: Path) -> None:
     rows = list(csv.DictReader(text(results, "lenet5", "csv").splitlines()))
     assert {row["optim.eta_factor"]: row["test error, %, mean"] for row in rows} == {"0.25": "0.950", "1.0": "2.000"}
     assert [(row["n seeds"], row["n seeds, of"]) for row in rows] == [("2", "2")] * 2
-    (tmp_path / "README.md").write_text(README)
+    (tmp_path / "README.md").write_text(README, encoding="utf-8")
     with pytest.raises(TableError, match="several configurations"):
         build(results, ["lenet5"], tmp_path)
 
@@ -263,15 +263,15 @@ def test_lists_among_settings() -> None:
 
 def test_splice(tmp_path: Path) -> None:
     path = tmp_path / "README.md"
-    path.write_text(README)
+    path.write_text(README, encoding="utf-8")
     splice(path, "headline", "new\n")
     splice(path, "headline", "newer\n")
-    assert path.read_text() == README.replace("old", "newer")
+    assert path.read_text(encoding="utf-8") == README.replace("old", "newer")
     for wrong in ("", README + README, "<!-- headline:end --><!-- headline:begin -->"):
-        path.write_text(wrong)
+        path.write_text(wrong, encoding="utf-8")
         with pytest.raises(TableError, match="needs one"):
             splice(path, "headline", "new")
-        assert path.read_text() == wrong
+        assert path.read_text(encoding="utf-8") == wrong
 
 
 def test_command_and_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -289,12 +289,12 @@ def test_command_and_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert readme.read_text().endswith("\n\nMore.\n")
     assert call(monkeypatch, "tables", "--check") == 0
     for edited in (readme, results / "tables" / "lenet5.tex"):
-        good = edited.read_text()
-        edited.write_text(good.replace("0.050", "0.040"))
+        good = edited.read_text(encoding="utf-8")
+        edited.write_text(good.replace("0.050", "0.040"), encoding="utf-8")
         capsys.readouterr()
         assert call(monkeypatch, "tables", "--check") == 1
         assert capsys.readouterr().err == f"tables: not what the results give: {edited}\n"
-        edited.write_text(good)
+        edited.write_text(good, encoding="utf-8")
 
 
 def test_only_what_is_published_goes_into_documents(
@@ -325,7 +325,7 @@ def test_damaged_results(tmp_path: Path) -> None:
         ("a,b\n1,2\n", "no results"),
         ("fingerprint\nab\n", "column"),
     ):
-        path.write_text(content)
+        path.write_text(content, encoding="utf-8")
         with pytest.raises(TableError, match=message):
             build(tmp_path, ["lenet5"], None)
 
@@ -511,7 +511,9 @@ def test_committed_latex_compiles(tmp_path: Path) -> None:
 
 
 def test_readme_has_the_bibliography() -> None:
-    assert f"```bibtex\n{(ROOT / 'references.bib').read_text().strip()}\n```" in (ROOT / "README.md").read_text()
+    assert f"```bibtex\n{(ROOT / 'references.bib').read_text(encoding='utf-8').strip()}\n```" in (
+        ROOT / "README.md"
+    ).read_text(encoding="utf-8")
 
 
 def test_committed_tables_say_where_they_come_from() -> None:
@@ -519,8 +521,11 @@ def test_committed_tables_say_where_they_come_from() -> None:
     names = {path.stem for path in tables.iterdir()}
     assert names
     for name in names:
-        assert list(csv.DictReader((tables / f"{name}.csv").open())), name
-        markdown, latex = (tables / f"{name}.md").read_text(), (tables / f"{name}.tex").read_text()
+        assert list(csv.DictReader((tables / f"{name}.csv").open(encoding="utf-8"))), name
+        markdown, latex = (
+            (tables / f"{name}.md").read_text(encoding="utf-8"),
+            (tables / f"{name}.tex").read_text(encoding="utf-8"),
+        )
         footer = r"Commit [0-9a-f]{12}.*; (runs|fits) of \d{4}-\d\d-\d\d on .*python experiments/"
         for text in (markdown, latex.replace(r"\allowbreak{}", "")):
             assert re.search(footer, text), name

@@ -96,7 +96,7 @@ def composed(entry: ModuleType, *overrides: str) -> Config:
 
 
 def metrics_of(config: Config, seed: int) -> dict[str, Any]:
-    return json.loads((run_folder(config, seed) / "metrics.json").read_text())
+    return json.loads((run_folder(config, seed) / "metrics.json").read_text(encoding="utf-8"))
 
 
 # Configurations
@@ -166,7 +166,7 @@ def test_experiment_runs(name: str, entry: ModuleType, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_experiment_says_what_it_is_for(name: str) -> None:
-    lines = (CONF / "experiment" / f"{name}.yaml").read_text().splitlines()
+    lines = (CONF / "experiment" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "# @package _global_"
     assert lines[1].startswith(("# Claim: ", "# Question: "))
     for heading in ("# Command: ", "# Time: "):
@@ -197,11 +197,11 @@ def test_sweep_of_an_experiment(
     folders = sorted((tmp_path / "smoke").iterdir())
     assert len(folders) == 2
     for folder in folders:
-        assert json.loads((folder / "job.json").read_text())["seeds"] == [3, 4]
+        assert json.loads((folder / "job.json").read_text(encoding="utf-8"))["seeds"] == [3, 4]
         for seed in (3, 4):
-            metrics = json.loads((folder / f"seed-{seed}" / "metrics.json").read_text())
+            metrics = json.loads((folder / f"seed-{seed}" / "metrics.json").read_text(encoding="utf-8"))
             assert (metrics["dataset"], metrics["test_size"], metrics["seed"]) == ("digits", 50, seed)
-            with (folder / f"seed-{seed}" / "errors.csv").open() as file:
+            with (folder / f"seed-{seed}" / "errors.csv").open(encoding="utf-8") as file:
                 assert len(list(csv.DictReader(file))) == metrics["test_errors"]
             assert out.count(f"smoke seed {seed} pass 1/1: training ") == 2
     assert not (tmp_path / "outputs").exists()
@@ -282,9 +282,9 @@ def test_seeds_in_processes_of_their_own(
     assert err.count("\n") == 1
     assert "smoke seed 5 pass 2/3: training " in out
     (path,) = tmp_path.glob("smoke/*/seed-5/metrics.json")
-    metrics = json.loads(path.read_text())
+    metrics = json.loads(path.read_text(encoding="utf-8"))
     assert (metrics["status"], metrics["diverged_at"], metrics["passes"]) == ("diverged", "pass 3 update 2", 2)
-    with (path.parent / "passes.csv").open() as file:
+    with (path.parent / "passes.csv").open(encoding="utf-8") as file:
         assert [row["pass"] for row in csv.DictReader(file)] == ["1", "2"]
 
 
@@ -515,7 +515,7 @@ def test_mistake_in_a_file_names_it(
 def test_experiment_without_its_first_line(
     own_conf: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (own_conf / "experiment" / "wrong.yaml").write_text("name: x\n")
+    (own_conf / "experiment" / "wrong.yaml").write_text("name: x\n", encoding="utf-8")
     assert call(monkeypatch, "train", "experiment=wrong") == 1
     line = "error: conf/experiment/wrong.yaml: its first line must be # @package _global_\n"
     assert capsys.readouterr().err == line
@@ -523,7 +523,7 @@ def test_experiment_without_its_first_line(
 
 def test_launcher_of_one_experiment_among_several(own_conf: Path) -> None:
     text = "# @package _global_\ndefaults:\n  - override /hydra/launcher: joblib\n  - _self_\nname: own\n"
-    (own_conf / "experiment" / "own.yaml").write_text(text)
+    (own_conf / "experiment" / "own.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=r"^data=digits experiment=own: has a sweep or launcher of its own"):
         _composition.check_sweep(["data=digits", "experiment=literal,own"], True)
     assert [job_of for _, job_of in _composition.check_sweep(["data=digits", "experiment=own"], True)] == [

@@ -92,7 +92,7 @@ def prepare() -> None:
 
 def _note(log: Path | None, line: str) -> None:
     if log is not None:
-        with log.open("a") as file:
+        with log.open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")
 
 
@@ -267,7 +267,7 @@ def stepping(end: int | None, log: Path | None, target: Callable[..., object], *
         target(*arguments)
     finally:
         if log is not None:
-            log.write_text("\n".join(steps.names))
+            log.write_text("\n".join(steps.names), encoding="utf-8")
 
 
 # A write that fails

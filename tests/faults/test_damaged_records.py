@@ -228,7 +228,7 @@ def test_finished_run_foreign(runs: Finished, fault: Fault, tmp_path: Path, monk
             with count.attempt(("sealed, without", key)):
                 path = runs.place / own / "metrics.json"
                 metrics = {k: v for k, v in runs.metrics(f"{own}/metrics.json").items() if k != key}
-                path.write_text(json.dumps(sealed(metrics)))
+                path.write_text(json.dumps(sealed(metrics)), encoding="utf-8")
                 runs.assert_noticed(own, also_same=False)
                 _, failed = job._unfinished(runs.job)
                 assert key in ("passes", "dataset", "files", "status") or "metrics.json" in "".join(failed), failed
@@ -345,7 +345,7 @@ def test_interrupted_run(fault: Fault, full: bool, tmp_path: Path) -> None:
         shutil.rmtree(place)
         log = tmp_path / "steps"
         assert forks.ended(forks.start(forks.stepping, None, log, forks.train, other)) == 0
-        steps = log.read_text().splitlines()
+        steps = log.read_text(encoding="utf-8").splitlines()
         written = [number for number, step in enumerate(steps) if step == f"replaced {checkpoints.NAME}"]
         shutil.rmtree(place)
         assert forks.ended(forks.start(forks.stepping, written[13], None, forks.train, other)) == -9
@@ -391,8 +391,8 @@ def test_interrupted_run(fault: Fault, full: bool, tmp_path: Path) -> None:
             with count.attempt(label):
                 restore(place, sound | {name: other})
                 log.unlink(missing_ok=True)
-                assert forks.ended(forks.start(forks.train, run, log)) == 0, log.read_text()
-                (remark,) = [line for line in log.read_text().splitlines() if " pass " not in line]
+                assert forks.ended(forks.start(forks.train, run, log)) == 0, log.read_text(encoding="utf-8")
+                (remark,) = [line for line in log.read_text(encoding="utf-8").splitlines() if " pass " not in line]
                 assert str(folder / checkpoints.NAME) in remark and remark.endswith("the run starts anew"), remark
                 small.assert_same(small.bits(run), whole)
                 assert not (tmp_path / "trace").exists(), "its code was run"

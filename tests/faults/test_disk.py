@@ -43,7 +43,7 @@ class Command:
         """Its exit code and the lines of its stderr."""
         process = forks.start(forks.command, small.overrides(self.job), self.folder, "train", hook)
         code = forks.ended(process)
-        return code, (self.folder / "err.txt").read_text().splitlines()
+        return code, (self.folder / "err.txt").read_text(encoding="utf-8").splitlines()
 
     def assert_refuses(self, named: str, hook: Callable[[], object] | None = None) -> None:
         """It ends with 1 and one line that has the name; whatever it has written is whole."""
@@ -66,13 +66,13 @@ def assert_whole(output: Path) -> None:
             if path.name == "metrics.json":
                 read_sealed(path)
             elif path.suffix == ".json":
-                json.loads(path.read_text())
+                json.loads(path.read_text(encoding="utf-8"))
             elif path.name == checkpoints.NAME:
                 assert checkpoints.read(path.parent) is not None
             elif path.suffix == ".safetensors":
                 read_tensors(path)
             elif path.name != ".lock":
-                assert path.read_text().endswith("\n"), path.name
+                assert path.read_text(encoding="utf-8").endswith("\n"), path.name
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +206,7 @@ def test_something_else_in_the_place(command: Command, whole: dict[str, Any], fa
                 if path.suffix or path.name == ".lock":
                     path.mkdir()
                 else:
-                    path.write_text("")
+                    path.write_text("", encoding="utf-8")
                 code, lines = command()
                 assert code == 1 and len(lines) == 1, f"{code}, {lines}"
                 assert lines[0].startswith("error: ") and str(path) in lines[0], lines

@@ -64,7 +64,7 @@ def test_step_of_a_write(kind: str, fault: Fault, tries: Tries, tmp_path: Path) 
     log = tmp_path / "steps"
     whole, _ = undisturbed(job, pace)
     assert forks.ended(forks.start(forks.stepping, None, log, forks.train, job, None, pace)) == 0
-    steps = log.read_text().splitlines()
+    steps = log.read_text(encoding="utf-8").splitlines()
     random = np.random.default_rng(1998)
     chosen = range(len(steps))
     if len(steps) > tries(2, 100):

@@ -43,7 +43,10 @@ class Command:
         self.process: Any
         if self.real:
             line = [sys.executable, str(forks.ROOT / "experiments" / "train.py"), *overrides]
-            with (self.folder / "out.txt").open("w") as out, (self.folder / "err.txt").open("w") as err:
+            with (
+                (self.folder / "out.txt").open("w", encoding="utf-8") as out,
+                (self.folder / "err.txt").open("w", encoding="utf-8") as err,
+            ):
                 self.process = subprocess.Popen(line, cwd=self.folder, stdout=out, stderr=err, start_new_session=True)
         else:
             self.process = forks.start(forks.command, overrides, self.folder)
@@ -73,7 +76,7 @@ class Command:
 
     def stderr(self) -> list[str]:
         path = self.folder / "err.txt"
-        return path.read_text().splitlines() if path.exists() else []
+        return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
     def workers(self) -> list[int]:
         """Its workers, those that train a seed first."""
@@ -84,7 +87,7 @@ class Command:
         found = []
         for path in self.seeds("seed-*/.lock"):
             try:
-                found += [int(word) for word in path.read_text().split()[1:2]]
+                found += [int(word) for word in path.read_text(encoding="utf-8").split()[1:2]]
             except FileNotFoundError:
                 continue
         return found
@@ -102,7 +105,7 @@ def processes() -> list[tuple[int, int, int]]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                state, parent, _, session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
+                state, parent, _, session = (entry / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[:4]
             except OSError:
                 continue
             if state != "Z":

@@ -65,7 +65,7 @@ def test_runs(fault: Fault, tries: Tries, tmp_path: Path) -> None:
                         collecting.append(forks.start(forks.collected, outputs, results, log, True))
                     assert all(forks.ended(process) in (0, 1) for process in collecting)
                 codes = [forks.ended(process) for process in running]
-                said = [log.read_text() if log.exists() else "" for log in logs]
+                said = [log.read_text(encoding="utf-8") if log.exists() else "" for log in logs]
                 for number, code in enumerate(codes):
                     refusals = re.findall(r"^error: (.*)$", said[number], re.M)
                     assert code == bool(refusals), f"{code}, {refusals}"
@@ -99,7 +99,7 @@ def test_collector_killed(finished: Path, fault: Fault, tries: Tries, tmp_path: 
     shutil.rmtree(results)
     log = tmp_path / "steps"
     assert forks.ended(forks.start(forks.stepping, None, log, forks.collected, finished, results)) == 0
-    steps = log.read_text().splitlines()
+    steps = log.read_text(encoding="utf-8").splitlines()
     chosen = np.linspace(0, len(steps) - 1, min(tries(3, 60), len(steps))).astype(int)
     with fault("kill -9 and power lost at a step of collecting; collected again") as count:
         for number in map(int, chosen):
