@@ -107,6 +107,12 @@ def check_sweep(overrides: list[str], multirun: bool) -> list[tuple[Config, str]
     if not jobs:
         raise ConfigError(f"{' '.join(overrides)}: a sweep of no jobs")
     _refuse_same_runs(jobs)
+    if not str(own.runtime.choices.get("hydra/launcher")).startswith("submitit"):  # which runs them elsewhere
+        for config, job_of in jobs:
+            try:
+                job.require_device(config)
+            except ConfigError as error:
+                raise ConfigError(f"{error} (in {job_of})") from None
     _check_data(jobs)
     return jobs
 

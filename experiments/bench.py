@@ -32,7 +32,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from experiments.places import add_place, place_of
+from experiments._places import add_place, place_of
 from paper_lenet.config import (
     Config,
     DataConfig,

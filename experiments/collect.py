@@ -12,7 +12,7 @@ from experiments import _entry
 
 _entry.begin(__name__)
 
-from experiments.places import add_place, place_of
+from experiments._places import add_place, place_of
 from paper_lenet.collect import CollectError, collect
 from paper_lenet.files import RecordError
 

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from experiments._composition import FAILURES, compose, one_line
-from experiments.places import add_place, place_of
+from experiments._places import add_place, place_of
 from paper_lenet.baselines import Fitted, Values, boosting
 from paper_lenet.config import Config, ConfigError, DataConfig
 from paper_lenet.data import Data, Images, load

@@ -18,7 +18,7 @@ _entry.begin(__name__)
 
 import pandas as pd
 
-from experiments.places import add_place, place_of
+from experiments._places import add_place, place_of
 from paper_lenet import paper
 from paper_lenet.config import DistortConfig
 from paper_lenet.data import DataError

@@ -20,7 +20,7 @@ from experiments import _entry
 
 _entry.begin(__name__)
 
-from experiments.places import add_place, place_of
+from experiments._places import add_place, place_of
 from paper_lenet.ablations import STUDIES
 from paper_lenet.classes import NETWORK
 from paper_lenet.comparison import NAME as COMPARISON

@@ -19,19 +19,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from experiments import _entry
+
+_entry.begin(__name__)
+
+import torch
+
+from experiments._entry import INTERRUPTED
 from paper_lenet.files import RecordError, held, json_text, write_atomic
 from paper_lenet.records import environment
 
 # Of a call, until the step that runs is asked to stop; and how long it may take to do so.
 SECONDS = 530.0
 GRACE_SECONDS = 40.0
-# EX_TEMPFAIL of sysexits.h, as experiments/train.py has it: interrupted, and the same command goes on.
-INTERRUPTED = 75
 NAME = "ablation-ladder-gpu"
 
 
@@ -82,7 +85,7 @@ def run(todo: Sequence[Step], folder: Path, seconds: float, grace: float = GRACE
     asked, deadline = _Asked(), time.monotonic() + seconds
     memory = folder / "done.json"
     with held(folder):
-        done: dict[str, float] = json.loads(memory.read_text()) if memory.exists() else {}
+        done: dict[str, float] = json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else {}
         for k, step in enumerate(todo):
             if step.name in done:
                 continue
@@ -102,7 +105,7 @@ def run(todo: Sequence[Step], folder: Path, seconds: float, grace: float = GRACE
                 left = ", ".join(later.name for later in todo[k:])
                 print(f"interrupted: not finished yet: {left}; the same command goes on from here", file=sys.stderr)
                 return INTERRUPTED
-            last = log.read_text(errors="replace").strip().rpartition("\n")[2]
+            last = log.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
             print(f"error: {step.name} ended with exit code {code}: {last} ({log})", file=sys.stderr)
             return 1
     return 0
@@ -111,7 +114,7 @@ def run(todo: Sequence[Step], folder: Path, seconds: float, grace: float = GRACE
 def _run(step: Step, log: Path, deadline: float, grace: float, asked: _Asked) -> tuple[int, bool]:
     """Exit code of a step, and whether it was asked to stop: at the deadline, or because this process was."""
     stopped = False
-    with log.open("a" if step.goes_on else "w") as file:
+    with log.open("a" if step.goes_on else "w", encoding="utf-8") as file:
         # In a session of its own a terminal's interrupt reaches it once, through this process.
         child = subprocess.Popen(step.command, stdout=file, stderr=subprocess.STDOUT, start_new_session=True, cwd=ROOT)
         while True:
@@ -146,4 +149,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_entry.run(main))

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from experiments._composition import FAILURES, one_line
-from experiments.places import add_place, place_of
+from experiments._places import add_place, place_of
 from paper_lenet.baselines import Values
 from paper_lenet.baselines.neighbours import euclidean
 from paper_lenet.config import DataConfig

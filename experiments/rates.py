@@ -22,7 +22,7 @@ from experiments import _entry
 _entry.begin(__name__)
 
 from experiments._composition import FAILURES, compose, one_line
-from experiments.places import add_place, place_of
+from experiments._places import add_place, place_of
 from paper_lenet.config import ConfigError
 from paper_lenet.data import load
 from paper_lenet.engines import NonFiniteError

@@ -15,7 +15,7 @@ from experiments import _entry
 
 _entry.begin(__name__)
 
-from experiments.places import add_place, place_of
+from experiments._places import add_place, place_of
 from paper_lenet.data import DataError
 from paper_lenet.fig7 import mnist_at_hand
 from paper_lenet.files import RecordError, write_atomic

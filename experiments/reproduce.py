@@ -25,7 +25,7 @@ from experiments import _entry
 _entry.begin(__name__)
 
 from experiments._composition import FAILURES, compose, one_line
-from experiments.places import Place, add_place, place_of
+from experiments._places import Place, add_place, place_of
 from paper_lenet.config import Config, ConfigError
 from paper_lenet.data import DataUnavailable, load
 from paper_lenet.records import job_folder

@@ -16,7 +16,7 @@ from experiments import _entry
 
 _entry.begin(__name__)
 
-from experiments.places import add_place, place_of
+from experiments._places import add_place, place_of
 from paper_lenet.files import RecordError
 from paper_lenet.tables import TableError, available, build, differing, write
 

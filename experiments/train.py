@@ -26,6 +26,8 @@ from omegaconf import DictConfig
 from experiments._composition import CONF, FAILURES, check_sweep, one_line, to_config
 from paper_lenet import job
 from paper_lenet.config import Config
+from paper_lenet.config.rules import help_text
+from paper_lenet.config.schema import defaults
 from paper_lenet.files import RecordError
 from paper_lenet.records import job_folder, write_job
 
@@ -87,6 +89,10 @@ def main() -> int:
         signal.signal(signal.SIGINT, job.interrupt)
     try:
         flags = {a for a in arguments if a.startswith("-")}
+        if flags & {"-h", "--help"}:
+            print(f"{__doc__}\nEvery key with its default; its meaning is in paper_lenet/config/schema.py:\n")
+            print(help_text(defaults()))
+            return 0
         if flags <= {"-m", "--multirun"}:  # others, like --cfg, start no job
             jobs = check_sweep([a for a in arguments if a not in flags], bool(flags))
             for planned, _ in jobs:

@@ -23,6 +23,7 @@ from omegaconf import OmegaConf
 
 from paper_lenet import checkpoints, paper
 from paper_lenet.config import NOT_METHOD, Config
+from paper_lenet.config.rules import dotted
 from paper_lenet.data import Data
 from paper_lenet.engines import Checkpoint, NonFiniteError, PassRecord
 from paper_lenet.files import (
@@ -100,15 +101,9 @@ def write_job(config: Config) -> None:
         write_atomic(path, json_text(sealed(about)))
 
 
-def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested dictionary with dotted keys, such as data.name; lists become JSON."""
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            found.update(flat(value, f"{prefix}{key}."))
-        else:
-            found[prefix + key] = json.dumps(value) if isinstance(value, list) else value
-    return found
+def flat(tree: dict[str, Any]) -> dict[str, Any]:
+    """A nested dictionary with dotted keys, such as data.name, as results/runs has it: lists are JSON."""
+    return {key: json.dumps(value) if isinstance(value, list) else value for key, value in dotted(tree).items()}
 
 
 def read_job(folder: Path) -> Job:

@@ -145,7 +145,7 @@ def test_job_file_of_an_earlier_version(tmp_path: Path) -> None:
     job = config(outputs(tmp_path), [0])
     write_runs(job, [95])
     path = job_folder(job) / "job.json"
-    path.write_text(json_text(sealed({"name": "lenet5", "seeds": [0, 1]})))
+    path.write_text(json_text(sealed({"name": "lenet5", "seeds": [0, 1]})), encoding="utf-8")
     assert refusal(outputs(tmp_path) / "lenet5").endswith(f"the others): ({job.fingerprint()}), seeds 1")
 
 

@@ -24,11 +24,11 @@ import pathlib, signal, sys, time
 asked = []
 signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
 at = pathlib.Path(sys.argv[1])
-count = int(at.read_text()) if at.exists() else 0
+count = int(at.read_text(encoding="utf-8")) if at.exists() else 0
 while count < 10:
     time.sleep(0.4)
     count += 1
-    at.write_text(str(count))
+    at.write_text(str(count), encoding="utf-8")
     if asked:
         sys.exit(75)
 """
@@ -59,15 +59,15 @@ def test_goes_on_until_all_is_done(tmp_path: Path, capsys: pytest.CaptureFixture
         began = time.monotonic()
         codes.append(gpu.run(todo, tmp_path / "gpu", 2.0, 10.0))
         assert time.monotonic() - began < 12.0
-        counts.append(int(at.read_text()))
+        counts.append(int(at.read_text(encoding="utf-8")))
         if codes[-1] != INTERRUPTED:
             break
         error = capsys.readouterr().err
         assert error == "interrupted: not finished yet: counts, last; the same command goes on from here\n"
     assert codes == [INTERRUPTED] * (len(codes) - 1) + [0] and len(codes) > 1
     assert counts == sorted(counts) and counts[-1] == 10
-    assert notes.read_text() == "first last "
-    assert list(json.loads((tmp_path / "gpu" / "done.json").read_text())) == ["first", "counts", "last"]
+    assert notes.read_text(encoding="utf-8") == "first last "
+    assert list(json.loads((tmp_path / "gpu" / "done.json").read_text(encoding="utf-8"))) == ["first", "counts", "last"]
 
 
 def test_a_step_that_cannot_go_on_begins_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,7 +76,7 @@ def test_a_step_that_cannot_go_on_begins_anew(tmp_path: Path, capsys: pytest.Cap
     todo = [noted("first", notes, "time.sleep(0.6)"), noted("second", notes, "time.sleep(1.8)")]
     assert gpu.run(todo, tmp_path / "gpu", 2) == INTERRUPTED
     assert gpu.run(todo, tmp_path / "gpu", 60) == 0
-    assert notes.read_text() == "first second second "
+    assert notes.read_text(encoding="utf-8") == "first second second "
     capsys.readouterr()
     assert gpu.run([noted("third", notes, "time.sleep(60)")], tmp_path / "gpu", 0.5) == 1
     assert capsys.readouterr().err.startswith("error: third takes longer than")

@@ -202,10 +202,10 @@ def test_processes_that_add_rows_to_one_file_lose_none(tmp_path: Path) -> None:
 def test_rows_are_not_added_to_a_file_of_another_kind(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     for content, culprit in (("a,b\n1,2\n", "other columns than who, k"), ("who,k\na,1", "cut off in row 1")):
-        path.write_text(content)
+        path.write_text(content, encoding="utf-8")
         with pytest.raises(RecordError, match=culprit):
             add_rows(path, ("who", "k"), ("who", "k"), [{"who": "c", "k": 3}])
-        assert path.read_text() == content
+        assert path.read_text(encoding="utf-8") == content
 
 
 def test_full_disk_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

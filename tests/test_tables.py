@@ -108,7 +108,7 @@ def test_how_each_run_diverged_is_told() -> None:
 
 
 def test_errata_name_all_runs_of_the_earlier_rule() -> None:
-    lines = (ROOT / "results" / "ERRATA.md").read_text().splitlines()
+    lines = (ROOT / "results" / "ERRATA.md").read_text(encoding="utf-8").splitlines()
     cells = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")][2:]
     found = []
     for path in sorted((ROOT / "results" / "env").glob("*.json")):
@@ -187,7 +187,7 @@ def test_errors_after_other_than_the_papers_passes_have_no_verdict(tmp_path: Pat
 def test_columns_that_do_not_tell_what_was_trained(tmp_path: Path) -> None:
     write_runs(config(tmp_path / "outputs", [0, 1], passes=20, distort=DistortConfig(variants=9)), [90, 100])
     path = collected(tmp_path) / "runs" / "lenet5.csv"
-    rows = list(csv.DictReader(path.read_text().splitlines()))
+    rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
     path.write_text(csv_text([column for column in rows[0] if column != "distort.variants"], rows))
     with pytest.raises(TableError, match="lenet5: its columns do not tell what was trained"):
         build(tmp_path / "results", ["lenet5"], None)
@@ -370,7 +370,7 @@ def test_damaged_cell(tmp_path: Path, folder: str, column: str, value: str, culp
     write_runs(config(tmp_path / "outputs", [0, 1]), [3, 4])
     results = collected(tmp_path)
     path = results / folder / "lenet5.csv"
-    rows = list(csv.DictReader(path.read_text().splitlines()))
+    rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
     rows[-1][column] = value
     path.write_text(csv_text(list(rows[0]), rows))
     with pytest.raises(TableError, match=culprit) as error:

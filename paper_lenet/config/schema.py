@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from paper_lenet import paper
-from paper_lenet.config.rules import CHOICES, ConfigError, flat, refusals
+from paper_lenet.config.rules import CHOICES, ConfigError, dotted, refusals
 
 
 def _require(condition: bool, key: str, value: object, wanted: str) -> None:
@@ -392,7 +392,7 @@ class Config:
                "is only for the network and the training of 1998")  # fmt: skip
         refuse(model.geometry == "resized" and self.distort.variants > 0, "model.geometry=resized with distortions",
                "distorted images are made in the padded frame")  # fmt: skip
-        for line in refusals(flat(self.to_dict()), defaults()):
+        for line in refusals(dotted(self.to_dict()), defaults()):
             raise ConfigError(line)
 
     def is_modern(self) -> bool:
@@ -425,4 +425,4 @@ def defaults() -> dict[str, Any]:
         made: Any = item.default if item.default_factory is dataclasses.MISSING else item.default_factory()
         group = dataclasses.is_dataclass(made) and not isinstance(made, type)
         values[item.name] = dataclasses.asdict(made) if group else made
-    return flat(values)
+    return dotted(values)
