@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -98,3 +101,25 @@ def test_noise(monkeypatch: pytest.MonkeyPatch, steps: list[list[str]], capsys: 
     monkeypatch.setattr(sys, "argv", ["noise", "--publish"])
     assert noise.main() == 0
     assert steps[-1] == ["tables.py", "noise", "--publish"]
+
+
+def test_one_place_says_where_results_are() -> None:
+    """release.py reads the committed ones: its weights are committed, too."""
+    scripts = sorted((Path(reproduce.__file__).parent).glob("*.py"))
+    naming = {script.stem for script in scripts if re.search(r'"(outputs/)?results["/]', script.read_text())}
+    assert naming == {"places", "release"}
+
+
+def test_make_publishes_only_when_told() -> None:
+    def lines(target: str, *options: str) -> list[str]:
+        command = ["make", "-n", target, *options]
+        done = subprocess.run(command, cwd=reproduce.ROOT, capture_output=True, text=True, check=True)
+        writing = r"experiments/(?!train)\w+\.py|pytest tests/faults"
+        return [line for line in done.stdout.splitlines() if re.search(writing, line)]
+
+    for target in ("readings", "figures-3b", "tutorials", "ablations", "comparison", "test-faults", "bench"):
+        assert lines(target) and not any("--publish" in line for line in lines(target))
+        assert all("--publish" in line for line in lines(target, "PUBLISH=1"))
+    assert not any("--publish" in line for line in lines("reproduce", "PUBLISH=1"))
+    assert all("--publish" in line for target in ("tables", "figures", "report") for line in lines(target))
+    assert all("--check" in line for line in lines("check"))
