@@ -102,7 +102,7 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     ]
     assert call(monkeypatch, "figures", "--results", results, "--check") == 0
     figure = results / "figures" / "table1.svg"
-    figure.write_text(figure.read_text().replace("Table I", "Table 2"))
+    figure.write_text(figure.read_text(encoding="utf-8").replace("Table I", "Table 2"), encoding="utf-8")
     (results / "figures" / "fig3.png").unlink()
     capsys.readouterr()
     assert call(monkeypatch, "figures", "--results", results, "--check") == 1

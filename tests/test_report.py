@@ -80,14 +80,14 @@ def test_the_committed_results_make_a_page() -> None:
 def test_a_label_is_shown_as_it_is(results: Path) -> None:
     label = "a | b \\ `c` *d* _e_ <f> & $g$ é \N{GRINNING FACE}"
     made = Table("hostile", "c", ["", "|"], [[label, "1"]], ["By `x` & y."], "s").markdown()
-    (results / "tables" / "hostile.md").write_text(made)
+    (results / "tables" / "hostile.md").write_text(made, encoding="utf-8")
     html = page(results, None, [])
     assert label in Elements(html).text
     assert "By <code>x</code> &amp; y." in html
 
 
 def test_runs_without_a_time_are_named(results: Path) -> None:
-    (results / "runs" / "mine.csv").write_text("fingerprint,seed\nabc,0\n")
+    (results / "runs" / "mine.csv").write_text("fingerprint,seed\nabc,0\n", encoding="utf-8")
     with pytest.raises(TableError, match=r"mine\.csv: no column seconds or train_seconds"):
         page(results, None, [])
 

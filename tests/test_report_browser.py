@@ -101,7 +101,7 @@ def test_the_committed_results(tmp_path: Path) -> None:
         document.body.append(result);
       });
     """
-    path.write_text(text.replace("<header>", f"<script>{faults}</script><header>"))
+    path.write_text(text.replace("<header>", f"<script>{faults}</script><header>"), encoding="utf-8")
     dom = browse(tmp_path, "--window-size=1280,900", "--dump-dom", f"{path.as_uri()}#selftest")
     found = read(dom, "selftest")
     assert read(dom, "faults") == []

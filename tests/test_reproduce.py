@@ -106,7 +106,9 @@ def test_noise(monkeypatch: pytest.MonkeyPatch, steps: list[list[str]], capsys: 
 def test_one_place_says_where_results_are() -> None:
     """release.py reads the committed ones: its weights are committed, too."""
     scripts = sorted((Path(reproduce.__file__).parent).glob("*.py"))
-    naming = {script.stem for script in scripts if re.search(r'"(outputs/)?results["/]', script.read_text())}
+    naming = {
+        script.stem for script in scripts if re.search(r'"(outputs/)?results["/]', script.read_text(encoding="utf-8"))
+    }
     assert naming == {"places", "release"}
 
 

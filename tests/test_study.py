@@ -265,8 +265,8 @@ def test_command_covers_what_is_there(
     assert available(results) == ["readings"]
     write_atomic(page, "# Readings\n\n<!-- readings:begin -->\n<!-- readings:end -->\n\nVerdict.\n")
     assert call(monkeypatch, "tables", "--publish") == 0
-    assert "| model.init.gain=0.9 | 2 | 0.000 |" in page.read_text()
-    assert page.read_text().endswith("\n\nVerdict.\n")
+    assert "| model.init.gain=0.9 | 2 | 0.000 |" in page.read_text(encoding="utf-8")
+    assert page.read_text(encoding="utf-8").endswith("\n\nVerdict.\n")
     assert sorted(path.name for path in (results / "tables").iterdir()) == [
         f"readings.{s}" for s in ("csv", "md", "tex")
     ]
@@ -279,9 +279,9 @@ def test_command_covers_what_is_there(
     assert available(results) == ["claims", "classes", "distorted", "fig5", "overlap", "readings"]
     assert call(monkeypatch, "tables", "--publish") == 0
     # The paper's 0.95 % is not that of a network trained with distortions.
-    assert "0.95 |" not in (results / "tables" / "distorted.md").read_text()
+    assert "0.95 |" not in (results / "tables" / "distorted.md").read_text(encoding="utf-8")
     assert call(monkeypatch, "tables", "--check") == 0
-    page.write_text(page.read_text().replace("0.200", "0.100"))
+    page.write_text(page.read_text(encoding="utf-8").replace("0.200", "0.100"), encoding="utf-8")
     capsys.readouterr()
     assert call(monkeypatch, "tables", "--check") == 1
     assert capsys.readouterr().err == f"tables: not what the results give: {page}\n"

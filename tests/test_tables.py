@@ -188,14 +188,14 @@ def test_columns_that_do_not_tell_what_was_trained(tmp_path: Path) -> None:
     write_runs(config(tmp_path / "outputs", [0, 1], passes=20, distort=DistortConfig(variants=9)), [90, 100])
     path = collected(tmp_path) / "runs" / "lenet5.csv"
     rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-    path.write_text(csv_text([column for column in rows[0] if column != "distort.variants"], rows))
+    path.write_text(csv_text([column for column in rows[0] if column != "distort.variants"], rows), encoding="utf-8")
     with pytest.raises(TableError, match="lenet5: its columns do not tell what was trained"):
         build(tmp_path / "results", ["lenet5"], None)
 
 
 def test_committed_rows_tell_all_of_what_was_trained() -> None:
     for path in sorted((ROOT / "results" / "env").glob("*.json")):
-        rows = csv.DictReader((ROOT / "results" / "runs" / f"{path.stem}.csv").open(newline=""))
+        rows = csv.DictReader((ROOT / "results" / "runs" / f"{path.stem}.csv").open(newline="", encoding="utf-8"))
         for row in {row["fingerprint"]: row for row in rows}.values():
             assert configuration(row).fingerprint() == row["fingerprint"], path.stem
 
@@ -281,12 +281,12 @@ def test_command_and_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert "no results" in capsys.readouterr().err
     write_runs(config(tmp_path / "outputs", [0, 1, 2]), [90, 95, 100])
     collected(tmp_path)
-    readme.write_text(README)
+    readme.write_text(README, encoding="utf-8")
     assert call(monkeypatch, "tables", "--check") == 1
-    assert readme.read_text() == README
+    assert readme.read_text(encoding="utf-8") == README
     assert call(monkeypatch, "tables", "--publish") == 0
-    assert "0.950 ± 0.050" in readme.read_text()
-    assert readme.read_text().endswith("\n\nMore.\n")
+    assert "0.950 ± 0.050" in readme.read_text(encoding="utf-8")
+    assert readme.read_text(encoding="utf-8").endswith("\n\nMore.\n")
     assert call(monkeypatch, "tables", "--check") == 0
     for edited in (readme, results / "tables" / "lenet5.tex"):
         good = edited.read_text(encoding="utf-8")
@@ -301,7 +301,7 @@ def test_only_what_is_published_goes_into_documents(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("README.md").write_text(README)
+    Path("README.md").write_text(README, encoding="utf-8")
     write_runs(config(Path("outputs"), [0, 1, 2]), [90, 95, 100])
     # one's own runs may be of changed code, and their table says so; published ones may not
     clean_tree(monkeypatch, dirty=True)
@@ -314,7 +314,7 @@ def test_only_what_is_published_goes_into_documents(
         shown = capsys.readouterr().out
         assert "| test error, % | 0.95 |" in shown and "with uncommitted changes" in shown
         assert {path.name for path in Path(folder, "tables").iterdir()} == {f"lenet5.{x}" for x in ("md", "tex", "csv")}
-    assert Path("README.md").read_text() == README and not Path("results").exists()
+    assert Path("README.md").read_text(encoding="utf-8") == README and not Path("results").exists()
 
 
 def test_damaged_results(tmp_path: Path) -> None:
@@ -343,9 +343,9 @@ def test_wherever_a_file_of_results_is_cut(tmp_path: Path, folder: str) -> None:
     results = collected(tmp_path)
     readable(results)
     path = results / folder / "lenet5.csv"
-    whole = path.read_text()
+    whole = path.read_text(encoding="utf-8")
     for end in range(len(whole)):
-        path.write_text(whole[:end])
+        path.write_text(whole[:end], encoding="utf-8")
         with pytest.raises(TableError) as error:
             readable(results)
         assert str(path) in str(error.value) and "\n" not in str(error.value), end
@@ -372,7 +372,7 @@ def test_damaged_cell(tmp_path: Path, folder: str, column: str, value: str, culp
     path = results / folder / "lenet5.csv"
     rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
     rows[-1][column] = value
-    path.write_text(csv_text(list(rows[0]), rows))
+    path.write_text(csv_text(list(rows[0]), rows), encoding="utf-8")
     with pytest.raises(TableError, match=culprit) as error:
         readable(results)
     assert str(path) in str(error.value) and (
@@ -464,7 +464,7 @@ def pdflatex(folder: Path, name: str) -> Counter[str]:
     command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", name]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace")
     assert done.returncode == 0, done.stdout[-2000:]
-    log = (folder / name).with_suffix(".log").read_text(errors="replace")
+    log = (folder / name).with_suffix(".log").read_text(encoding="utf-8", errors="replace")
     assert not re.findall(r"^Overfull|^LaTeX Warning: Float too large", log, re.MULTILINE), log
     pdf = str((folder / name).with_suffix(".pdf"))
     shown = subprocess.run(["pdftotext", pdf, "-"], capture_output=True, text=True, check=True).stdout
@@ -482,12 +482,16 @@ def compile_all(folder: Path, files: list[Path]) -> None:
     whole: Counter[str] = Counter()
     for path in files:
         shutil.copy(path, folder / path.name)
-        grid = [line for line in path.with_suffix(".md").read_text().splitlines() if line.startswith("|")]
+        grid = [
+            line for line in path.with_suffix(".md").read_text(encoding="utf-8").splitlines() if line.startswith("|")
+        ]
         expected = numbers_of(map(cells_of, grid[2:]))
         assert expected and not expected - pdflatex(folder, path.name), path
         whole += expected
     inputs = "\n".join(rf"\input{{{path.name}}}\clearpage" for path in files)
-    (folder / "together.tex").write_text(f"{COLUMNS}\\begin{{document}}\n{inputs}\n\\end{{document}}\n")
+    (folder / "together.tex").write_text(
+        f"{COLUMNS}\\begin{{document}}\n{inputs}\n\\end{{document}}\n", encoding="utf-8"
+    )
     assert not whole - pdflatex(folder, "together.tex")
 
 
@@ -496,10 +500,10 @@ def test_latex_compiles(tmp_path: Path) -> None:
     write_runs(config(tmp_path / "outputs", [0, 1]), [90, 100])
     files = build(collected(tmp_path), ["lenet5"], None)
     hostile = Table("hostile", "c", ["", "n"], [[label, "12"] for label in HOSTILE * 5], ["[A] note."], "s")
-    (tmp_path / "hostile.tex").write_text(hostile.latex())
-    (tmp_path / "hostile.md").write_text(hostile.markdown())
+    (tmp_path / "hostile.tex").write_text(hostile.latex(), encoding="utf-8")
+    (tmp_path / "hostile.md").write_text(hostile.markdown(), encoding="utf-8")
     for path, text in files.items():
-        (tmp_path / path.name).write_text(text)
+        (tmp_path / path.name).write_text(text, encoding="utf-8")
     (tmp_path / "tex").mkdir()
     compile_all(tmp_path / "tex", [tmp_path / "lenet5.tex", tmp_path / "hostile.tex"])
 
