@@ -248,7 +248,7 @@ def choice(results: Path) -> Table:
 
 def provenance(table: str, runs: pd.DataFrame) -> str:
     name = CHOICE if table == CHOICE else NAME
-    return f"{origin(runs, 'fits')}; results/runs/{name}.csv by `python experiments/tables.py {table}`."
+    return f"{origin(runs, 'fits')}; results/runs/{name}.csv, by experiments/tables.py."
 
 
 def _given(value: float) -> str:

@@ -519,9 +519,9 @@ def _end(run: pd.Series[Any]) -> tuple[str, str]:
 
 
 def provenance(name: str, runs: pd.DataFrame, sources: Sequence[str] = ()) -> str:
-    """Code, date, hardware and versions of the runs, and what made the table; sources: its files, if not one `name`."""
+    """Code, date, hardware and versions of the runs, and what made the table. sources: its files, if not one `name`."""
     files = ", ".join(f"results/runs/{source}.csv" for source in sources or [name])
-    return f"{origin(runs)}; {files} by `python experiments/tables.py {name}`."
+    return f"{origin(runs)}; {files}, by experiments/tables.py."
 
 
 def origin(made: pd.DataFrame, what: str = "runs") -> str:
