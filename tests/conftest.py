@@ -12,5 +12,5 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     for reports in terminalreporter.stats.values():
         for report in reports:
             for name, value in getattr(report, "user_properties", []):
-                if getattr(report, "when", "") == "call":
+                if getattr(report, "when", "") == "call" and isinstance(value, str):
                     terminalreporter.write_line(f"{name}: {value}")

@@ -34,7 +34,7 @@ def test_a_quick_look_goes_to_ones_own_results(monkeypatch: pytest.MonkeyPatch, 
     assert run(monkeypatch, "optim.passes=1", "output=mine", "name=quick") == 0
     train, collect, tables, figures = steps
     assert train == ["train.py", "experiment=lenet5", "optim.passes=1", "output=mine", "name=quick"]
-    assert collect[:3] == ["collect.py", "mine/quick", "--fingerprint"] and collect[4:] == OWN
+    assert collect[:3] == ["collect.py", "mine/quick", "--fingerprint"] and collect[4:] == ["--partial", *OWN]
     assert [tables, figures] == [["tables.py", "quick", *OWN], ["figures.py", "quick", *OWN]]
 
 
@@ -104,12 +104,12 @@ def test_noise(monkeypatch: pytest.MonkeyPatch, steps: list[list[str]], capsys: 
 
 
 def test_one_place_says_where_results_are() -> None:
-    """release.py reads the committed ones: its weights are committed, too."""
+    """release.py reads the committed ones: its weights are committed, too; a GPU's have a folder of their own."""
     scripts = sorted((Path(reproduce.__file__).parent).glob("*.py"))
     naming = {
         script.stem for script in scripts if re.search(r'"(outputs/)?results["/]', script.read_text(encoding="utf-8"))
     }
-    assert naming == {"places", "release"}
+    assert naming == {"_places", "gpu", "release"}
 
 
 def test_make_publishes_only_when_told() -> None:
