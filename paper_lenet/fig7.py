@@ -117,8 +117,8 @@ def table(fitted: pd.DataFrame, refitted: pd.DataFrame, config: DistortConfig) -
         "pixels of the source, before the scaling; the last two rows count them after it, against the same range.",
         _correlation_note(found.iloc[:, :DRAWN]),
         _refit_note(fitted, refitted),
-        f"{origin(refitted, 'fits')}; paper_lenet/paper/fig7_distortions.csv and results/distortions.csv by "
-        "`python experiments/distortions.py`.",
+        f"{origin(refitted, 'fits')}; paper_lenet/paper/fig7_distortions.csv and results/distortions.csv, by "
+        "experiments/distortions.py.",
     ]
     caption = "Our distortions beside the maps fitted to the paper's Fig. 7."
     statistics = f"Ranges are the smallest and the largest value of n = {len(fitted)} maps; no intervals."

@@ -532,7 +532,7 @@ def test_committed_tables_say_where_they_come_from() -> None:
             (tables / f"{name}.md").read_text(encoding="utf-8"),
             (tables / f"{name}.tex").read_text(encoding="utf-8"),
         )
-        footer = r"Commit [0-9a-f]{12}.*; (runs|fits) of \d{4}-\d\d-\d\d on .*by \W*(python )?experiments/"
+        footer = r"Commit [0-9a-f]{12}.*; (runs|fits) of \d{4}-\d\d-\d\d on .*, by experiments/"
         for text in (markdown, latex.replace(r"\allowbreak{}", "")):
             assert re.search(footer, text), name
         caption = latex.split(r"\caption{")[1].split(r"\label")[0]
