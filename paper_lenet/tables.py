@@ -161,7 +161,8 @@ def _read_csv(path: Path) -> pd.DataFrame:
     text = {"fingerprint": str, "commit": str, "diverged_at": str, "label": str}
     try:
         read_table(path)
-        return pd.read_csv(path, dtype=text)
+        # an empty cell is missing, a label "None" is not
+        return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
     except RecordError as error:
         raise TableError(str(error)) from error
     except (OSError, ValueError) as error:

@@ -537,3 +537,13 @@ def test_committed_tables_say_where_they_come_from() -> None:
             assert re.search(footer, text), name
         caption = latex.split(r"\caption{")[1].split(r"\label")[0]
         assert "n = " in caption and "interval" in caption, name
+
+
+@pytest.mark.parametrize("label", ["None", "NA", "null"])
+def test_label_that_looks_like_a_missing_cell(label: str, tmp_path: Path) -> None:
+    for kind, suffix in (("runs", "csv"), ("env", "json")):
+        (tmp_path / kind).mkdir()
+        text = (ROOT / "results" / kind / f"ablation-ladder.{suffix}").read_text(encoding="utf-8")
+        (tmp_path / kind / f"mine.{suffix}").write_text(text.replace(",0 1998,", f",{label},"), encoding="utf-8")
+    runs = read_runs(tmp_path, "mine")
+    assert label in set(runs["label"]) and "0 1998" not in set(runs["label"]) and runs["label"].notna().all()
