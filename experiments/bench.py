@@ -1,7 +1,7 @@
 """Microseconds an update of each engine, one thread, in turn in one run: python experiments/bench.py [--publish].
 
 The data are made up, since no time depends on them. A ratio of medians is what may be quoted; absolute times are those
-of the machine named above them. They go to outputs/results/bench.txt, with --publish into README.md.
+of the machine named above them. They go to outputs/results/bench.txt, with --publish into docs/speed.md.
 """
 
 from __future__ import annotations
@@ -222,7 +222,7 @@ def main() -> int:
     print(text)
     try:
         if place.documents is not None:
-            splice(place.documents / "README.md", "bench", f"```\n{text}\n```")
+            splice(place.documents / "docs" / "speed.md", "bench", f"```\n{text}\n```")
         else:
             write_atomic(place.results / "bench.txt", text + "\n")
     except (RecordError, TableError) as error:

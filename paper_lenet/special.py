@@ -27,15 +27,15 @@ class Special:
 
 SPECIAL = {
     "readings": Special(readings, ("readings",), "experiments/readings.md"),
-    "claims": Special(claims, ("fig5",), "README.md"),
-    "overlap": Special(overlap, ("fig5",)),
+    "claims": Special(claims, ("fig5",), "docs/results.md"),
+    "overlap": Special(overlap, ("fig5",), "docs/results.md"),
     "deviations": Special(deviations, ("deviations", "fig5"), "DEVIATIONS.md"),
-    "noise": Special(noise, ("noise", "fig5"), "README.md"),
-    **{name: Special(partial(ablation, name=name), (name,), "README.md") for name in STUDIES},
-    "tutorials": Special(tutorials, NAMES, "README.md"),
+    "noise": Special(noise, ("noise", "fig5"), "docs/statistics.md"),
+    **{name: Special(partial(ablation, name=name), (name,), "docs/ablations.md") for name in STUDIES},
+    "tutorials": Special(tutorials, NAMES, "docs/ablations.md"),
     "tutorials-classes": Special(by_class, NAMES),
     "classes": Special(classes, ("fig5",)),
-    "comparison": Special(comparison, ("comparison",), "README.md"),
+    "comparison": Special(comparison, ("comparison",), "docs/classifiers.md"),
     "comparison-costs": Special(costs, ("comparison",)),
     "comparison-choice": Special(choice, ("comparison-choice",)),
 }

@@ -1,6 +1,6 @@
 """The three versions of the images that the classifiers of Fig. 9 were given (p. 10), all of them bytes.
 
-And three that the paper does not speak of, black and white, which explain its nearest neighbours (README).
+And three that the paper does not speak of, black and white, which explain its nearest neighbours (docs/classifiers.md).
 
 Legend: x columns and y rows in pixels, both from 0 at the upper left; m11 and m02 the central second moments
 sum((x - x0)(y - y0)) and sum((y - y0)^2) of the foreground, (x0, y0) its centre of mass.

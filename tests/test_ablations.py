@@ -363,9 +363,6 @@ def test_tables_by_name(tmp_path: Path) -> None:
     assert available(tmp_path) == sorted(names)
     files = build_tables(tmp_path, ["ablation-ladder", "tutorials", "tutorials-classes"], None)
     assert len(files) == 9
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for name in (*STUDIES, "tutorials"):
-        assert readme.count(f"<!-- {name}:begin -->") == readme.count(f"<!-- {name}:end -->") == 1
 
 
 def test_labels_of_mnist() -> None:

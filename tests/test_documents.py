@@ -19,28 +19,37 @@ import torch
 from PIL import Image
 from synthetic_runs import ROOT
 
+from experiments._composition import check_sweep, compose
 from paper_lenet.data import DIRECTORY_VARIABLE
+from paper_lenet.special import SPECIAL
 
 WEIGHTS = sorted((ROOT / "paper_lenet" / "weights").glob("*.md"))
-DOCUMENTS = [*(ROOT / name for name in ("README.md", "DEVIATIONS.md", "experiments/readings.md", "results/README.md"))]
-DOCUMENTS += WEIGHTS
+DOCUMENTS = [*(ROOT / name for name in ("README.md", "DEVIATIONS.md", "experiments/readings.md"))]
+DOCUMENTS += [*sorted((ROOT / "results").glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), *WEIGHTS]
 # Languages of fenced blocks that hold no commands.
-NO_COMMANDS = ("bibtex", "yaml", "python")  # Python of the model cards: test_model_cards
+NO_COMMANDS = ("bibtex", "yaml", "python", "text")  # Python of the model cards: test_model_cards
+# README is what one reads in one sitting.
+README_LINES = 200
+# Generated blocks that are not of SPECIAL, and their document.
+BLOCKS = {"headline": "README.md", "bench": "docs/speed.md", "faults": "docs/reliability.md"}
 
 PYTHON = ".venv/bin/python"
 TRAIN = f"{PYTHON} experiments/train.py"
-FEW = "data.train_size=1200 optim.passes=1 seeds=[0]"
-SMALL = f"{FEW} data=digits data.test_size=100"
+SMALL = "data=digits data.train_size=1200 data.test_size=100 optim.passes=1 seeds=[0]"
+ON_MNIST = "data=mnist data.train_size=10000 optim.passes=2 seeds=[0]"
 # A command that is shown -> what is added to it, or what is run in its place; "" for what .ci/run runs.
 ADDED = {
-    f"{TRAIN} experiment=smoke": SMALL,
+    f"{TRAIN} --help": "",
+    f"{TRAIN} experiment=smoke": "MNIST",
+    f"{PYTHON} experiments/collect.py outputs/smoke": "",
+    f"{PYTHON} experiments/tables.py smoke": "",
     f"{TRAIN} experiment=literal 'seeds=[0,1,2]'": SMALL,
     f"{TRAIN} name=eq9 loss=eq9 loss.j=10 data.validation=10000": f"{SMALL} data.validation=100",
     f"{TRAIN} experiment=modern": SMALL,
     f"{TRAIN} change=relu name=relu label=ReLU": SMALL,
     # these on MNIST, if it is at hand: release.py takes no other, and results of other data are named after them
-    f"{TRAIN} experiment=modern engine=batched model.dropout=0.3 optim=muon name=mine": f"{FEW} MNIST",
-    f"{TRAIN} -m name=eta optim.eta_factor=0.125,0.25,0.5 data.validation=10000": f"{FEW} MNIST data.validation=100",
+    f"{TRAIN} experiment=modern engine=batched model.dropout=0.3 optim=muon name=mine": "MNIST",
+    f"{TRAIN} -m name=eta optim.eta_factor=0.125,0.25,0.5 data.validation=10000": "MNIST data.validation=100",
     f"{PYTHON} experiments/collect.py outputs/eta": "",
     f"{PYTHON} experiments/tables.py eta": "",
     f"{PYTHON} experiments/figures.py eta": "",
@@ -51,7 +60,7 @@ ADDED = {
 }
 INSTEAD = {
     "make reproduce": f"{PYTHON} experiments/reproduce.py {SMALL}",
-    "make test": "",
+    **{f"make {target}": "" for target in ("setup", "report", "test")},
     "... -m hydra/launcher=joblib hydra.launcher.n_jobs=8 engine.workers=1": (
         f"{TRAIN} -m hydra/launcher=joblib hydra.launcher.n_jobs=2 engine.workers=1 name=joblib loss=eq8,eq9 {SMALL}"
     ),
@@ -85,6 +94,16 @@ def shown(document: Path) -> Iterator[str]:
                 yield command
 
 
+def as_run(command: str, on_mnist: bool) -> str:
+    """What is run of a command that is shown: the short form, whose keys take the place of the command's own."""
+    added = ADDED.get(command, "").replace("MNIST", ON_MNIST if on_mnist else SMALL)
+    keys = {override.partition("=")[0] for override in added.split()}
+    words = [word for word in command.split() if word.strip("'").partition("=")[0] not in keys]
+    line = INSTEAD.get(command) or " ".join([*words, added]).strip()
+    line = line.replace("outputs/mine/<fingerprint>", "outputs/mine/*")
+    return line if on_mnist else re.sub(r" (eta|smoke)$", r" \1-digits", line)
+
+
 def commands_named(text: str) -> tuple[set[str], set[str]]:
     """The targets of make and the scripts in experiments/ that a text names."""
     targets = re.findall(r"(?:`|# Command: |or )make ([a-z][\w-]*)", text)
@@ -95,7 +114,20 @@ def test_every_command_that_is_shown_is_run() -> None:
     """A document that shows another command needs a row above, and a row whose command is gone has to go."""
     commands = {command for document in DOCUMENTS for command in shown(document)}
     assert commands == {*ADDED, *INSTEAD}
-    assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    in_ci = re.findall(r"^make \w+", (ROOT / ".ci" / "run").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {command for command, instead in INSTEAD.items() if not instead} <= set(in_ci)
+
+
+@pytest.mark.parametrize("command", [command for command in [*ADDED, *INSTEAD] if TRAIN in as_run(command, False)])
+def test_what_is_trained_is_a_configuration(command: str) -> None:
+    """The short forms, too, which only slow tests run."""
+    for line in {command, as_run(command, on_mnist=False)}:
+        overrides = shlex.split(line.replace(TRAIN, ""))
+        if "-m" in overrides and line != command:  # as it is shown it wants MNIST
+            overrides.remove("-m")
+            assert len(check_sweep(overrides, multirun=True)) > 1
+        elif not {"--help", "--cfg", "..."} & set(overrides) and "-m" not in overrides:
+            compose(overrides)
 
 
 def test_what_is_named_is_there() -> None:
@@ -117,6 +149,61 @@ def test_what_is_named_is_there() -> None:
     assert commands_named("`make a-b` # Command: make c, or make d experiments/e.py") == ({"a-b", "c", "d"}, {"e"})
     assert INSTEAD["make reproduce"].split()[1] in subprocess.run(
         ["make", "-n", "reproduce"], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # fmt: skip
+
+
+def anchors(document: Path) -> set[str]:
+    """What a link may name behind a #: the headings, as GitHub turns them into anchors."""
+    headings = re.findall(r"^#+ (.*)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
+        if not link.startswith("https://"):
+            name, _, anchor = link.partition("#")
+            target = document.parent / name if name else document
+            assert target.exists(), link
+            assert not anchor or anchor in anchors(target), link
+
+
+def test_each_generated_block_is_in_its_document() -> None:
+    """Once, and nowhere else; each begins and ends."""
+    shown_in = {name: special.document for name, special in SPECIAL.items() if special.document} | BLOCKS
+    for mark in ("begin", "end"):
+        found = [
+            (name, document.relative_to(ROOT).as_posix())
+            for document in DOCUMENTS
+            for name in re.findall(rf"^<!-- (\S+):{mark} -->$", document.read_text(encoding="utf-8"), re.MULTILINE)
+        ]
+        assert sorted(found) == sorted(shown_in.items())
+
+
+def test_mean_that_is_typed_is_in_a_table() -> None:
+    tables = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "results" / "tables").glob("*.md")))
+    typed = [
+        number
+        for path in DOCUMENTS
+        if path not in WEIGHTS
+        for number in re.findall(r"[\d.]+ ± [\d.]*\d", text_of(path))
+    ]
+    assert typed
+    for number in typed:
+        assert number in tables
+
+
+def test_readme_is_one_sitting() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= README_LINES
+
+
+def test_groups_of_keys() -> None:
+    """docs/experiments.md names the files of each group of conf/ that a run has."""
+    page = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \|.*\| (`.*`) \|$", page, re.MULTILINE))
+    groups = {path.name for path in (ROOT / "conf").iterdir() if path.is_dir()} - {"experiment", "change"}
+    assert {group: re.findall(r"`(\w+)`", names) for group, names in rows.items()} == {
+        group: sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml")) for group in groups
+    }
 
 
 @pytest.mark.parametrize("card", WEIGHTS, ids=lambda path: path.stem)
@@ -186,14 +273,9 @@ def ended(clone: Path, python: Path) -> dict[str, subprocess.CompletedProcess[st
     """How each command ended: first those that train, two at a time, then what is made of their runs."""
     data = mnist()
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **({DIRECTORY_VARIABLE: str(data)} if data else {})}
-    of_mnist = "data=mnist data.train_size=10000 optim.passes=2" if data else SMALL
 
     def run(command: str) -> subprocess.CompletedProcess[str]:
-        line = INSTEAD.get(command) or f"{command} {ADDED.get(command, '')}"
-        line = line.replace("MNIST", of_mnist).replace(PYTHON, str(python))
-        line = line.replace("outputs/mine/<fingerprint>", "outputs/mine/*")
-        line = line if data else re.sub(r" eta $", " eta-digits", line)
-        line = once(line) if "train.py" in line else line
+        line = as_run(command, on_mnist=data is not None).replace(PYTHON, str(python))
         return subprocess.run(
             ["bash", "-c", line], cwd=clone, env=environment, capture_output=True, text=True, timeout=300
         )
@@ -219,10 +301,10 @@ def test_command(command: str, clone: Path, ended: dict[str, subprocess.Complete
 @pytest.mark.slow
 def test_nothing_that_is_committed_changes(clone: Path, ended: dict[str, subprocess.CompletedProcess[str]]) -> None:
     """Not by all of these commands, which leave their results in outputs/results."""
-    for path in ("results", "README.md", "DEVIATIONS.md", "experiments", "paper_lenet"):
+    for path in ("results", "README.md", "DEVIATIONS.md", "docs", "experiments", "paper_lenet"):
         before = {p.relative_to(ROOT): p.read_bytes() for p in files_of(ROOT / path)}
         assert {p.relative_to(clone): p.read_bytes() for p in files_of(clone / path)} == before, path
-    names = ("lenet5-digits", "eta" if mnist() else "eta-digits")
+    names = ("lenet5-digits", *(name if mnist() else f"{name}-digits" for name in ("eta", "smoke")))
     made = {path.name for path in (clone / "outputs" / "results" / "tables").iterdir()}
     assert made == {f"{name}.{suffix}" for name in names for suffix in ("md", "tex", "csv")}
     assert (clone / "lenet5-1998.onnx").exists()

@@ -1,4 +1,4 @@
-"""`--full` tries more and writes the table of what was tried into outputs/results; `--publish` into README.md."""
+"""`--full` tries more and writes the table of what was tried to outputs/results; `--publish` to docs/reliability.md."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ sys.path.append(str(ROOT / "tests"))  # for synthetic_runs
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("faults", "the fault suite")
-    group.addoption("--full", action="store_true", help="as many tries as the table of README.md has")
-    group.addoption("--publish", action="store_true", help="write the table into README.md")
+    group.addoption("--full", action="store_true", help="as many tries as the table of docs/reliability.md has")
+    group.addoption("--publish", action="store_true", help="write the table into docs/reliability.md")
 
 
 @pytest.fixture
@@ -78,6 +78,6 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     state = here["commit"][:12] + (", with uncommitted changes" if changed else "")
     lines += ["", f"Commit {state}; {datetime.now(UTC).date()} on {here['cpu']}; by `make test-faults`."]
     if config.getoption("--publish", False):
-        splice(ROOT / "README.md", "faults", "\n".join(lines))
+        splice(ROOT / "docs" / "reliability.md", "faults", "\n".join(lines))
     else:
         write_atomic(ROOT / OWN / "faults.md", "\n".join(lines) + "\n")
