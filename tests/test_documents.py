@@ -22,6 +22,7 @@ from synthetic_runs import ROOT
 from experiments._composition import check_sweep, compose
 from paper_lenet.data import DIRECTORY_VARIABLE
 from paper_lenet.special import SPECIAL
+from paper_lenet.tables import HEADLINE
 
 WEIGHTS = sorted((ROOT / "paper_lenet" / "weights").glob("*.md"))
 DOCUMENTS = [*(ROOT / name for name in ("README.md", "DEVIATIONS.md", "experiments/readings.md"))]
@@ -30,8 +31,9 @@ DOCUMENTS += [*sorted((ROOT / "results").glob("*.md")), *sorted((ROOT / "docs").
 NO_COMMANDS = ("bibtex", "yaml", "python", "text")  # Python of the model cards: test_model_cards
 # README is what one reads in one sitting.
 README_LINES = 200
-# Generated blocks that are not of SPECIAL, and their document.
-BLOCKS = {"headline": "README.md", "bench": "docs/speed.md", "faults": "docs/reliability.md"}
+# Generated blocks that are not of SPECIAL, and their document; NO_TABLES: there is no such file in results/tables.
+NO_TABLES = {"bench": "docs/speed.md", "faults": "docs/reliability.md"}
+BLOCKS = {"headline": "README.md"} | NO_TABLES
 
 PYTHON = ".venv/bin/python"
 TRAIN = f"{PYTHON} experiments/train.py"
@@ -61,6 +63,9 @@ ADDED = {
 INSTEAD = {
     "make reproduce": f"{PYTHON} experiments/reproduce.py {SMALL}",
     **{f"make {target}": "" for target in ("setup", "report", "test")},
+    f"{TRAIN} experiment=modern engine=batched engine.device=cuda name=gpu": (
+        f"{TRAIN} experiment=modern engine=batched name=gpu {SMALL}"  # on a GPU: the tests that are marked gpu
+    ),
     "... -m hydra/launcher=joblib hydra.launcher.n_jobs=8 engine.workers=1": (
         f"{TRAIN} -m hydra/launcher=joblib hydra.launcher.n_jobs=2 engine.workers=1 name=joblib loss=eq8,eq9 {SMALL}"
     ),
@@ -177,6 +182,13 @@ def test_each_generated_block_is_in_its_document() -> None:
             for name in re.findall(rf"^<!-- (\S+):{mark} -->$", document.read_text(encoding="utf-8"), re.MULTILINE)
         ]
         assert sorted(found) == sorted(shown_in.items())
+    rows = re.findall(
+        r"^\| (`.*`) \| .* \| \[.*\]\(\.\./(.*)\) \|$", text_of(ROOT / "results" / "README.md"), re.MULTILINE
+    )
+    listed = {name: document for names, document in rows for name in re.findall(r"`([\w-]+)`", names)}
+    assert listed == {
+        HEADLINE if name == "headline" else name: shown_in[name] for name in shown_in if name not in NO_TABLES
+    }
 
 
 def test_mean_that_is_typed_is_in_a_table() -> None:
