@@ -6,8 +6,8 @@ from __future__ import annotations
 from torch.nn import Module as _Module
 
 from paper_lenet.config import InitConfig as _InitConfig
-from paper_lenet.models.family import reset as _reset
-from paper_lenet.pretrained import load_pretrained as _load_pretrained
+from paper_lenet.network.paper_net import reset as _reset
+from paper_lenet.network.pretrained import load_pretrained as _load_pretrained
 
 dependencies = ["numpy", "safetensors", "torch"]
 

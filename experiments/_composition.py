@@ -22,11 +22,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from paper_lenet import job
 from paper_lenet.config import Config, ConfigError, DataConfig
 from paper_lenet.data import DataError, load
 from paper_lenet.files import RecordError
-from paper_lenet.records import run_folder
+from paper_lenet.runs import job
+from paper_lenet.runs.records import run_folder
 
 CONF = str(Path(__file__).resolve().parents[1] / "conf")
 FAILURES = (

@@ -46,8 +46,8 @@ from paper_lenet.config import (
 from paper_lenet.data import Data, subset
 from paper_lenet.engines import Checkpoint, batched, fused, records, reference
 from paper_lenet.files import RecordError, write_atomic
-from paper_lenet.records import RunWriter, environment
-from paper_lenet.tables import TableError, splice
+from paper_lenet.reporting.tables.common import TableError, splice
+from paper_lenet.runs.records import RunWriter, environment
 
 ROUNDS = 7
 UPDATES = {"reference": 500, "fused": 20_000, "batched": 200, "tutorial": 3200, "batched, modern": 9600}

@@ -13,8 +13,8 @@ from experiments import _entry
 _entry.begin(__name__)
 
 from experiments._places import add_place, place_of
-from paper_lenet.collect import CollectError, collect
 from paper_lenet.files import RecordError
+from paper_lenet.runs.collect import CollectError, collect
 
 
 def main() -> int:

@@ -27,17 +27,17 @@ import torch
 
 from experiments._composition import FAILURES, compose, one_line
 from experiments._places import add_place, place_of
-from paper_lenet.baselines import Fitted, Values, boosting
+from paper_lenet.classifiers import Fitted, Values, boosting
+from paper_lenet.classifiers.measures import COLUMNS, Row, fingerprint, measured
+from paper_lenet.classifiers.systems import SYSTEMS, System
 from paper_lenet.config import Config, ConfigError, DataConfig
 from paper_lenet.data import Data, Images, load
 from paper_lenet.engines import NonFiniteError
-from paper_lenet.engines.plan import Patterns, all_patterns
 from paper_lenet.engines.reference import inputs
 from paper_lenet.files import RecordError, add_rows, read_rows, read_tensors
-from paper_lenet.measures import COLUMNS, Row, fingerprint, measured
-from paper_lenet.models.lenet5 import build
-from paper_lenet.records import finished, origin, run_folder
-from paper_lenet.systems import SYSTEMS, System
+from paper_lenet.learning.patterns import Patterns, all_patterns
+from paper_lenet.network.lenet5 import build
+from paper_lenet.runs.records import finished, origin, run_folder
 
 VALIDATION = 5000
 AT_ONCE = 500  # images that a network is shown together

@@ -21,7 +21,7 @@ import torch
 
 from paper_lenet import paper
 from paper_lenet.files import RecordError, write_atomic
-from paper_lenet.pretrained import RELEASED, Recogniser, load_pretrained
+from paper_lenet.network.pretrained import RELEASED, Recogniser, load_pretrained
 
 TOLERANCE = 1e-4  # of an output above 1, else absolute: penalties reach hundreds
 INSTALL = "needs onnx, onnxscript and onnxruntime: pip install -e '.[onnx]'"

@@ -21,26 +21,26 @@ from experiments import _entry
 _entry.begin(__name__)
 
 from experiments._places import add_place, place_of
-from paper_lenet.ablations import STUDIES
-from paper_lenet.classes import NETWORK
-from paper_lenet.comparison import NAME as COMPARISON
+from paper_lenet.classifiers.invariance import NAME as INVARIANCE
 from paper_lenet.data import DataError
-from paper_lenet.fig7 import mnist_at_hand
-from paper_lenet.figures import DISTORTED, FULL, SIZES, curves, fig5, fig6, write
-from paper_lenet.figures_ablations import ablation
-from paper_lenet.figures_ablations import curves as tutorial_curves
-from paper_lenet.figures_classes import confusion
-from paper_lenet.figures_comparison import FIGURES as COMPARED
-from paper_lenet.figures_comparison import bars, invariances, rejects
-from paper_lenet.figures_images import fig7, fig8
-from paper_lenet.figures_network import fig2, fig3, kernels, table1, trained
-from paper_lenet.figures_rates import rates
 from paper_lenet.files import RecordError
-from paper_lenet.invariance import NAME as INVARIANCE
-from paper_lenet.models.family import PaperNet
-from paper_lenet.pretrained import WEIGHTS, digests, load_pretrained
-from paper_lenet.tables import HEADLINE, TableError, read_results
-from paper_lenet.tutorials import NAMES as TUTORIALS
+from paper_lenet.network.paper_net import PaperNet
+from paper_lenet.network.pretrained import WEIGHTS, digests, load_pretrained
+from paper_lenet.reporting.figures.ablations import ablation
+from paper_lenet.reporting.figures.ablations import curves as tutorial_curves
+from paper_lenet.reporting.figures.classes import confusion
+from paper_lenet.reporting.figures.common import DISTORTED, FULL, SIZES, curves, fig5, fig6, write
+from paper_lenet.reporting.figures.comparison import FIGURES as COMPARED
+from paper_lenet.reporting.figures.comparison import bars, invariances, rejects
+from paper_lenet.reporting.figures.images import fig7, fig8
+from paper_lenet.reporting.figures.network import fig2, fig3, kernels, table1, trained
+from paper_lenet.reporting.figures.rates import rates
+from paper_lenet.reporting.tables.ablations import STUDIES
+from paper_lenet.reporting.tables.classes import NETWORK
+from paper_lenet.reporting.tables.common import HEADLINE, TableError, read_results
+from paper_lenet.reporting.tables.comparison import NAME as COMPARISON
+from paper_lenet.reporting.tables.distortions import mnist_at_hand
+from paper_lenet.reporting.tables.tutorials import NAMES as TUTORIALS
 
 # Whose states and kernels are drawn.
 RELEASED = "lenet5-1998"

@@ -22,13 +22,13 @@ import torch
 
 from experiments._composition import FAILURES, one_line
 from experiments._places import add_place, place_of
-from paper_lenet.baselines import Values
-from paper_lenet.baselines.neighbours import euclidean
+from paper_lenet.classifiers import Values
+from paper_lenet.classifiers.invariance import AMOUNTS, COLUMNS, NAME, changed, padded, released
+from paper_lenet.classifiers.neighbours import euclidean
 from paper_lenet.config import DataConfig
 from paper_lenet.data import Data, Images, Labels, load
 from paper_lenet.files import RecordError, add_rows, read_rows
-from paper_lenet.invariance import AMOUNTS, COLUMNS, NAME, changed, padded, released
-from paper_lenet.records import origin
+from paper_lenet.runs.records import origin
 
 NETWORKS = {"LeNet-5 of 1998": "lenet5-1998", "LeNet-5 of today": "lenet5-modern"}
 NEIGHBOURS = "3 nearest neighbours"

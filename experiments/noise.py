@@ -17,8 +17,8 @@ _entry.begin(__name__)
 
 from experiments._composition import FAILURES, one_line
 from experiments.reproduce import arguments_of, composed, options, refuse_to_publish, step
-from paper_lenet.records import job_folder
-from paper_lenet.special import SPECIAL
+from paper_lenet.reporting.tables.special import SPECIAL
+from paper_lenet.runs.records import job_folder
 
 NAME = "noise"
 

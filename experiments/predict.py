@@ -18,9 +18,9 @@ _entry.begin(__name__)
 
 import numpy as np
 
+from paper_lenet.data.pictures import ImageError, read
 from paper_lenet.files import RecordError
-from paper_lenet.images import ImageError, read
-from paper_lenet.pretrained import RELEASED, Recogniser, load_file, load_pretrained
+from paper_lenet.network.pretrained import RELEASED, Recogniser, load_file, load_pretrained
 
 
 def network(name: str) -> Recogniser:

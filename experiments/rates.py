@@ -26,13 +26,13 @@ from experiments._places import add_place, place_of
 from paper_lenet.config import ConfigError
 from paper_lenet.data import load
 from paper_lenet.engines import NonFiniteError
-from paper_lenet.figures import write
-from paper_lenet.figures_rates import rates
 from paper_lenet.files import csv_text, write_atomic
-from paper_lenet.job import cores
-from paper_lenet.rates import COLUMNS, measure
-from paper_lenet.records import origin
-from paper_lenet.tables import TableError
+from paper_lenet.reporting.figures.common import write
+from paper_lenet.reporting.figures.rates import rates
+from paper_lenet.reporting.tables.common import TableError
+from paper_lenet.runs.job import cores
+from paper_lenet.runs.rates import COLUMNS, measure
+from paper_lenet.runs.records import origin
 
 
 def main() -> int:

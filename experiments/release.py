@@ -19,10 +19,10 @@ from experiments import _entry
 _entry.begin(__name__)
 
 from experiments._composition import FAILURES, compose, one_line
-from paper_lenet.collect import CollectError
-from paper_lenet.pretrained import RELEASED, WEIGHTS
-from paper_lenet.release import ReleaseError, release
-from paper_lenet.tables import TableError
+from paper_lenet.network.pretrained import RELEASED, WEIGHTS
+from paper_lenet.release.cards import ReleaseError, release
+from paper_lenet.reporting.tables.common import TableError
+from paper_lenet.runs.collect import CollectError
 
 
 def main() -> int:

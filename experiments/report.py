@@ -17,11 +17,11 @@ _entry.begin(__name__)
 
 from experiments._places import add_place, place_of
 from paper_lenet.data import DataError
-from paper_lenet.fig7 import mnist_at_hand
 from paper_lenet.files import RecordError, write_atomic
-from paper_lenet.report import page
-from paper_lenet.report_live import nets
-from paper_lenet.tables import TableError
+from paper_lenet.reporting.page.build import page
+from paper_lenet.reporting.page.live import nets
+from paper_lenet.reporting.tables.common import TableError
+from paper_lenet.reporting.tables.distortions import mnist_at_hand
 
 
 def main() -> int:

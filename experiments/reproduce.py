@@ -28,7 +28,7 @@ from experiments._composition import FAILURES, compose, one_line
 from experiments._places import Place, add_place, place_of
 from paper_lenet.config import Config, ConfigError
 from paper_lenet.data import DataUnavailable, load
-from paper_lenet.records import job_folder
+from paper_lenet.runs.records import job_folder
 
 EXPERIMENT = "lenet5"
 NO_MNIST = """

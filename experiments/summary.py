@@ -17,7 +17,7 @@ _entry.begin(__name__)
 
 from tabulate import tabulate
 
-from paper_lenet.summary import COLUMNS, SummaryError, count, read, table
+from paper_lenet.runs.summary import COLUMNS, SummaryError, count, read, table
 
 
 def main() -> int:

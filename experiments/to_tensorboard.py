@@ -17,8 +17,8 @@ from experiments import _entry
 _entry.begin(__name__)
 
 from paper_lenet.files import RecordError
-from paper_lenet.summary import SummaryError, read
-from paper_lenet.to_tensorboard import write_events
+from paper_lenet.runs.summary import SummaryError, read
+from paper_lenet.runs.tensorboard import write_events
 
 
 def main() -> int:

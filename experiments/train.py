@@ -24,12 +24,12 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from experiments._composition import CONF, FAILURES, check_sweep, one_line, to_config
-from paper_lenet import job
 from paper_lenet.config import Config
 from paper_lenet.config.rules import help_text
 from paper_lenet.config.schema import defaults
 from paper_lenet.files import RecordError
-from paper_lenet.records import job_folder, write_job
+from paper_lenet.runs import job
+from paper_lenet.runs.records import job_folder, write_job
 
 log = logging.getLogger("paper_lenet")
 AT_ONCE = "stopped at once; the same command goes on from here"

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from paper_lenet.pretrained import load_pretrained
+    from paper_lenet.network.pretrained import load_pretrained
 
 __all__ = ["load_pretrained"]
 
@@ -11,7 +11,7 @@ __all__ = ["load_pretrained"]
 def __getattr__(name: str) -> Any:
     # Not at the top: whoever needs a table or a configuration only shall not wait for torch.
     if name == "load_pretrained":
-        from paper_lenet.pretrained import load_pretrained
+        from paper_lenet.network.pretrained import load_pretrained
 
         return load_pretrained
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,8 +14,8 @@ from torch import nn
 
 from paper_lenet.config import DataConfig, InitConfig, ModelConfig
 from paper_lenet.data import load
-from paper_lenet.models.lenet5 import build
-from paper_lenet.report_live import Net
+from paper_lenet.network.lenet5 import build
+from paper_lenet.reporting.page.live import Net
 
 MODELS = {
     "1998": (ModelConfig(), (-0.1, 1.175)),

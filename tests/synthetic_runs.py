@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from paper_lenet.collect import RUN_COLUMNS
 from paper_lenet.config import Config, DataConfig, OptimConfig
 from paper_lenet.data import Data
 from paper_lenet.engines import PassRecord
 from paper_lenet.files import csv_text, json_text, read_sealed, sealed, sha256, write_atomic
-from paper_lenet.records import RunWriter, write_job
+from paper_lenet.runs.collect import RUN_COLUMNS
+from paper_lenet.runs.records import RunWriter, write_job
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -119,7 +119,7 @@ def reseal(folder: Path, **changes: object) -> None:
 
 def clean_tree(monkeypatch: pytest.MonkeyPatch, dirty: bool = False, commit: str = "c0ffee" * 6 + "c0de") -> None:
     """Let runs record this state of the code, whatever the state of the working tree is."""
-    monkeypatch.setattr("paper_lenet.records._code_state", lambda root: (commit, dirty))
+    monkeypatch.setattr("paper_lenet.runs.records._code_state", lambda root: (commit, dirty))
 
 
 def call(monkeypatch: pytest.MonkeyPatch, script: str, *arguments: object) -> int:

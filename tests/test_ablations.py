@@ -19,17 +19,19 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from synthetic_runs import ROOT, begun, clean_tree, data, write_rows, write_runs
 
-from paper_lenet import figures, figures_ablations, figures_classes, paper, tutorials
-from paper_lenet.ablations import STUDIES, ablation, costs
-from paper_lenet.collect import collect
+from paper_lenet import paper
 from paper_lenet.config import Config, DataConfig, EngineConfig, InitConfig, LossConfig, ModelConfig, OptimConfig
 from paper_lenet.engines import NonFiniteError
 from paper_lenet.files import csv_text, write_atomic
-from paper_lenet.formats import Table
-from paper_lenet.models.lenet5 import build
-from paper_lenet.records import ERROR_COLUMNS, PASS_COLUMNS, write_job
-from paper_lenet.tables import TableError, available, read_runs, trained
-from paper_lenet.tables import build as build_tables
+from paper_lenet.network.lenet5 import build
+from paper_lenet.reporting.figures import ablations, classes, common
+from paper_lenet.reporting.formats import Table
+from paper_lenet.reporting.tables import tutorials
+from paper_lenet.reporting.tables.ablations import STUDIES, ablation, costs
+from paper_lenet.reporting.tables.common import TableError, available, read_runs, trained
+from paper_lenet.reporting.tables.common import build as build_tables
+from paper_lenet.runs.collect import collect
+from paper_lenet.runs.records import ERROR_COLUMNS, PASS_COLUMNS, write_job
 
 CONF = ROOT / "conf"
 CHANGES = sorted(path.stem for path in (CONF / "change").glob("*.yaml"))
@@ -375,7 +377,7 @@ def test_labels_of_mnist() -> None:
 
 def test_figures_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same bytes each time, with what diverged in words."""
-    monkeypatch.setitem(figures.STYLE, "svg.fonttype", "none")
+    monkeypatch.setitem(common.STYLE, "svg.fonttype", "none")
     some: list[float | None] = [1.0, 1.1]
     study(tmp_path, "ablation-from-1998", {"1998": some, "ReLU": [0.9, None], "max pooling": [None, None]})
     study(tmp_path, "ablation-ladder", {"0 1998": some, "1 + ReLU": [None, None], "2 + b": [0.9, 0.8]})
@@ -389,10 +391,10 @@ def test_figures_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         ]
         write_atomic(tmp_path / "curves" / f"{name}.csv", csv_text(("fingerprint", "seed", *PASS_COLUMNS), rows))
     files = {
-        **figures_ablations.ablation(tmp_path, "ablation-from-1998"),
-        **figures_ablations.ablation(tmp_path, "ablation-ladder"),
-        **figures_ablations.curves(tmp_path),
-        **figures_classes.confusion(tmp_path, "tutorial-t1"),
+        **ablations.ablation(tmp_path, "ablation-from-1998"),
+        **ablations.ablation(tmp_path, "ablation-ladder"),
+        **ablations.curves(tmp_path),
+        **classes.confusion(tmp_path, "tutorial-t1"),
     }
     stems = ("ablation-from-1998", "ablation-ladder", "tutorials", "confusion-tutorial-t1")
     assert {path.name for path in files} == {f"{stem}.{kind}" for stem in stems for kind in ("svg", "png")}
@@ -400,7 +402,7 @@ def test_figures_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert "ReLU (1 diverged)" in differences and "all diverged" in differences
     assert "1 + ReLU (2 diverged)" in ladder and "test error, %" in ladder
     assert "T2 training" in curves and ">979<" in confused and ">1.5<" in confused
-    assert figures_classes.confusion(tmp_path, "tutorial-t1").items() <= files.items()
+    assert classes.confusion(tmp_path, "tutorial-t1").items() <= files.items()
     study(tmp_path, "ablation-ladder", {"0 1998": [None, None], "1 + ReLU": [None, None]})
     with pytest.raises(TableError, match="all runs diverged"):
-        figures_ablations.ablation(tmp_path, "ablation-ladder")
+        ablations.ablation(tmp_path, "ablation-ladder")

@@ -7,16 +7,16 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.svm import SVC
 
-from paper_lenet.baselines import Fitted, nearest, svm, vote
-from paper_lenet.baselines.expansions import quadratic, rbf
-from paper_lenet.baselines.linear import linear, pairwise
-from paper_lenet.baselines.local import local
-from paper_lenet.baselines.neighbours import euclidean
-from paper_lenet.baselines.tangent import DAMPING, tangent, tangents
+from paper_lenet.classifiers import Fitted, nearest, svm, vote
+from paper_lenet.classifiers.expansions import quadratic, rbf
+from paper_lenet.classifiers.linear import linear, pairwise
+from paper_lenet.classifiers.local import local
+from paper_lenet.classifiers.measures import curve, measured, ranks, reject_percent
+from paper_lenet.classifiers.neighbours import euclidean
+from paper_lenet.classifiers.systems import SYSTEMS
+from paper_lenet.classifiers.tangent import DAMPING, tangent, tangents
 from paper_lenet.config import DataConfig
 from paper_lenet.data import load
-from paper_lenet.measures import curve, measured, ranks, reject_percent
-from paper_lenet.systems import SYSTEMS
 
 Floats = NDArray[np.float32]
 

@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 import torch
 
-from paper_lenet import job
 from paper_lenet.config import (
     Config,
     ConfigError,
@@ -26,10 +25,12 @@ from paper_lenet.config import (
 from paper_lenet.config import OptimConfig as Optim
 from paper_lenet.data import Data
 from paper_lenet.engines import Checkpoint, NonFiniteError, PassRecord, batched, records, reference
-from paper_lenet.models.family import PaperNet
-from paper_lenet.models.lenet5 import build
-from paper_lenet.models.modern import ModernNet
-from paper_lenet.records import finished, run_folder
+from paper_lenet.engines.batched import trainer
+from paper_lenet.network.lenet5 import build
+from paper_lenet.network.modern import ModernNet
+from paper_lenet.network.paper_net import PaperNet
+from paper_lenet.runs import job
+from paper_lenet.runs.records import finished, run_folder
 
 # Largest difference over the largest value of a parameter after two passes of 40 patterns. Measured: 6e-15.
 BOUND = 1e-11
@@ -143,7 +144,7 @@ def same_points(points: list[Checkpoint], others: list[Checkpoint]) -> None:
 @pytest.mark.parametrize("case", ["1998", "dropout", "batch normalisation", "unpadded"])
 def test_goes_on_from_any_checkpoint(case: str, data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also in the middle of a pass."""
-    monkeypatch.setattr(batched, "PACE", 16)
+    monkeypatch.setattr(trainer, "PACE", 16)
     config = configured(case, "batched", "float32")
     whole = together(config, data, [5, 6])
     assert sum(point.record is None for point in whole[0]) >= 2
@@ -164,10 +165,11 @@ def with_an_idle_unit(config: ModelConfig, seed: int) -> PaperNet | ModernNet:
 def test_largest_step_size_of_weights_that_are_zero(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a unit that nothing reaches and that reaches nothing: no curvature, so the largest step sizes."""
     of_engine = {}
-    for name, module in {"reference": reference, "batched": batched}.items():
+    for engine, module in ((reference, reference), (batched, trainer)):
         monkeypatch.setattr(module, "build", with_an_idle_unit)
+        name = engine.__name__.rpartition(".")[2]
         config = configured("1998", name)
-        of_engine[name] = next(records(module.train(config, data, 3))).rate_max
+        of_engine[name] = next(records(engine.train(config, data, 3))).rate_max
     assert of_engine["batched"] == of_engine["reference"] == pytest.approx(config.optim.eta_of(1) / config.optim.mu)
 
 
@@ -182,7 +184,7 @@ def poisoned(config: ModelConfig, seed: int) -> PaperNet | ModernNet:
 def test_network_that_diverges_leaves_the_others(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     config = configured("1998", "batched")
     sound = passes_of(together(config, data, [0, 2])[1])
-    monkeypatch.setattr(batched, "build", poisoned)
+    monkeypatch.setattr(trainer, "build", poisoned)
     outcomes = list(batched.train_many(config, data, [0, 1, 2], [None] * 3))
     assert all(isinstance(of_pass[1], NonFiniteError) for of_pass in outcomes)
     error = outcomes[0][1]
@@ -197,7 +199,7 @@ def test_network_that_diverges_leaves_the_others(data: Data, monkeypatch: pytest
 
 def test_group_is_recorded_seed_by_seed(tmp_path: Any, data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that diverges, and a memory that holds only two networks: halves, and a line that says so."""
-    monkeypatch.setattr(batched, "build", poisoned)
+    monkeypatch.setattr(trainer, "build", poisoned)
     real, sizes = batched.train_many, []
 
     def small(config: Config, data: Data, seeds: list[int], starts: list[Any]) -> Any:
@@ -227,7 +229,7 @@ def test_out_of_memory_after_a_pass(
     how: dict[str, bool], tmp_path: Any, data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is trained or recorded twice, however the job began, and what has diverged stays so."""
-    monkeypatch.setattr(batched, "build", poisoned)
+    monkeypatch.setattr(trainer, "build", poisoned)
     real, began = batched.train_many, []
 
     def short(config: Config, data: Data, seeds: list[int], starts: list[Any]) -> Any:

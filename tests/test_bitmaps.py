@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from paper_lenet.bitmaps import CODES, DIGITS
+from paper_lenet.paper.bitmaps import CODES, DIGITS
 
 READ_OFF = Path(__file__).parents[2] / "shared" / "paper" / "fig3_bitmaps.json"
 

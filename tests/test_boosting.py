@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from paper_lenet.baselines import boosting
+from paper_lenet.classifiers import boosting
 from paper_lenet.config import Config, DataConfig, DistortConfig, ModelConfig, OptimConfig
 from paper_lenet.data import Data, load
 from paper_lenet.engines.fused import FusedNet, train
-from paper_lenet.engines.plan import Indices, Patterns
+from paper_lenet.learning.patterns import Indices, Patterns
 
 CONFIG = Config(model=ModelConfig("mlp", [30]), optim=OptimConfig(passes=1), distort=DistortConfig(variants=1))
 

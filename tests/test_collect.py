@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 from synthetic_runs import begun, call, clean_tree, config, data, record, reseal, write_runs
 
-from paper_lenet.collect import CollectError, collect
 from paper_lenet.engines import NonFiniteError
 from paper_lenet.files import json_text, sealed
-from paper_lenet.records import UNKNOWN, job_folder, run_folder, write_job
-from paper_lenet.tables import origin
+from paper_lenet.reporting.tables.common import origin
+from paper_lenet.runs.collect import CollectError, collect
+from paper_lenet.runs.records import UNKNOWN, job_folder, run_folder, write_job
 
 
 @pytest.fixture(autouse=True)

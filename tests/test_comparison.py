@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 from synthetic_runs import ROOT
 
-from paper_lenet import comparison as comparison_module
-from paper_lenet import figures, paper
-from paper_lenet.comparison import choice, comparison, costs, lines, measured, verdict
-from paper_lenet.figures_comparison import FIGURES, bars, rejects
+from paper_lenet import paper
+from paper_lenet.classifiers.measures import COLUMNS
+from paper_lenet.classifiers.systems import SYSTEMS, System
 from paper_lenet.files import csv_text
-from paper_lenet.measures import COLUMNS
-from paper_lenet.records import ORIGIN
-from paper_lenet.systems import SYSTEMS, System
-from paper_lenet.tables import TableError
+from paper_lenet.reporting.figures import common
+from paper_lenet.reporting.figures.comparison import FIGURES, bars, rejects
+from paper_lenet.reporting.tables import comparison as comparison_module
+from paper_lenet.reporting.tables.common import TableError
+from paper_lenet.reporting.tables.comparison import choice, comparison, costs, lines, measured, verdict
+from paper_lenet.runs.records import ORIGIN
 
 HERE: dict[str, Any] = {key: "x" for key in ORIGIN} | {"commit": "c0ffee" * 6, "dirty": False, "date": "2026-11-22T00"}
 
@@ -113,7 +114,7 @@ def test_explained(tmp_path: Path) -> None:
 def test_classifier_that_the_paper_has_not(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has rows with nothing published, and a bar of its own in each figure."""
     monkeypatch.setattr(comparison_module, "SYSTEMS", (*SYSTEMS, System("forest"), System("never run")))
-    monkeypatch.setitem(figures.STYLE, "svg.fonttype", "none")
+    monkeypatch.setitem(common.STYLE, "svg.fonttype", "none")
     rows = [row("lenet-5", 0, list(range(95))), row("forest", 0, list(range(300)))]
     made = comparison(results_of(results, rows))
     cells = dict(zip(made.header, made.rows[-1], strict=True))

@@ -2,7 +2,7 @@
 
 import torch
 
-from paper_lenet.connections import TABLE_I, pairs
+from paper_lenet.paper.connections import TABLE_I, pairs
 
 # Map of C3 <- maps of S2, read off the printed table column by column.
 SOURCES = """

@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from paper_lenet import data, paper
+from paper_lenet import paper
 from paper_lenet.config import ConfigError, DataConfig
 from paper_lenet.data import Data, DataError, DataUnavailable
+from paper_lenet.data import sets as data
 
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = paper.MNIST_SHA256
 
@@ -416,7 +417,7 @@ def test_digits() -> None:
 def test_preparation_never_changes(images: str, hash_seed: str) -> None:
     code = f"""
 import hashlib, numpy as np
-from paper_lenet import data
+from paper_lenet.data import sets as data
 from paper_lenet.config import DataConfig
 images = {images}
 for dtype in ("<f4", "<f8"):
@@ -425,7 +426,7 @@ for dtype in ("<f4", "<f8"):
     found = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONHASHSEED": hash_seed},
-        cwd=Path(data.__file__).parents[1],
+        cwd=Path(data.__file__).parents[2],
         stdout=subprocess.PIPE,
         text=True,
         check=True,

@@ -13,14 +13,16 @@ from omegaconf import OmegaConf
 from scipy import ndimage, stats
 from synthetic_runs import ROOT, call, clean_tree
 
-from paper_lenet import fig7, paper, rng
+from paper_lenet import generators, paper
 from paper_lenet.config import Config, DataConfig, DistortConfig, OptimConfig
 from paper_lenet.data import DIRECTORY_VARIABLE, Data, levels, load, normalise
-from paper_lenet.distort import Maps, draw, inverse, warp
-from paper_lenet.engines.grey import grey
-from paper_lenet.engines.plan import Patterns, all_patterns, passes
+from paper_lenet.data.distortions import Maps, draw, inverse, warp
+from paper_lenet.engines.fused.grey import grey
 from paper_lenet.files import csv_text
-from paper_lenet.records import ORIGIN, origin
+from paper_lenet.learning.patterns import Patterns, all_patterns, passes
+from paper_lenet.reporting.tables import distortions
+from paper_lenet.reporting.tables.distortions import FITTED, PLACE
+from paper_lenet.runs.records import ORIGIN, origin
 
 IDENTITY = inverse(1, 1, 0, 0, 0)
 
@@ -143,13 +145,13 @@ def test_draws_depend_on_the_seed_alone() -> None:
     assert np.array_equal(maps, draw(config, 100, seed=1))
     assert np.array_equal(maps[:10], draw(config, 10, seed=1))
     assert not np.array_equal(maps, draw(config, 100, seed=2))
-    for purpose in rng.PURPOSES:
-        rng.generator(1, purpose).random(1000)
+    for purpose in generators.PURPOSES:
+        generators.generator(1, purpose).random(1000)
     assert np.array_equal(maps, draw(config, 100, seed=1))
-    first = {purpose: rng.generator(1, purpose).uniform(-1, 1) for purpose in rng.PURPOSES}
-    assert len(set(first.values())) == len(rng.PURPOSES)
+    first = {purpose: generators.generator(1, purpose).uniform(-1, 1) for purpose in generators.PURPOSES}
+    assert len(set(first.values())) == len(generators.PURPOSES)
     shear = forward_parameters(maps, config.centre)["shear"]
-    assert shear[0] == pytest.approx(config.shear * rng.generator(1, "distortions").uniform(-1, 1, 5)[2])
+    assert shear[0] == pytest.approx(config.shear * generators.generator(1, "distortions").uniform(-1, 1, 5)[2])
     # one set of random numbers for all strengths
     half = forward_parameters(draw(DistortConfig(strength=0.5), 100, seed=1), config.centre)["shear"]
     np.testing.assert_allclose(half, shear / 2, rtol=1e-12)
@@ -225,14 +227,14 @@ def test_fitted_maps_become_inverse_maps() -> None:
     # as the fit's own convention has it, without yx
     target_x = fitted["xx"] * x + fitted["xy"] * y + fitted["tx"]
     target_y = fitted["yy"] * y + fitted["ty"]
-    a, b, c, d, e = fig7.inverse_maps(fitted).T
+    a, b, c, d, e = distortions.inverse_maps(fitted).T
     np.testing.assert_allclose([a * target_x + b * target_y + c, d * target_y + e], [x, y], rtol=0, atol=1e-12)
 
 
 def test_fitted_maps_are_found_again_in_our_images() -> None:
     fitted = paper.fig7().iloc[::9]
     images = load(DataConfig(name="digits")).train_images[: len(fitted)]
-    found = fig7.refit(images, fitted)
+    found = distortions.refit(images, fitted)
     kept = ["xx", "xy", "yy", "tx", "ty"]
     np.testing.assert_allclose(found[kept], fitted[kept], rtol=0, atol=2e-6)
     np.testing.assert_allclose(found["yx"], 0, rtol=0, atol=2e-6)
@@ -245,10 +247,10 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert "distortions.csv: missing" in capsys.readouterr().err
     found = paper.fig7().assign(yx=0.0, tx=lambda frame: frame["tx"] + 0.0025)
     rows = [{str(key): value for key, value in row.items()} | origin() for row in found.to_dict("records")]
-    (tmp_path / "distortions.csv").write_text(csv_text([*fig7.PLACE, *fig7.FITTED], rows), encoding="utf-8")
+    (tmp_path / "distortions.csv").write_text(csv_text([*PLACE, *FITTED], rows), encoding="utf-8")
     assert call(monkeypatch, "distortions", "--results", tmp_path) == 1
     assert "no column commit" in capsys.readouterr().err
-    (tmp_path / "distortions.csv").write_text(csv_text([*fig7.PLACE, *fig7.FITTED, *ORIGIN], rows), encoding="utf-8")
+    (tmp_path / "distortions.csv").write_text(csv_text([*PLACE, *FITTED, *ORIGIN], rows), encoding="utf-8")
     assert call(monkeypatch, "distortions", "--results", tmp_path) == 0
     table = tmp_path / "tables" / "distortions.md"
     assert "Commit c0ffeec0ffee; fits of 20" in table.read_text(encoding="utf-8")

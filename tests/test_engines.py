@@ -16,16 +16,17 @@ from numpy.typing import NDArray
 
 from paper_lenet import paper
 from paper_lenet.config import Config, DistortConfig, EngineConfig, InitConfig, LossConfig, ModelConfig, OptimConfig
-from paper_lenet.connections import TABLE_I
 from paper_lenet.data import Data, levels, normalise
-from paper_lenet.engines import NonFiniteError, PassRecord, fused, loop, records, reference, vectors
-from paper_lenet.engines.fused import FusedNet
-from paper_lenet.engines.plan import Pass, Patterns
+from paper_lenet.engines import NonFiniteError, PassRecord, loop, records, reference
+from paper_lenet.engines.fused import FusedNet, vectors
+from paper_lenet.engines.fused import net as fused
 from paper_lenet.engines.reference import ReferenceNet
-from paper_lenet.losses import criterion, curvature_criterion
-from paper_lenet.models.family import PaperNet
-from paper_lenet.models.lenet5 import build
-from paper_lenet.sdlm import diagonal_hessian, step_sizes
+from paper_lenet.learning.patterns import Pass, Patterns
+from paper_lenet.learning.sdlm import diagonal_hessian, step_sizes
+from paper_lenet.network.lenet5 import build
+from paper_lenet.network.losses import criterion, curvature_criterion
+from paper_lenet.network.paper_net import PaperNet
+from paper_lenet.paper.connections import TABLE_I
 
 # Largest difference over the largest value of a parameter, after 200 updates. Measured: in float64 7e-15; in float32,
 # where the fused tanh is a rational function, 1e-6 to 9e-6 over three seeds.

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from synthetic_runs import ROOT, call
 
-from paper_lenet import collect
+from paper_lenet.runs import collect
 
 OURS = ("paper_lenet", "experiments", "tests")
 SCRIPTS = sorted(path.name for path in (ROOT / "experiments").glob("[!_]*.py"))

@@ -6,89 +6,89 @@ import math
 
 import pytest
 
-from paper_lenet import evaluate
+from paper_lenet.reporting import statistics
 
 FIVE = [0.8, 0.9, 1.0, 1.1, 1.2]  # mean 1, variance 0.1 / 4
 T4 = 2.776445  # 97.5 % quantile of Student's t with 4 degrees of freedom, from a printed table
 
 
 def test_mean_and_standard_deviation() -> None:
-    assert evaluate.mean(FIVE) == pytest.approx(1.0)
-    assert evaluate.std(FIVE) == pytest.approx(math.sqrt(0.025))
+    assert statistics.mean(FIVE) == pytest.approx(1.0)
+    assert statistics.std(FIVE) == pytest.approx(math.sqrt(0.025))
 
 
 def test_intervals_over_seeds() -> None:
     half = T4 * math.sqrt(0.025 / 5)
-    assert evaluate.t_interval(FIVE) == pytest.approx((1 - half, 1 + half), rel=1e-6)
+    assert statistics.t_interval(FIVE) == pytest.approx((1 - half, 1 + half), rel=1e-6)
     half = T4 * math.sqrt(0.025 * 1.2)
-    assert evaluate.prediction_interval(FIVE) == pytest.approx((1 - half, 1 + half), rel=1e-6)
-    narrower = evaluate.t_interval(FIVE, level=0.9)
+    assert statistics.prediction_interval(FIVE) == pytest.approx((1 - half, 1 + half), rel=1e-6)
+    narrower = statistics.t_interval(FIVE, level=0.9)
     assert narrower[1] - 1 == pytest.approx(2.131847 * math.sqrt(0.005), rel=1e-6)
 
 
 @pytest.mark.parametrize("values", [[], [0.95]])
 def test_too_few_values_have_no_interval(values: list[float]) -> None:
-    assert math.isnan(evaluate.std(values))
-    assert all(map(math.isnan, evaluate.t_interval(values) + evaluate.prediction_interval(values)))
-    assert evaluate.verdict(values, 0.95) == "undecided"
-    assert math.isnan(evaluate.permutation_p(values, values))
+    assert math.isnan(statistics.std(values))
+    assert all(map(math.isnan, statistics.t_interval(values) + statistics.prediction_interval(values)))
+    assert statistics.verdict(values, 0.95) == "undecided"
+    assert math.isnan(statistics.permutation_p(values, values))
 
 
 def test_wilson() -> None:
     z = 1.959964
     centre = (0.1 + z * z / 200) / (1 + z * z / 100)
     half = z / (1 + z * z / 100) * math.sqrt(0.1 * 0.9 / 100 + z * z / 40_000)
-    assert evaluate.wilson(10, 100) == pytest.approx((centre - half, centre + half), rel=1e-6)
+    assert statistics.wilson(10, 100) == pytest.approx((centre - half, centre + half), rel=1e-6)
 
 
 def test_paired_difference() -> None:
     # Differences 1, 2, 3: mean 2, standard deviation 1, t quantile 4.302653 with 2 degrees of freedom.
-    mean, low, high = evaluate.paired_difference([2, 4, 6], [1, 2, 3])
+    mean, low, high = statistics.paired_difference([2, 4, 6], [1, 2, 3])
     half = 4.302653 / math.sqrt(3)
     assert (mean, low, high) == pytest.approx((2, 2 - half, 2 + half), rel=1e-6)
     with pytest.raises(ValueError, match="shorter"):
-        evaluate.paired_difference([1, 2], [1])
+        statistics.paired_difference([1, 2], [1])
 
 
 def test_permutation() -> None:
     # All five differences of one sign: 2 of the 32 assignments of signs are as extreme.
-    assert evaluate.permutation_p([2, 3, 4, 5, 6], [1, 1, 1, 1, 1]) == pytest.approx(2 / 32)
+    assert statistics.permutation_p([2, 3, 4, 5, 6], [1, 1, 1, 1, 1]) == pytest.approx(2 / 32)
     # Differences 1, 1, -1: as extreme are all but none, as |sum| is 1 or 3 for each of the 8 assignments.
-    assert evaluate.permutation_p([1, 1, 0], [0, 0, 1]) == pytest.approx(1.0)
+    assert statistics.permutation_p([1, 1, 0], [0, 0, 1]) == pytest.approx(1.0)
     with pytest.raises(ValueError, match="cannot be paired"):
-        evaluate.permutation_p([1, 2], [1])
+        statistics.permutation_p([1, 2], [1])
 
 
 def test_mcnemar() -> None:
     # 6 images only a gets wrong, 1 only b, 3 both: 2 * (1 + 7) / 2**7.
     a = [True] * 6 + [False] + [True] * 3 + [False] * 10
     b = [False] * 6 + [True] + [True] * 3 + [False] * 10
-    assert evaluate.mcnemar_p(a, b) == pytest.approx(2 * 8 / 128)
-    assert evaluate.mcnemar_p(a, a) == 1.0
+    assert statistics.mcnemar_p(a, b) == pytest.approx(2 * 8 / 128)
+    assert statistics.mcnemar_p(a, a) == 1.0
     with pytest.raises(ValueError, match="shapes"):
-        evaluate.mcnemar_p(a, b[1:])
+        statistics.mcnemar_p(a, b[1:])
 
 
 def test_verdict() -> None:
     half = T4 * math.sqrt(0.025 * 1.2)
-    assert evaluate.verdict(FIVE, 1 + 0.999 * half) == "reproduced"
-    assert evaluate.verdict(FIVE, 1 + 1.001 * half) == "not reproduced"
-    assert evaluate.verdict(FIVE, 1 - 1.001 * half) == "not reproduced"
+    assert statistics.verdict(FIVE, 1 + 0.999 * half) == "reproduced"
+    assert statistics.verdict(FIVE, 1 + 1.001 * half) == "not reproduced"
+    assert statistics.verdict(FIVE, 1 - 1.001 * half) == "not reproduced"
 
 
 def test_paired_t() -> None:
     # Differences 1, 2, 3: t = 2 / (1 / sqrt(3)) = sqrt(12), of 2 degrees of freedom: p = 1 - t / sqrt(t² + 2).
-    assert evaluate.paired_t_p([2, 4, 6], [1, 2, 3]) == pytest.approx(1 - math.sqrt(12 / 14))
-    assert evaluate.paired_t_p([1, 2, 3], [2, 4, 6]) == pytest.approx(1 - math.sqrt(12 / 14))
-    assert (evaluate.paired_t_p([1, 1], [1, 1]), evaluate.paired_t_p([2, 2], [1, 1])) == (1, 0)
-    assert math.isnan(evaluate.paired_t_p([1], [2]))
+    assert statistics.paired_t_p([2, 4, 6], [1, 2, 3]) == pytest.approx(1 - math.sqrt(12 / 14))
+    assert statistics.paired_t_p([1, 2, 3], [2, 4, 6]) == pytest.approx(1 - math.sqrt(12 / 14))
+    assert (statistics.paired_t_p([1, 1], [1, 1]), statistics.paired_t_p([2, 2], [1, 1])) == (1, 0)
+    assert math.isnan(statistics.paired_t_p([1], [2]))
     with pytest.raises(ValueError):
-        evaluate.paired_t_p([1, 2], [1])
+        statistics.paired_t_p([1, 2], [1])
 
 
 def test_holm() -> None:
     # 0.01 * 4, then 0.02 * 3 and 0.03 * 2, of which neither is below the one before, then 0.04 * 1, raised to 0.06.
-    assert evaluate.holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
-    assert evaluate.holm([0.4, math.nan, 0.6]) == pytest.approx([0.8, math.nan, 0.8], nan_ok=True)
-    assert evaluate.holm([0.6, 0.7]) == [1.0, 1.0]
-    assert evaluate.holm([]) == []
+    assert statistics.holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert statistics.holm([0.4, math.nan, 0.6]) == pytest.approx([0.8, math.nan, 0.8], nan_ok=True)
+    assert statistics.holm([0.6, 0.7]) == [1.0, 1.0]
+    assert statistics.holm([]) == []

@@ -14,25 +14,26 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from synthetic_runs import ROOT, begun, call, clean_tree, config, data, write_rows, write_runs
 
-from paper_lenet import figures, paper
-from paper_lenet.collect import collect
+from paper_lenet import paper
 from paper_lenet.config import ModelConfig
 from paper_lenet.data import DIRECTORY_VARIABLE
 from paper_lenet.engines import NonFiniteError
-from paper_lenet.figures import curves, fig5, fig6, literal
-from paper_lenet.figures_images import fig7, fig8, ranked
-from paper_lenet.figures_network import fig2, fig3, kernels, table1, trained
 from paper_lenet.files import RecordError, tensor_bytes
-from paper_lenet.models.lenet5 import LeNet5
-from paper_lenet.records import write_job
-from paper_lenet.tables import TableError
+from paper_lenet.network.lenet5 import LeNet5
+from paper_lenet.reporting.figures import common
+from paper_lenet.reporting.figures.common import curves, fig5, fig6, literal
+from paper_lenet.reporting.figures.images import fig7, fig8, ranked
+from paper_lenet.reporting.figures.network import fig2, fig3, kernels, table1, trained
+from paper_lenet.reporting.tables.common import TableError
+from paper_lenet.runs.collect import collect
+from paper_lenet.runs.records import write_job
 
 
 @pytest.fixture(autouse=True)
 def committed(monkeypatch: pytest.MonkeyPatch) -> None:
     clean_tree(monkeypatch)
     # Text as text, so that a test can read it in the SVG.
-    monkeypatch.setitem(figures.STYLE, "svg.fonttype", "none")
+    monkeypatch.setitem(common.STYLE, "svg.fonttype", "none")
 
 
 def drawn(tmp_path: Path, name: str = "lenet5") -> dict[str, bytes]:
@@ -86,7 +87,7 @@ def test_several_configurations(tmp_path: Path) -> None:
 def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     results = tmp_path / "results"
     monkeypatch.setenv(DIRECTORY_VARIABLE, str(tmp_path / "nothing"))
-    monkeypatch.setattr("paper_lenet.pretrained.digests", lambda folder: {})
+    monkeypatch.setattr("paper_lenet.network.pretrained.digests", lambda folder: {})
     assert call(monkeypatch, "figures", "--results", results) == 1
     assert "no results to draw" in capsys.readouterr().err
     write_runs(config(tmp_path / "outputs", [0]), [90])
@@ -117,7 +118,7 @@ def test_committed_figures(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     monkeypatch.undo()  # the style of the committed ones
     monkeypatch.chdir(ROOT)
     cut = []
-    draw = figures._bytes
+    draw = common._bytes
 
     def checked(figure: Figure, kind: str) -> bytes:
         content = draw(figure, kind)
@@ -132,7 +133,7 @@ def test_committed_figures(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
             cut.append((kind, box, [axes.get_title() for axes in figure.axes]))
         return content
 
-    monkeypatch.setattr(figures, "_bytes", checked)
+    monkeypatch.setattr(common, "_bytes", checked)
     assert call(monkeypatch, "figures", "--check") == 0, capsys.readouterr().err
     assert cut == []
 

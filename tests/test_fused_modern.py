@@ -16,9 +16,9 @@ from paper_lenet.config import Config, EngineConfig, LossConfig, ModelConfig, Op
 from paper_lenet.data import Data
 from paper_lenet.engines import fused, records, reference
 from paper_lenet.engines.fused import FusedNet
-from paper_lenet.engines.plan import Indices, Pass, Patterns
-from paper_lenet.losses import eq9
-from paper_lenet.models.lenet5 import build
+from paper_lenet.learning.patterns import Indices, Pass, Patterns
+from paper_lenet.network.lenet5 import build
+from paper_lenet.network.losses import eq9
 
 FLOAT64_BOUND = 1e-9
 FLOAT32_BOUND = 1e-4
@@ -150,7 +150,7 @@ def test_float32() -> None:
 
 
 def test_a_batch_larger_than_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("paper_lenet.engines.fused.CHUNK", 4)
+    monkeypatch.setattr("paper_lenet.engines.fused.net.CHUNK", 4)
     compare(configured(MODERN, SMOOTHED, MOMENTUM | {"schedule": "constant"}), FLOAT64_BOUND)
 
 

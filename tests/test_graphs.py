@@ -13,9 +13,11 @@ from test_batched import CASES, configured, data, one_thread, repeated, same_poi
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from paper_lenet.data import Data, subset
-from paper_lenet.engines import batched
-from paper_lenet.engines.plan import all_patterns, passes
-from paper_lenet.models.lenet5 import build
+from paper_lenet.engines.batched import trainer
+from paper_lenet.engines.batched.net import BatchedNet
+from paper_lenet.engines.batched.resident import resident
+from paper_lenet.learning.patterns import all_patterns, passes
+from paper_lenet.network.lenet5 import build
 
 __all__ = ["data", "one_thread"]  # fixtures
 
@@ -27,14 +29,14 @@ def test_graphs_give_what_steps_give(case: str, data: Data, monkeypatch: pytest.
     config.optim.passes, config.data.train_size = 3, None
     alone, batch = config.optim.batch == 1, config.optim.batch
     data = subset(data, 27, 0) if alone else repeated(data, 3)
-    monkeypatch.setattr(batched, "PACE", 25 if alone else 4 * batch)
-    monkeypatch.setattr(batched, "captures", lambda device: True)
+    monkeypatch.setattr(trainer, "PACE", 25 if alone else 4 * batch)
+    monkeypatch.setattr(trainer, "captures", lambda device: True)
     with monkeypatch.context() as without:
-        without.setattr(batched, "captured", lambda work, warm_up, state: work)
+        without.setattr(trainer, "captured", lambda work, warm_up, state: work)
         whole = together(config, data, [5, 6])
     middle = next(k for k, point in enumerate(whole[0]) if point.pass_ == 2 and point.record is None)
     for steps, begun in ((3, -1), (1, middle), *([(20, -1)] if alone else [])):
-        monkeypatch.setattr(batched, "GRAPH_STEPS", steps)
+        monkeypatch.setattr(trainer, "GRAPH_STEPS", steps)
         device = Device()
         device.stand_in(monkeypatch)
         with device:
@@ -54,8 +56,8 @@ def test_nothing_waits_for_the_device(case: str, data: Data, monkeypatch: pytest
             work()
         return work
 
-    monkeypatch.setattr(batched, "captured", captured)
-    monkeypatch.setattr(batched, "GRAPH_STEPS", 2)
+    monkeypatch.setattr(trainer, "captured", captured)
+    monkeypatch.setattr(trainer, "GRAPH_STEPS", 2)
     config = configured(case, "batched", "float32")
     config.engine.device = "cuda"
     data, batch = repeated(data, 2), config.optim.batch
@@ -63,11 +65,11 @@ def test_nothing_waits_for_the_device(case: str, data: Data, monkeypatch: pytest
     models = [build(config.model, seed) for seed in (3, 4)]
     these = [next(passes(config, seed, patterns)) for seed, patterns in zip((3, 4), own, strict=True)]
     with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
-        net = batched.BatchedNet(models, config, [1, 2])
-        resident = batched._resident(own, models[0].side, net.device)
-        trainer = batched.Trainer(net, config, resident, len(own[0].images))
-        trainer.begin(these)
+        net = BatchedNet(models, config, [1, 2])
+        patterns = resident(own, models[0].side, net.device)
+        training = trainer.Trainer(net, config, patterns, len(own[0].images))
+        training.begin(these)
         orders = torch.from_numpy(np.stack([this.order for this in these])).to(net.device)
-        trainer.advance(orders, 1, 0, min(4 * batch - 1, orders.shape[1]))  # a graph, a step, and a smaller batch
-        assert trainer.replay is not None
-        assert trainer.predict(resident).device.type == net.flat.device.type == "cuda"
+        training.advance(orders, 1, 0, min(4 * batch - 1, orders.shape[1]))  # a graph, a step, and a smaller batch
+        assert training.replay is not None
+        assert training.predict(patterns).device.type == net.flat.device.type == "cuda"

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from paper_lenet.classifiers.invariance import AMOUNTS, changed, padded
 from paper_lenet.data import Data
-from paper_lenet.figures_comparison import invariances
-from paper_lenet.invariance import AMOUNTS, changed, padded
-from paper_lenet.tables import TableError
+from paper_lenet.reporting.figures.comparison import invariances
+from paper_lenet.reporting.tables.common import TableError
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from paper_lenet.config import LossConfig
-from paper_lenet.losses import criterion, curvature_criterion, eq8, eq9
+from paper_lenet.network.losses import criterion, curvature_criterion, eq8, eq9
 
 PENALTIES = [[1.0, 2.0, 3.0], [0.5, 4.0, 0.25]]
 LABELS = [2, 0]

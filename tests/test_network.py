@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from paper_lenet import bitmaps, paper
+from paper_lenet import paper
 from paper_lenet.config import InitConfig, ModelConfig
-from paper_lenet.connections import TABLE_I
-from paper_lenet.layers import EuclideanRBF, Subsampling, TableConv2d, squash, squash_slope
-from paper_lenet.models import LeNet5
-from paper_lenet.models.family import PaperNet
-from paper_lenet.models.lenet5 import build
+from paper_lenet.network.layers import EuclideanRBF, Subsampling, TableConv2d, squash, squash_slope
+from paper_lenet.network.lenet5 import LeNet5, build
+from paper_lenet.network.paper_net import PaperNet
+from paper_lenet.paper import bitmaps
+from paper_lenet.paper.connections import TABLE_I
 
 SHAPES = {
     "c1.weight": (6, 1, 5, 5),

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from options import SAMPLES, Matrix, Values, as_read, config_of, settled, values_of
 from test_engines import difference, made_images
 
-from paper_lenet import data as data_module
 from paper_lenet import paper
 from paper_lenet.config import Config, ConfigError
 from paper_lenet.config.rules import CHOICES, ENGINES, NOT_IN_WEIGHTS, READ_WHEN, help_text, unread
 from paper_lenet.config.schema import defaults
 from paper_lenet.data import Data, load
+from paper_lenet.data import sets as data_module
 from paper_lenet.engines import PassRecord, batched, fused, records, reference
 
 # What batch normalisation takes out again: such a bias has no gradient but what rounding leaves of one, which Adam and

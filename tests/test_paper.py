@@ -93,5 +93,5 @@ def test_csv_is_packaged_and_whole(name: str, rows: int) -> None:
 
 def test_import_is_light() -> None:
     code = "import sys; from paper_lenet import paper; assert not {'torch', 'pandas'} & set(sys.modules)"
-    project = Path(paper.__file__).parents[1]
+    project = Path(paper.__file__).parents[2]
     subprocess.run([sys.executable, "-c", code], cwd=project, check=True, timeout=60)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from paper_lenet import rng
+from paper_lenet import generators
 from paper_lenet.config import Config, InitConfig, ModelConfig, OptimConfig
-from paper_lenet.engines.plan import Pass, Patterns, passes
-from paper_lenet.models.lenet5 import build
+from paper_lenet.learning.patterns import Pass, Patterns, passes
+from paper_lenet.network.lenet5 import build
 
 # p. 10, as printed: 0.0005 for two passes, 0.0002 for three, 0.0001 for three, 0.00005 for four, 0.00001 thereafter
 PRINTED = {
@@ -114,8 +114,8 @@ def test_purposes_do_not_disturb_each_other() -> None:
     assert all(np.array_equal(a.hessian_sample, b.hessian_sample) for a, b in zip(plain, other, strict=True))
     few = planned(passes=2, hessian_samples=30)
     assert all(np.array_equal(a.hessian_sample, b.hessian_sample) for a, b in zip(plain, few, strict=False))
-    first = {purpose: rng.generator(0, purpose).integers(2**63) for purpose in rng.PURPOSES}
-    assert len(set(first.values())) == len(rng.PURPOSES)
+    first = {purpose: generators.generator(0, purpose).integers(2**63) for purpose in generators.PURPOSES}
+    assert len(set(first.values())) == len(generators.PURPOSES)
 
 
 def test_seeds() -> None:
@@ -128,7 +128,7 @@ def test_seeds() -> None:
 
 def test_unknown_purpose() -> None:
     with pytest.raises(ValueError, match="tuple"):
-        rng.generator(0, "weather")
+        generators.generator(0, "weather")
 
 
 def sha256(order: NDArray[np.int64]) -> str:

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from synthetic_runs import call
 
-from paper_lenet import images, pretrained
-from paper_lenet.config import ModelConfig
-from paper_lenet.data import DataConfig, levels, load
+from paper_lenet.config import DataConfig, ModelConfig
+from paper_lenet.data import levels, load, pictures
+from paper_lenet.data.pictures import ImageError, as_mnist, read
 from paper_lenet.files import write_atomic
-from paper_lenet.images import ImageError, as_mnist, read
-from paper_lenet.models.lenet5 import build
-from paper_lenet.pretrained import VALUES, file_of, recogniser
+from paper_lenet.network import pretrained
+from paper_lenet.network.lenet5 import build
+from paper_lenet.network.pretrained import VALUES, file_of, recogniser
 
 # An r by hand: 7 rows, 5 columns, 0 to 9 for faint to full ink.
 SMALL = np.array(
@@ -135,7 +135,7 @@ def test_colours_and_transparency_to_grey() -> None:
     image.putdata([(255, 0, 0, 255), (0, 0, 255, 100)])
     red = (19595 * 255 + 32768) // 65536
     blue = (7471 * 255 + 32768) // 65536
-    assert images.grey_of(image).tolist() == [[red, (100 * blue + 155 * 255 + 127) // 255]]
+    assert pictures.grey_of(image).tolist() == [[red, (100 * blue + 155 * 255 + 127) // 255]]
 
 
 UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -161,7 +161,7 @@ def bad_file(folder: Path, name: str) -> Path:
 
 @pytest.mark.parametrize("name", UNREADABLE)
 def test_what_cannot_be_read(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "LARGEST", 100_000)
+    monkeypatch.setattr(pictures, "LARGEST", 100_000)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 150_000)
     path = bad_file(tmp_path, name)
     with pytest.raises(ImageError, match=UNREADABLE[name][1]) as error:

@@ -17,17 +17,17 @@ import torch
 from synthetic_runs import ROOT, call, clean_tree, record, reseal
 
 import paper_lenet
-from paper_lenet import pretrained
-from paper_lenet.collect import CollectError, collect
 from paper_lenet.config import Config, DataConfig, InitConfig, LossConfig, ModelConfig, OptimConfig
 from paper_lenet.data import Data, normalise, values_of
-from paper_lenet.engines.plan import Patterns
 from paper_lenet.files import RecordError, read_sealed, read_tensors, sealed, sha256, tensor_bytes
-from paper_lenet.models.lenet5 import build
-from paper_lenet.models.modern import ModernNet
-from paper_lenet.pretrained import RELEASED, load_file, load_pretrained
-from paper_lenet.records import RunWriter, run_folder, write_job
-from paper_lenet.release import ReleaseError, release
+from paper_lenet.learning.patterns import Patterns
+from paper_lenet.network import pretrained
+from paper_lenet.network.lenet5 import build
+from paper_lenet.network.modern import ModernNet
+from paper_lenet.network.pretrained import RELEASED, load_file, load_pretrained
+from paper_lenet.release.cards import ReleaseError, release
+from paper_lenet.runs.collect import CollectError, collect
+from paper_lenet.runs.records import RunWriter, run_folder, write_job
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (60, 28, 28), np.uint8)
 DATA = Data("mnist", "test", IMAGES, np.arange(60) % 10, IMAGES, np.arange(60) % 10)
@@ -74,7 +74,7 @@ def finished_run(output: Path, job: Config, seeds: tuple[int, ...] = (0, 1), dat
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Committed code, DATA as MNIST, and an empty folder of released networks."""
     clean_tree(monkeypatch)
-    monkeypatch.setattr("paper_lenet.release.load", lambda config: DATA)
+    monkeypatch.setattr("paper_lenet.release.cards.load", lambda config: DATA)
     monkeypatch.setattr(pretrained, "WEIGHTS", tmp_path / "weights")
     return tmp_path
 

@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 from synthetic_runs import call, clean_tree
 
-from paper_lenet import figures
 from paper_lenet.config import Config, DataConfig, EngineConfig, OptimConfig
 from paper_lenet.data import load
 from paper_lenet.engines import records, reference
-from paper_lenet.figures_rates import rates
-from paper_lenet.rates import LAYERS, by_layer, measure
-from paper_lenet.tables import TableError
+from paper_lenet.reporting.figures import common
+from paper_lenet.reporting.figures.rates import rates
+from paper_lenet.reporting.tables.common import TableError
+from paper_lenet.runs.rates import LAYERS, by_layer, measure
 
 
 def config() -> Config:
@@ -50,7 +50,7 @@ def test_command_and_figure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clean_tree(monkeypatch)
-    monkeypatch.setitem(figures.STYLE, "svg.fonttype", "none")
+    monkeypatch.setitem(common.STYLE, "svg.fonttype", "none")
     for wrong, message in (
         ("optim=adam", "the training of 1998"),
         ("engine=batched", "engine=fused"),

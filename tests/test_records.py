@@ -19,11 +19,11 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 from synthetic_runs import ROOT, begun, config, data, record, write_runs
 
-from paper_lenet import records
-from paper_lenet.collect import RUN_COLUMNS
 from paper_lenet.engines import NonFiniteError
 from paper_lenet.files import RecordError, add_rows, read_rows, write_atomic
-from paper_lenet.records import run_folder, write_job
+from paper_lenet.runs import records
+from paper_lenet.runs.collect import RUN_COLUMNS
+from paper_lenet.runs.records import run_folder, write_job
 
 
 def metrics_of(folder: Path) -> dict[str, object]:

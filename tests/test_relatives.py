@@ -20,15 +20,15 @@ from paper_lenet.config import (
     ModelConfig,
     OptimConfig,
 )
-from paper_lenet.connections import LENET4
 from paper_lenet.data import Data
 from paper_lenet.engines import fused, reference
-from paper_lenet.losses import eq8
-from paper_lenet.models.family import PaperNet, targets
-from paper_lenet.models.lenet5 import build
-from paper_lenet.models.mlp import MLP
-from paper_lenet.models.relatives import lenet1, lenet4
-from paper_lenet.sdlm import diagonal_hessian
+from paper_lenet.learning.sdlm import diagonal_hessian
+from paper_lenet.network.lenet5 import build
+from paper_lenet.network.losses import eq8
+from paper_lenet.network.mlp import MLP
+from paper_lenet.network.paper_net import PaperNet, targets
+from paper_lenet.network.relatives import lenet1, lenet4
+from paper_lenet.paper.connections import LENET4
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "lenet4": {"model": ModelConfig("lenet4", init=RANDOM)},

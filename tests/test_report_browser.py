@@ -16,8 +16,8 @@ from PIL import Image
 from synthetic_report import images, networks, outputs, write_results
 from synthetic_runs import ROOT
 
-from paper_lenet.report import page
-from paper_lenet.report_live import Net, nets
+from paper_lenet.reporting.page.build import page
+from paper_lenet.reporting.page.live import Net, nets
 
 pytestmark = pytest.mark.slow
 

@@ -12,13 +12,20 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from paper_lenet import bitmaps
 from paper_lenet.config import Config, InitConfig, LossConfig, OptimConfig
-from paper_lenet.engines import penalties, stacked
-from paper_lenet.layers import EuclideanRBF
-from paper_lenet.losses import Loss, eq8, eq9
-from paper_lenet.models.family import PaperNet
-from paper_lenet.sdlm import curvature, diagonal_hessian, diagonal_with_cross_terms, output_curvature, step_sizes
+from paper_lenet.engines.batched import outputs
+from paper_lenet.engines.fused import penalties
+from paper_lenet.learning.sdlm import (
+    curvature,
+    diagonal_hessian,
+    diagonal_with_cross_terms,
+    output_curvature,
+    step_sizes,
+)
+from paper_lenet.network.layers import EuclideanRBF
+from paper_lenet.network.losses import Loss, eq8, eq9
+from paper_lenet.network.paper_net import PaperNet
+from paper_lenet.paper import bitmaps
 
 A, S = 1.7159, 2 / 3
 TABLE = [[True, False, True], [True, True, False]]
@@ -224,7 +231,7 @@ def exact_curvature(engine: str, x: Tensor, labels: Tensor, factor: float, j: fl
     if engine == "reference":
         return output_curvature(EuclideanRBF(centres, factor), x, labels, functools.partial(eq9, j=j))
     if engine == "batched":
-        return stacked.eq9_curvature(x.T[None], centres, factor, j)[0].T
+        return outputs.eq9_curvature(x.T[None], centres, factor, j)[0].T
     found = []
     units, classes, y, g, d = 84, 10, 84, 94, 104
     for state, label in zip(x, labels.tolist(), strict=True):

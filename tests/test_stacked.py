@@ -11,11 +11,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from paper_lenet import bitmaps, connections, layers, losses, sdlm
 from paper_lenet.config import Config, LossConfig, ModelConfig
-from paper_lenet.engines import stacked
-from paper_lenet.models.family import PaperNet
-from paper_lenet.models.lenet5 import build
+from paper_lenet.engines.batched import layers as stacked
+from paper_lenet.engines.batched import outputs
+from paper_lenet.learning import sdlm
+from paper_lenet.network import layers, losses
+from paper_lenet.network.lenet5 import build
+from paper_lenet.network.paper_net import PaperNet
+from paper_lenet.paper import bitmaps, connections
 
 NETS = 3
 Reference = Callable[..., Tensor]
@@ -183,12 +186,12 @@ def test_dropout() -> None:
 
 
 LOSSES: dict[str, tuple[Callable[..., tuple[Tensor, Tensor]], losses.Loss]] = {
-    "eq8": (stacked.eq8, losses.eq8),
-    "eq9": (functools.partial(stacked.eq9, j=1.0), functools.partial(losses.eq9, j=1.0)),
-    "eq9 without junk": (functools.partial(stacked.eq9, j=math.inf), functools.partial(losses.eq9, j=math.inf)),
-    "cross-entropy": (stacked.cross_entropy, F.cross_entropy),
+    "eq8": (outputs.eq8, losses.eq8),
+    "eq9": (functools.partial(outputs.eq9, j=1.0), functools.partial(losses.eq9, j=1.0)),
+    "eq9 without junk": (functools.partial(outputs.eq9, j=math.inf), functools.partial(losses.eq9, j=math.inf)),
+    "cross-entropy": (outputs.cross_entropy, F.cross_entropy),
     "smoothed": (
-        functools.partial(stacked.cross_entropy, smoothing=0.1),
+        functools.partial(outputs.cross_entropy, smoothing=0.1),
         functools.partial(F.cross_entropy, label_smoothing=0.1),
     ),
 }
@@ -211,13 +214,13 @@ def test_rbf_and_curvature_at_the_output() -> None:
     centres, x = bitmaps.DIGITS.double(), random(NETS, 84, 4).tanh()
     labels = torch.randint(10, (NETS, 4), generator=torch.Generator().manual_seed(0))
     output = layers.EuclideanRBF(centres, 0.02)
-    y, differences = stacked.rbf(x, centres, 0.02)
+    y, differences = outputs.rbf(x, centres, 0.02)
     dy = random(*y.shape, seed=9)
-    dx = stacked.rbf_inward(dy, differences, 0.02)
+    dx = outputs.rbf_inward(dy, differences, 0.02)
     exact = {
-        "eq8": stacked.eq8_curvature(x, 0.02),
-        "eq9": stacked.eq9_curvature(x, centres, 0.02, 1.0),
-        "eq9 without junk": stacked.eq9_curvature(x, centres, 0.02, math.inf),
+        "eq8": outputs.eq8_curvature(x, 0.02),
+        "eq9": outputs.eq9_curvature(x, centres, 0.02, 1.0),
+        "eq9 without junk": outputs.eq9_curvature(x, centres, 0.02, math.inf),
     }
     for net in range(NETS):
         leaf = plain(x[net]).requires_grad_()
@@ -230,7 +233,7 @@ def test_rbf_and_curvature_at_the_output() -> None:
 
 def test_curvature_of_cross_entropy() -> None:
     logits, labels = random(NETS, 10, 2), torch.zeros(2, dtype=torch.int64)
-    got = stacked.cross_entropy_curvature(logits)
+    got = outputs.cross_entropy_curvature(logits)
     for net in range(NETS):
         for image in range(2):
             hessian = torch.autograd.functional.hessian(
@@ -269,10 +272,10 @@ def test_lenet5_gradients_and_curvature(name: str, images: int, apart: bool, poo
     centres, stack = bitmaps.DIGITS.double(), lenet5(apart=apart, scale=scale)
 
     states, tape = stack.forward(x, parameters)
-    penalties, differences = stacked.rbf(states, centres, 1.0)
+    penalties, differences = outputs.rbf(states, centres, 1.0)
     of_each, dy = LOSSES[name][0](penalties, labels)
-    gradients = stack.backward(stacked.rbf_inward(dy, differences, 1.0), tape)
-    above = stacked.eq8_curvature(states, 1.0) if name == "eq8" else stacked.eq9_curvature(states, centres, 1.0, 1.0)
+    gradients = stack.backward(outputs.rbf_inward(dy, differences, 1.0), tape)
+    above = outputs.eq8_curvature(states, 1.0) if name == "eq8" else outputs.eq9_curvature(states, centres, 1.0, 1.0)
     h = stack.backward(above, tape, squares=True)
     for net, model in enumerate(models):
         loss = losses.criterion(config.loss)(model(plain(x[net])), labels[net])
@@ -295,7 +298,7 @@ def modern(name: str, x: Tensor, labels: Tensor, parameters: list[Tensor], apart
                            stacked.Conv(apart=apart), function, stacked.Subsampling(), stacked.Linear(), function,
                            stacked.Linear(), function, stacked.Linear()])  # fmt: skip
     logits, tape = stack.forward(x, parameters)
-    of_each, dy = stacked.cross_entropy(logits, labels, 0.1)
+    of_each, dy = outputs.cross_entropy(logits, labels, 0.1)
     return [of_each, mean, variance, *stack.backward(dy, tape), *stack.backward(dy.abs(), tape, squares=True)]
 
 
@@ -326,10 +329,10 @@ def test_lenet5_alone_has_the_bits_it_has_among_others(images: int) -> None:
 
     def run(nets: slice) -> list[Tensor]:
         states, tape = stack.forward(x[nets].clone(), [p[nets].clone() for p in parameters])
-        penalties, differences = stacked.rbf(states, centres, 0.1)
-        of_each, dy = stacked.eq9(penalties, labels[nets], 1.0)
-        gradients = stack.backward(stacked.rbf_inward(dy, differences, 0.1), tape)
-        above = stacked.eq9_curvature(states, centres, 0.1, 1.0)
+        penalties, differences = outputs.rbf(states, centres, 0.1)
+        of_each, dy = outputs.eq9(penalties, labels[nets], 1.0)
+        gradients = stack.backward(outputs.rbf_inward(dy, differences, 0.1), tape)
+        above = outputs.eq9_curvature(states, centres, 0.1, 1.0)
         return [of_each, *gradients, *stack.backward(above, tape, squares=True)]
 
     together = run(slice(None))

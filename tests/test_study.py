@@ -13,13 +13,13 @@ import pytest
 from synthetic_runs import ROOT, call, write_rows
 
 from paper_lenet import paper
-from paper_lenet.claims import claims, overlap
 from paper_lenet.config import Config, DistortConfig
 from paper_lenet.files import csv_text, write_atomic
-from paper_lenet.formats import Table
-from paper_lenet.records import ERROR_COLUMNS, PASS_COLUMNS
-from paper_lenet.study import curve_distance, deviations, rate_distance, readings
-from paper_lenet.tables import TAGS, TableError, available, build
+from paper_lenet.reporting.formats import Table
+from paper_lenet.reporting.tables.claims import claims, overlap
+from paper_lenet.reporting.tables.common import TAGS, TableError, available, build
+from paper_lenet.reporting.tables.study import curve_distance, deviations, rate_distance, readings
+from paper_lenet.runs.records import ERROR_COLUMNS, PASS_COLUMNS
 
 FIG5 = paper.fig5()["train_error_percent"].tolist()[:20]
 Row = dict[str, Any]

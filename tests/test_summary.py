@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from synthetic_runs import begun, call, clean_tree, config, data, record, write_runs
 
-from paper_lenet import summary
 from paper_lenet.engines import NonFiniteError
-from paper_lenet.records import RunWriter, job_folder, run_folder, write_job
+from paper_lenet.runs import summary
+from paper_lenet.runs.records import RunWriter, job_folder, run_folder, write_job
 
 
 @pytest.fixture(autouse=True)

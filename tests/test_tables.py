@@ -19,13 +19,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_runs import ROOT, begun, call, clean_tree, config, data, record, write_rows, write_runs
 
-from paper_lenet.collect import collect, configuration
 from paper_lenet.config import DistortConfig, EngineConfig, LossConfig, ModelConfig
 from paper_lenet.engines import NonFiniteError
 from paper_lenet.files import csv_text
-from paper_lenet.formats import Table, cells_of, lowest, markdown_row
-from paper_lenet.records import GUESSING_PERCENT, write_job
-from paper_lenet.tables import (
+from paper_lenet.reporting.formats import Table, cells_of, lowest, markdown_row
+from paper_lenet.reporting.tables.common import (
     TableError,
     build,
     configurations,
@@ -36,6 +34,8 @@ from paper_lenet.tables import (
     setting,
     splice,
 )
+from paper_lenet.runs.collect import collect, configuration
+from paper_lenet.runs.records import GUESSING_PERCENT, write_job
 
 README = "# Title\n\n<!-- headline:begin -->\nold\n<!-- headline:end -->\n\nMore.\n"
 

@@ -30,7 +30,7 @@ from omegaconf import OmegaConf
 from synthetic_runs import ROOT, call
 
 from experiments import _composition
-from paper_lenet import job, paper, records
+from paper_lenet import paper
 from paper_lenet.config import (
     Config,
     ConfigError,
@@ -44,9 +44,10 @@ from paper_lenet.config import (
 )
 from paper_lenet.data import load
 from paper_lenet.engines import reference
-from paper_lenet.models.family import PaperNet
-from paper_lenet.models.lenet5 import build
-from paper_lenet.records import run_folder
+from paper_lenet.network.lenet5 import build
+from paper_lenet.network.paper_net import PaperNet
+from paper_lenet.runs import job, records
+from paper_lenet.runs.records import run_folder
 
 CONF = ROOT / "conf"
 EXPERIMENTS = sorted(

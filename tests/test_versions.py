@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from paper_lenet import data, paper, versions
+from paper_lenet import data, paper
 from paper_lenet.config import DataConfig
+from paper_lenet.data import versions
 
 
 def bar(slant: float) -> NDArray[np.uint8]:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from paper_lenet.config import Config
 from paper_lenet.data import Data
 from paper_lenet.engines import Checkpoint, NonFiniteError, PassRecord
-from paper_lenet.engines.plan import Indices, Pass, Patterns, all_patterns, passes
-from paper_lenet.models.mlp import MLP
-from paper_lenet.sdlm import Network
+from paper_lenet.learning.patterns import Indices, Pass, Patterns, all_patterns, passes
+from paper_lenet.learning.sdlm import Network
+from paper_lenet.network.mlp import MLP
 
 
 def in_order(model: Network, summation: int) -> Network:

@@ -14,12 +14,12 @@ from torch import Tensor
 from paper_lenet.config import Config
 from paper_lenet.data import Data
 from paper_lenet.engines import Checkpoint, loop
-from paper_lenet.engines.plan import Indices, Pass, Patterns, kept_units
-from paper_lenet.losses import criterion
-from paper_lenet.models.lenet5 import build
-from paper_lenet.models.modern import ModernNet, statistics
-from paper_lenet.optimisers import Optimiser, corrections, rate_of
-from paper_lenet.sdlm import Network, curvature, step_sizes
+from paper_lenet.learning.optimisers import Optimiser, corrections, rate_of
+from paper_lenet.learning.patterns import Indices, Pass, Patterns, kept_units
+from paper_lenet.learning.sdlm import Network, curvature, step_sizes
+from paper_lenet.network.lenet5 import build
+from paper_lenet.network.losses import criterion
+from paper_lenet.network.modern import ModernNet, statistics
 
 PACE = 200  # about so many patterns between two checkpoints
 

@@ -70,8 +70,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.write_line("\n".join(lines))
     from experiments._places import OWN
     from paper_lenet.files import write_atomic
-    from paper_lenet.records import UNKNOWN, environment
-    from paper_lenet.tables import splice
+    from paper_lenet.reporting.tables.common import splice
+    from paper_lenet.runs.records import UNKNOWN, environment
 
     here = environment()
     changed = here["dirty"] and here["commit"] != UNKNOWN

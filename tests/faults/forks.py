@@ -22,10 +22,11 @@ from typing import Any
 
 import small
 
-from paper_lenet import collect, files, job, records
+from paper_lenet import files
 from paper_lenet.config import Config
 from paper_lenet.engines import NonFiniteError
 from paper_lenet.files import RecordError
+from paper_lenet.runs import collect, job, records
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMIT = "c0ffee" * 6 + "c0de"
@@ -83,7 +84,8 @@ def prepare() -> None:
     """Checkpoints as often as the engines yield, which is often; and a state of the code that never changes."""
     import warm  # noqa: F401
 
-    from paper_lenet.engines import fused, reference
+    from paper_lenet.engines import reference
+    from paper_lenet.engines.fused import net as fused
 
     fused.PACE, reference.PACE = small.PACE["fused"], small.PACE["reference"]
     job.CHECKPOINT_SECONDS, job.LEAVE_SECONDS = 0.0, 0.5
@@ -102,7 +104,7 @@ def train(config: Config, log: Path | None = None, pace: int | None = None, pati
 
     prepare()
     if pace is not None:
-        from paper_lenet.engines import fused
+        from paper_lenet.engines.fused import net as fused
 
         fused.PACE = pace
     if patience is not None:
@@ -132,7 +134,7 @@ def whole_job(config: Config, pace: int | None = None) -> None:
     """`job.run`, with threads for its workers: as a command does it; exit code 1 if a seed failed."""
     prepare()
     if pace is not None:
-        from paper_lenet.engines import fused
+        from paper_lenet.engines.fused import net as fused
 
         fused.PACE = pace
     job.ProcessPoolExecutor = lambda workers, _, initializer, initargs: ThreadPoolExecutor(  # type: ignore

@@ -9,7 +9,7 @@ from typing import Any
 
 from paper_lenet.config import Config, DataConfig, DistortConfig, EngineConfig, OptimConfig
 from paper_lenet.files import read_sealed, sha256
-from paper_lenet.records import run_folder
+from paper_lenet.runs.records import run_folder
 
 # The engines' own are made for runs of minutes.
 PACE = {"fused": 25, "reference": 3}

@@ -22,12 +22,13 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from tally import Tally
 
-from paper_lenet import data, job
 from paper_lenet.config import Config, ConfigError
 from paper_lenet.data import Data
+from paper_lenet.data import sets as data
 from paper_lenet.engines import NonFiniteError
 from paper_lenet.files import read_sealed
-from paper_lenet.records import run_folder
+from paper_lenet.runs import job
+from paper_lenet.runs.records import run_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 Fault = Callable[[str], Tally]

@@ -21,13 +21,13 @@ import synthetic_runs
 import torch
 from tally import Tally
 
-from paper_lenet import checkpoints, job
-from paper_lenet.collect import CollectError, collect
 from paper_lenet.config import Config
 from paper_lenet.engines import Checkpoint
 from paper_lenet.files import RecordError, read_tensors, sealed, tensor_bytes
-from paper_lenet.models.lenet5 import build
-from paper_lenet.records import finished, run_folder, write_job
+from paper_lenet.network.lenet5 import build
+from paper_lenet.runs import checkpoints, job
+from paper_lenet.runs.collect import CollectError, collect
+from paper_lenet.runs.records import finished, run_folder, write_job
 
 Fault = Callable[[str], Tally]
 Tries = Callable[[int, int], int]

@@ -16,9 +16,9 @@ import pytest
 import small
 from tally import Tally
 
-from paper_lenet import checkpoints
 from paper_lenet.files import read_sealed, read_tensors
-from paper_lenet.records import run_folder
+from paper_lenet.runs import checkpoints
+from paper_lenet.runs.records import run_folder
 
 Fault = Callable[[str], Tally]
 Tries = Callable[[int, int], int]

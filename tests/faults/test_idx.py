@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from tally import Tally
 
-from paper_lenet import data, paper
+from paper_lenet import paper
 from paper_lenet.config import DataConfig
 from paper_lenet.data import DataError, DataUnavailable
+from paper_lenet.data import sets as data
 
 Fault = Callable[[str], Tally]
 Tries = Callable[[int, int], int]

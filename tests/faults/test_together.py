@@ -16,8 +16,8 @@ import small
 import synthetic_runs
 from tally import Tally
 
-from paper_lenet.collect import collect
-from paper_lenet.records import run_folder
+from paper_lenet.runs.collect import collect
+from paper_lenet.runs.records import run_folder
 
 Fault = Callable[[str], Tally]
 Tries = Callable[[int, int], int]

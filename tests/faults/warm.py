@@ -10,8 +10,9 @@ import torch
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # noqa: F401
 from small import config
 
-from paper_lenet import collect, data  # noqa: F401
+from paper_lenet.data import sets as data
 from paper_lenet.engines import fused, reference  # noqa: F401
+from paper_lenet.runs import collect  # noqa: F401
 
 torch.set_num_threads(1)
 _arrays = data._digits()

@@ -1,0 +1,61 @@
+"""Linear classifiers on features that are fixed beforehand (p. 12-13): products of principal components, and RBFs."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+from sklearn.metrics import pairwise_distances
+
+from paper_lenet import paper
+from paper_lenet.classifiers import Fitted, Values
+from paper_lenet.classifiers.linear import linear
+from paper_lenet.data import Labels
+
+COMPONENTS = 40
+CENTRES_A_CLASS = 100
+
+
+def quadratic(images: Values, labels: Labels, seed: int = 0, squashed: bool = False) -> Fitted:
+    """40 principal components, and a linear classifier on the 820 products of any two of them (p. 12-13).
+
+    squashed: as `linear`.
+    """
+    components = PCA(COMPONENTS, svd_solver="covariance_eigh").fit(images)
+    first, second = np.triu_indices(COMPONENTS)
+
+    def products(some: Values) -> Values:
+        projected = components.transform(some)
+        return np.asarray(projected[:, first] * projected[:, second], np.float32)
+
+    last = linear(products(images), labels, squashed=squashed)
+    projection = COMPONENTS * images.shape[1]
+    return Fitted(
+        lambda test: last.scores(products(test)),
+        projection + len(first) + last.multiply_adds,
+        projection + images.shape[1] + last.variables,
+    )
+
+
+def rbf(images: Values, labels: Labels, seed: int, width: float, ridge: float) -> Fitted:
+    """1,000 Gaussian units, 100 a class placed by K-means, and a linear classifier on them (p. 13).
+
+    width: of the Gaussians, times the mean distance of a centre to the nearest other one of its class.
+    ridge: as `linear`.
+    """
+    groups = [
+        KMeans(CENTRES_A_CLASS, n_init=1, random_state=seed).fit(images[labels == k]).cluster_centers_
+        for k in range(paper.CLASSES)
+    ]
+    spread = [np.sort(pairwise_distances(centres), axis=1)[:, 1].mean() for centres in groups]
+    centres, sigma = np.concatenate(groups), width * float(np.mean(spread))
+
+    def units(some: Values) -> Values:
+        return np.asarray(np.exp(-pairwise_distances(some, centres, metric="sqeuclidean") / (2 * sigma**2)), np.float32)
+
+    last = linear(units(images), labels, ridge=ridge)
+    return Fitted(
+        lambda test: last.scores(units(test)),
+        centres.size + last.multiply_adds,
+        centres.size + 1 + last.variables,
+    )

@@ -1,0 +1,33 @@
+"""The images: found, verified, and turned into what the network sees."""
+
+from paper_lenet.data.sets import (
+    DIRECTORY_VARIABLE,
+    USUAL_DIRECTORIES,
+    Data,
+    DataError,
+    DataUnavailable,
+    Images,
+    Labels,
+    levels,
+    load,
+    normalise,
+    resized,
+    subset,
+    values_of,
+)
+
+__all__ = [
+    "DIRECTORY_VARIABLE",
+    "USUAL_DIRECTORIES",
+    "Data",
+    "DataError",
+    "DataUnavailable",
+    "Images",
+    "Labels",
+    "levels",
+    "load",
+    "normalise",
+    "resized",
+    "subset",
+    "values_of",
+]

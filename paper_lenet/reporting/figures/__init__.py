@@ -1,0 +1,1 @@
+"""The figures, from results/curves and the like to results/figures."""

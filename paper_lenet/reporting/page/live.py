@@ -1,0 +1,174 @@
+"""What the report page shows at work: networks, images to show them, and our seeds' answers to the paper's errors."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from paper_lenet import paper
+from paper_lenet.config import DataConfig, ModelConfig
+from paper_lenet.data import Data, Images, load
+from paper_lenet.network.modern import table_of
+from paper_lenet.network.pretrained import WEIGHTS, digests, model_of, released, state_of
+from paper_lenet.paper import bitmaps
+from paper_lenet.paper.connections import pairs
+from paper_lenet.reporting.tables.claims import SYSTEMS, published_test
+from paper_lenet.reporting.tables.common import TableError, finished, read_errors
+
+TITLES = {"lenet5-1998": "LeNet-5 of 1998", "lenet5-modern": "its layers as trained today"}
+# The first test images that the page offers beside those of Fig. 8.
+FIRST_IMAGES = 40
+# What lenet.js calls the two kinds of pooling, and what a trainable one multiplies the sum of its inputs by.
+POOLING = {"sum": ("trainable", 1.0), "average": ("trainable", 0.25), "max_pool": ("max", 1.0)}
+
+
+@dataclass(frozen=True)
+class Net:
+    """A trained network that the page can run.
+
+    name: short, unique.  title: what people read.  model: its details.
+    ends: what the background and full ink become at its input.
+    state: parameters by name, as in the state_dict of the network that models.lenet5.build makes.
+    """
+
+    name: str
+    title: str
+    model: ModelConfig
+    ends: tuple[float, float]
+    state: Mapping[str, NDArray[Any]]
+
+    def for_page(self) -> dict[str, Any]:
+        """The network as lenet.js loads it. Raises TableError for details that lenet.js does not have."""
+        model = self.model
+        known = (
+            model.activation in ("scaled_tanh", "relu")
+            and (model.pooling in POOLING and model.geometry == "padded")
+            and not (model.table == "random" or model.batch_norm)
+        )
+        if not known:
+            raise TableError(f"{self.name}: a network with details that the report page cannot compute")
+        pooling, scale = POOLING[model.pooling]
+        arrays = {name: np.asarray(values, np.float32) for name, values in sorted(self.state.items())}
+        arrays |= {name: scale * values for name, values in arrays.items() if name.endswith(".coefficient")}
+        if model.output == "rbf":
+            arrays["output.centres"] = bitmaps.DIGITS.numpy()
+        maps = len(arrays["c1.bias"])
+        return {
+            "name": self.name,
+            "title": self.title,
+            "activation": model.activation,
+            "pooling": pooling,
+            "output": model.output,
+            "factor": model.rbf_factor,
+            "ends": self.ends,
+            "pairs1": [[map_, 0] for map_ in range(maps)],
+            "pairs3": pairs(table_of(model.table, None)),
+            "layout": [[name, values.size] for name, values in arrays.items()],
+            "weights": base64_of(b"".join(values.astype("<f4").tobytes() for values in arrays.values())),
+        }
+
+
+@dataclass(frozen=True)
+class Tile:
+    """An image on the page: its place among the embedded bytes (None where there is none) and what is said about it."""
+
+    image: int | None
+    png: str | None
+    title: str
+    caption: str
+    lines: list[str]
+    share: float | None = None
+
+
+def nets(folder: Path = WEIGHTS) -> list[Net]:
+    """The released networks of a folder, none where there is none. Raises RecordError for a damaged or foreign file."""
+    found = []
+    for name in digests(folder):
+        net = released(name, folder)
+        ends = float(net.values[0]), float(net.values[-1])
+        found.append(Net(name, TITLES.get(name, name), model_of(net.about), ends, state_of(net)))
+    return found
+
+
+def gallery(data: Data | None) -> tuple[Images, list[Tile], str]:
+    """Images to pick from, as bytes (N, 28, 28), their tiles, and where they come from.
+
+    Without MNIST they are scikit-learn's digits, so that there is always something to show.
+    """
+    source = "The first images of MNIST's test set."
+    if data is None:
+        data = load(DataConfig(name="digits"))
+        source = "MNIST is not at hand: these are scikit-learn's small digits, enlarged."
+    images = data.test_images[:FIRST_IMAGES]
+    tiles = [
+        Tile(k, png(image), f"test image {k}, a {label}", str(label), [])
+        for k, (image, label) in enumerate(zip(images, data.test_labels, strict=False))
+    ]
+    return images, tiles, source
+
+
+def wall(results: Path, data: Data | None, first: int) -> tuple[Images, list[Tile]]:
+    """The paper's 82 errors (Fig. 8) with what our seeds answer, as bytes (82 or 0, 28, 28) and tiles.
+
+    first: the place of the first of these images among the embedded ones.  Raises TableError for results/errors that
+    do not belong to results/runs.
+    """
+    theirs = paper.fig8()
+    answers = {system: _wrong(results, system) for system in SYSTEMS if (results / "errors" / f"{system}.csv").exists()}
+    images = np.zeros((0, paper.IMAGE_SIZE, paper.IMAGE_SIZE), np.uint8)
+    if data is not None:
+        images = data.test_images[theirs["mnist_test_index"].to_numpy()]
+    tiles = []
+    for k, (index, true, predicted) in enumerate(theirs.itertuples(index=False)):
+        lines, share = [], None
+        for system, (errors, seeds) in answers.items():
+            given = errors.get(index, [])
+            lines.append(f"{SYSTEMS[system]}: {_told(given, seeds)}")
+            if system == "distorted":
+                share = len(given) / seeds
+        title = f"Test image {index}: a {true}; the paper's network took it for a {predicted}."
+        place, picture = (None, None) if data is None else (first + k, png(images[k]))
+        tiles.append(Tile(place, picture, title, f"{true}→{predicted}", lines, share))
+    return images, tiles
+
+
+def png(image: NDArray[np.uint8]) -> str:
+    """A data URI of an image of bytes, ink drawn black."""
+    out = io.BytesIO()
+    Image.fromarray(255 - image).save(out, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64_of(out.getvalue())}"
+
+
+def base64_of(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def _wrong(results: Path, name: str) -> tuple[dict[int, list[int]], int]:
+    """The wrong answers to each image, of the runs that did not diverge, and how many runs these are."""
+    runs = published_test(results, name)
+    done = finished(runs)
+    if done.empty or done["fingerprint"].nunique() > 1:
+        raise TableError(f"{name}: the errors of one configuration are needed, and of a run that did not diverge")
+    errors = read_errors(results, name, runs)
+    answers: dict[int, list[int]] = {}
+    for index, answer in zip(errors["index"], errors["predicted_label"], strict=True):
+        answers.setdefault(int(index), []).append(int(answer))
+    return answers, len(done)
+
+
+def _told(given: Sequence[int], seeds: int) -> str:
+    """How often seeds are wrong, and what they answer then; given: their wrong answers."""
+    if not given:
+        return f"right in all {seeds} seeds"
+    answers = sorted(Counter(given).items(), key=lambda item: (-item[1], item[0]))
+    listed = ", ".join(f"{digit} ({count}×)" for digit, count in answers)
+    return f"wrong in {len(given)} of {seeds} seeds, with answers {listed}"

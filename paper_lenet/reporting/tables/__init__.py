@@ -1,0 +1,1 @@
+"""The tables, from results/runs to results/tables and into the documents."""

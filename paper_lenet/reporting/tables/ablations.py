@@ -1,0 +1,216 @@
+"""What each detail of 1998, or of today, changes in the test error: a row a configuration, paired by seed with a base.
+
+A file of results/runs is one study; its configurations are told apart by their labels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from paper_lenet.network.lenet5 import build
+from paper_lenet.reporting import statistics
+from paper_lenet.reporting.formats import Table, lowest, n_of
+from paper_lenet.reporting.tables.claims import published_test
+from paper_lenet.reporting.tables.common import (
+    TableError,
+    diverged_note,
+    errors_by_seed,
+    finished,
+    numbers,
+    percent,
+    provenance,
+    statistics_cells,
+    trained,
+)
+
+WITH_DISTORTIONS = ", distorted"
+
+
+@dataclass(frozen=True)
+class Study:
+    """How the configurations of a file are compared.
+
+    base: the label of the one that all are compared with.  caption: of the table.
+    step: what a row is compared with besides, in words; empty for nothing.  earlier: the label of that for each label,
+        from all labels in order, where there is one.
+    in_order: rows by label, not by difference.
+    any_passes: configurations may be trained for longer than the paper's passes; a column tells for how long.
+    """
+
+    base: str
+    caption: str
+    step: str = ""
+    earlier: Callable[[list[str]], dict[str, str]] = lambda labels: {}
+    in_order: bool = False
+    any_passes: bool = False
+
+
+def _rung_before(labels: list[str]) -> dict[str, str]:
+    return dict(zip(labels[1:], labels, strict=False))
+
+
+def _undistorted(labels: list[str]) -> dict[str, str]:
+    return {label: label.removesuffix(WITH_DISTORTIONS) for label in labels if label.endswith(WITH_DISTORTIONS)}
+
+
+STUDIES = {
+    "ablation-from-1998": Study("1998", "One detail of today at a time in the recipe of 1998."),
+    "ablation-from-modern": Study("modern", "One detail of 1998 at a time in the recipe of today."),
+    "ablation-ladder": Study(
+        "0 1998", "From the recipe of 1998 to that of today, step upon step.", "the rung before", _rung_before, True
+    ),
+    "ablation-augmented": Study(
+        "modern", "What distortions add.", "the same without distortions", _undistorted, True
+    ),
+    "ablation-best": Study(
+        "modern", "The best recipe of LeNet-5's size that was found.", "the same without distortions", _undistorted,
+        True, any_passes=True
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One configuration minus another, paired by seed: mean difference in points, its interval, p, number of pairs."""
+
+    difference: float
+    low: float
+    high: float
+    p: float
+    pairs: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One configuration: its label, all of its runs, and what it is compared with; None where there is nothing."""
+
+    label: str
+    runs: pd.DataFrame
+    from_base: Comparison | None
+    from_earlier: Comparison | None
+
+
+def compare(name: str, runs: pd.DataFrame) -> list[Row]:
+    """The configurations of one study in the order of its table, the base first but where the order is that of labels.
+
+    Raises TableError for labels that are not one a configuration, and for seeds that a base has and a row lacks.
+    """
+    study = STUDIES[name]
+    if "label" not in runs or runs["label"].isna().any():
+        raise TableError(f"{name}: runs without a label")
+    groups = {str(label): group for label, group in runs.groupby("label")}
+    if any(group["fingerprint"].nunique() > 1 for group in groups.values()):
+        raise TableError(f"{name}: several configurations of one label")
+    if study.base not in groups:
+        raise TableError(f"{name}: no runs of {study.base!r}, with which the others are compared")
+    labels = sorted(groups, key=_place)
+    earlier = study.earlier(labels)
+
+    def against(label: str, other: str | None) -> Comparison | None:
+        if other is None or other == label:
+            return None
+        if other not in groups:
+            raise TableError(f"{name}: no runs of {other!r}, with which {label!r} is compared")
+        return _compared(name, label, groups[label], groups[other])
+
+    rows = [
+        Row(label, groups[label], against(label, study.base), against(label, earlier.get(label))) for label in labels
+    ]
+    if study.in_order:
+        return rows
+    return sorted(rows, key=lambda row: (row.from_base is not None, *_size(row)))
+
+
+def _place(label: str) -> tuple[float, str]:
+    number = label.split()[0]
+    return (float(number) if number.isdigit() else math.inf), label
+
+
+def _size(row: Row) -> tuple[float, str]:
+    difference = row.from_base.difference if row.from_base else 0.0
+    return (difference if math.isfinite(difference) else math.inf), row.label
+
+
+def _compared(name: str, label: str, runs: pd.DataFrame, others: pd.DataFrame) -> Comparison:
+    missing = sorted(set(map(int, runs["seed"])) ^ set(map(int, others["seed"])))
+    if missing:
+        raise TableError(f"{name}: {label!r} cannot be paired: seeds {', '.join(map(str, missing))} are in one only")
+    a, b = errors_by_seed(runs), errors_by_seed(others)
+    seeds = [seed for seed in a if seed in b]
+    ours, theirs = [a[seed] for seed in seeds], [b[seed] for seed in seeds]
+    difference, low, high = statistics.paired_difference(ours, theirs)
+    return Comparison(difference, low, high, statistics.paired_t_p(ours, theirs), len(seeds))
+
+
+def ablation(results: Path, name: str) -> Table:
+    """The table of one study: size, time and test error of each configuration, and its differences from others."""
+    study = STUDIES[name]
+    runs = published_test(results, name, study.any_passes)
+    rows = compare(name, runs)
+    header = ["", "parameters", "multiply-adds", *(["passes"] if study.any_passes else []), "seconds a run"]
+    header += ["test error, %", "n seeds"]
+    comparisons = [[row.from_base for row in rows]]
+    header += [f"minus {study.base.removeprefix('0 ')}, points", "its 95 % interval", "p", "p by Holm"]
+    if study.step:
+        comparisons.append([row.from_earlier for row in rows])
+        header += [f"minus {study.step}, points", "95 % interval of that", "p of that", "p of that by Holm"]
+    corrected = [statistics.holm([each.p if each else math.nan for each in family]) for family in comparisons]
+    cells = []
+    for k, row in enumerate(rows):
+        done = finished(row.runs)
+        parameters, multiply_adds = costs(name, row.runs)
+        errors = numbers(done, "test_error_percent")
+        line = [
+            *(row.label, f"{parameters:,}", f"{multiply_adds:,}"),
+            *([f"{row.runs['passes'].max():.0f}"] if study.any_passes else []),
+            f"{done['seconds'].median():.0f}" if len(done) else "-",
+            statistics_cells(errors, len(row.runs), percent)[0],
+            f"{len(done)} of {len(row.runs)}",
+        ]
+        for family, by_holm in zip(comparisons, corrected, strict=True):
+            line += _cells(family[k], by_holm[k])
+        cells.append(line)
+    n = max(each.pairs for each in comparisons[0] if each) if len(rows) > 1 else 0
+    notes = [
+        "Differences are paired: the test error of a seed minus that of the same seed with which it is compared, which "
+        "has the same order of the patterns where both have one, and the same weights where both draw them alike. "
+        "p is that of the two-sided paired t test; p by Holm is corrected for all p of its column.",
+        *([_permutation_note(n)] if n > 1 else []),
+        "Multiply-adds are multiplications with a weight or a centre for one image. Seconds are the median over seeds "
+        f"of a run's training on one core of {', '.join(sorted(map(str, runs['cpu'].unique())))}: an indication.",
+        *diverged_note(runs),
+        provenance(name, runs),
+    ]
+    statistics_note = (
+        f"Mean ± standard deviation over {n_of([len(finished(row.runs)) for row in rows])}; intervals are Student's t "
+        "over pairs of seeds."
+    )
+    whole = [numbers(row.runs, "test_error_percent") if row.runs["status"].eq("ok").all() else [] for row in rows]
+    best = lowest([statistics.mean(errors) for errors in whole], header.index("test error, %"))
+    return Table(name, study.caption, header, cells, notes, statistics_note, best)
+
+
+def _permutation_note(n: int) -> str:
+    return f"With {n} pairs the paired permutation test could give no p below 2 / 2^{n} = {2 / 2**n:.2g}."
+
+
+def _cells(each: Comparison | None, by_holm: float) -> list[str]:
+    if each is None or not each.pairs:
+        return ["-"] * 4
+    interval = f"{each.low:+.3f} to {each.high:+.3f}" if each.pairs > 1 else "-"
+    return [f"{round(each.difference, 3) + 0.0:+.3f}", interval, *(_p(p) for p in (each.p, by_holm))]
+
+
+def _p(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2g}"
+
+
+def costs(name: str, runs: pd.DataFrame) -> tuple[int, int]:
+    """Trainable parameters of one configuration, and its multiplications with a weight or a centre for one image."""
+    model = build(trained(name, runs).model, 0)
+    return sum(model.parameters_by_layer().values()), model.multiply_adds()

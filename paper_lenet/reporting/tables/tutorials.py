@@ -1,0 +1,109 @@
+"""Three public tutorials that call their networks LeNet-5, trained again: what they report beside ours, and by class.
+
+Each reports one run on MNIST's test images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from paper_lenet import paper
+from paper_lenet.reporting import statistics
+from paper_lenet.reporting.formats import Table, n_of
+from paper_lenet.reporting.tables.classes import SCORES, WHAT_SCORES_ARE, confusions, scores, tested
+from paper_lenet.reporting.tables.common import (
+    diverged_note,
+    finished,
+    intervals_note,
+    numbers,
+    percent,
+    provenance,
+    statistics_cells,
+    verdict_cell,
+)
+
+
+@dataclass(frozen=True)
+class Tutorial:
+    """A tutorial: what it trains, in short, where it stands, and the test accuracy in % that it reports, if any."""
+
+    what: str
+    source: str
+    accuracy: float | None
+
+
+TUTORIALS = {
+    "tutorial-t1": Tutorial(
+        "T1, PyTorch: batch normalisation, ReLU, max pooling; 10 epochs",
+        'V. Bhargava, "LeNet-5", blog, 8 May 2022',
+        98.97,
+    ),
+    "tutorial-t2": Tutorial(
+        "T2, Keras: tanh, average pooling; 5 epochs",
+        '"Understanding and Implementing LeNet-5 CNN Architecture", article, 2020',
+        98.59,
+    ),
+    "tutorial-t3": Tutorial(
+        "T3, Keras: ReLU, max pooling; 54,000 images, 10 epochs",
+        'S. Ali, "LeNet-5 - A complete guide", 29 Apr 2024',
+        None,
+    ),
+}
+NAMES = tuple(TUTORIALS)
+
+
+def tutorials(results: Path) -> Table:
+    """The accuracy that each tutorial reports beside that of our runs of it."""
+    used = {name: tested(results, name) for name in TUTORIALS}
+    header = ["", "reported accuracy, %", "ours, mean ± std", "95 % interval of the mean"]
+    header += ["95 % interval of one run", "n seeds", "verdict"]
+    rows = []
+    for name, tutorial in TUTORIALS.items():
+        values = [100 - error for error in numbers(finished(used[name]), "test_error_percent")]
+        low, high = statistics.prediction_interval(values)
+        reported = tutorial.accuracy
+        rows.append(
+            [
+                *(tutorial.what, "not given" if reported is None else f"{reported:g}"),
+                *statistics_cells(values, len(used[name]), percent),
+                f"{percent(low)} to {percent(high)}" if len(values) > 1 else "-",
+                str(len(values)),
+                "-" if reported is None else verdict_cell(values, reported, len(used[name])),
+            ]
+        )
+    runs = pd.concat(used.values())
+    notes = [
+        "Accuracy on the 10,000 test images after the last epoch.",
+        "Verdict: reproduced if the reported accuracy lies within the 95 % prediction interval for one run.",
+        "Sources: " + "; ".join(f"{name[-2:].upper()}: {each.source}" for name, each in TUTORIALS.items()) + ".",
+        *diverged_note(runs),
+        provenance("tutorials", runs, NAMES),
+    ]
+    caption = "Three tutorials, as they report themselves and as we find them."
+    statistics_note = intervals_note([len(finished(of_one)) for of_one in used.values()])
+    return Table("tutorials", caption, header, rows, notes, statistics_note)
+
+
+def by_class(results: Path) -> Table:
+    """Precision, recall and F1 of each digit in each tutorial, means over seeds."""
+    used = {name: tested(results, name) for name in TUTORIALS}
+    found = {name: [scores(m) for m in confusions(results, name).values()] for name in TUTORIALS}
+    mean = {name: np.mean(of_name, axis=0) for name, of_name in found.items()}
+    header = ["digit", *(f"{name[-2:].upper()} {score}, %" for name in TUTORIALS for score in SCORES)]
+    rows = []
+    for digit in range(paper.CLASSES):
+        rows.append([str(digit), *(f"{100 * value:.2f}" for name in TUTORIALS for value in mean[name][:, digit])])
+    of_all = (f"{100 * value:.2f}" for name in TUTORIALS for value in mean[name].mean(axis=1))
+    rows.append(["mean of the digits", *of_all])
+    runs = pd.concat(used.values())
+    notes = [
+        WHAT_SCORES_ARE,
+        *diverged_note(runs),
+        provenance("tutorials-classes", runs, NAMES),
+    ]
+    statistics_note = f"Means over {n_of([len(of_name) for of_name in found.values()])}; no intervals."
+    return Table("tutorials-classes", "The three tutorials digit by digit.", header, rows, notes, statistics_note)
