@@ -46,7 +46,8 @@ from paper_lenet.config import (
 from paper_lenet.data import Data, subset
 from paper_lenet.engines import Checkpoint, batched, fused, records, reference
 from paper_lenet.files import RecordError, write_atomic
-from paper_lenet.reporting.tables.common import TableError, splice
+from paper_lenet.reporting.results import TableError
+from paper_lenet.reporting.tables.build import splice
 from paper_lenet.runs.records import RunWriter, environment
 
 ROUNDS = 7

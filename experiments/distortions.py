@@ -23,7 +23,8 @@ from paper_lenet import paper
 from paper_lenet.config import DistortConfig
 from paper_lenet.data import DataError
 from paper_lenet.files import RecordError, csv_text, write_atomic
-from paper_lenet.reporting.tables.common import TableError, differing, write
+from paper_lenet.reporting.results import TableError
+from paper_lenet.reporting.tables.build import differing, write
 from paper_lenet.reporting.tables.distortions import FITTED, PLACE, mnist_at_hand, refit, table
 from paper_lenet.runs.records import ORIGIN, origin
 

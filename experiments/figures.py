@@ -35,9 +35,10 @@ from paper_lenet.reporting.figures.comparison import bars, invariances, rejects
 from paper_lenet.reporting.figures.images import fig7, fig8
 from paper_lenet.reporting.figures.network import fig2, fig3, kernels, table1, trained
 from paper_lenet.reporting.figures.rates import rates
+from paper_lenet.reporting.results import TableError, read_results
 from paper_lenet.reporting.tables.ablations import STUDIES
+from paper_lenet.reporting.tables.build import HEADLINE
 from paper_lenet.reporting.tables.classes import NETWORK
-from paper_lenet.reporting.tables.common import HEADLINE, TableError, read_results
 from paper_lenet.reporting.tables.comparison import NAME as COMPARISON
 from paper_lenet.reporting.tables.distortions import mnist_at_hand
 from paper_lenet.reporting.tables.tutorials import NAMES as TUTORIALS

@@ -29,7 +29,7 @@ from paper_lenet.engines import NonFiniteError
 from paper_lenet.files import csv_text, write_atomic
 from paper_lenet.reporting.figures.common import write
 from paper_lenet.reporting.figures.rates import rates
-from paper_lenet.reporting.tables.common import TableError
+from paper_lenet.reporting.results import TableError
 from paper_lenet.runs.job import cores
 from paper_lenet.runs.rates import COLUMNS, measure
 from paper_lenet.runs.records import origin

@@ -21,7 +21,7 @@ _entry.begin(__name__)
 from experiments._composition import FAILURES, compose, one_line
 from paper_lenet.network.pretrained import RELEASED, WEIGHTS
 from paper_lenet.release.cards import ReleaseError, release
-from paper_lenet.reporting.tables.common import TableError
+from paper_lenet.reporting.results import TableError
 from paper_lenet.runs.collect import CollectError
 
 

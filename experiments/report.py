@@ -20,7 +20,7 @@ from paper_lenet.data import DataError
 from paper_lenet.files import RecordError, write_atomic
 from paper_lenet.reporting.page.build import page
 from paper_lenet.reporting.page.live import nets
-from paper_lenet.reporting.tables.common import TableError
+from paper_lenet.reporting.results import TableError
 from paper_lenet.reporting.tables.distortions import mnist_at_hand
 
 

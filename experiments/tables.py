@@ -18,7 +18,8 @@ _entry.begin(__name__)
 
 from experiments._places import add_place, place_of
 from paper_lenet.files import RecordError
-from paper_lenet.reporting.tables.common import TableError, available, build, differing, write
+from paper_lenet.reporting.results import TableError
+from paper_lenet.reporting.tables.build import available, build, differing, write
 
 
 def main() -> int:

@@ -26,10 +26,12 @@ from paper_lenet.files import csv_text, write_atomic
 from paper_lenet.network.lenet5 import build
 from paper_lenet.reporting.figures import ablations, classes, common
 from paper_lenet.reporting.formats import Table
+from paper_lenet.reporting.results import TableError, read_runs
 from paper_lenet.reporting.tables import tutorials
 from paper_lenet.reporting.tables.ablations import STUDIES, ablation, costs
-from paper_lenet.reporting.tables.common import TableError, available, read_runs, trained
-from paper_lenet.reporting.tables.common import build as build_tables
+from paper_lenet.reporting.tables.build import available
+from paper_lenet.reporting.tables.build import build as build_tables
+from paper_lenet.reporting.tables.common import trained
 from paper_lenet.runs.collect import collect
 from paper_lenet.runs.records import ERROR_COLUMNS, PASS_COLUMNS, write_job
 

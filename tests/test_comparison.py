@@ -16,8 +16,8 @@ from paper_lenet.classifiers.systems import SYSTEMS, System
 from paper_lenet.files import csv_text
 from paper_lenet.reporting.figures import common
 from paper_lenet.reporting.figures.comparison import FIGURES, bars, rejects
+from paper_lenet.reporting.results import TableError
 from paper_lenet.reporting.tables import comparison as comparison_module
-from paper_lenet.reporting.tables.common import TableError
 from paper_lenet.reporting.tables.comparison import choice, comparison, costs, lines, measured, verdict
 from paper_lenet.runs.records import ORIGIN
 

@@ -24,7 +24,7 @@ from paper_lenet.reporting.figures import common
 from paper_lenet.reporting.figures.common import curves, fig5, fig6, literal
 from paper_lenet.reporting.figures.images import fig7, fig8, ranked
 from paper_lenet.reporting.figures.network import fig2, fig3, kernels, table1, trained
-from paper_lenet.reporting.tables.common import TableError
+from paper_lenet.reporting.results import TableError
 from paper_lenet.runs.collect import collect
 from paper_lenet.runs.records import write_job
 

@@ -10,7 +10,7 @@ import pytest
 from paper_lenet.classifiers.invariance import AMOUNTS, changed, padded
 from paper_lenet.data import Data
 from paper_lenet.reporting.figures.comparison import invariances
-from paper_lenet.reporting.tables.common import TableError
+from paper_lenet.reporting.results import TableError
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from paper_lenet.data import load
 from paper_lenet.engines import records, reference
 from paper_lenet.reporting.figures import common
 from paper_lenet.reporting.figures.rates import rates
-from paper_lenet.reporting.tables.common import TableError
+from paper_lenet.reporting.results import TableError
 from paper_lenet.runs.rates import LAYERS, by_layer, measure
 
 

@@ -21,8 +21,8 @@ from paper_lenet.files import RecordError, json_text, sealed, sha256, tensor_byt
 from paper_lenet.reporting.formats import Table
 from paper_lenet.reporting.page.build import JOBS, jobs, page
 from paper_lenet.reporting.page.live import Net, nets
+from paper_lenet.reporting.results import TableError
 from paper_lenet.reporting.tables import claims
-from paper_lenet.reporting.tables.common import TableError
 
 LENET = ROOT / "paper_lenet" / "reporting" / "page" / "lenet.js"
 

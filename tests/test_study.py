@@ -16,8 +16,10 @@ from paper_lenet import paper
 from paper_lenet.config import Config, DistortConfig
 from paper_lenet.files import csv_text, write_atomic
 from paper_lenet.reporting.formats import Table
+from paper_lenet.reporting.results import TableError
+from paper_lenet.reporting.tables.build import available, build
 from paper_lenet.reporting.tables.claims import claims, overlap
-from paper_lenet.reporting.tables.common import TAGS, TableError, available, build
+from paper_lenet.reporting.tables.common import TAGS
 from paper_lenet.reporting.tables.study import curve_distance, deviations, rate_distance, readings
 from paper_lenet.runs.records import ERROR_COLUMNS, PASS_COLUMNS
 

@@ -23,17 +23,9 @@ from paper_lenet.config import DistortConfig, EngineConfig, LossConfig, ModelCon
 from paper_lenet.engines import NonFiniteError
 from paper_lenet.files import csv_text
 from paper_lenet.reporting.formats import Table, cells_of, lowest, markdown_row
-from paper_lenet.reporting.tables.common import (
-    TableError,
-    build,
-    configurations,
-    diverged_note,
-    read_curves,
-    read_errors,
-    read_runs,
-    setting,
-    splice,
-)
+from paper_lenet.reporting.results import TableError, read_curves, read_errors, read_runs
+from paper_lenet.reporting.tables.build import build, splice
+from paper_lenet.reporting.tables.common import configurations, diverged_note, setting
 from paper_lenet.runs.collect import collect, configuration
 from paper_lenet.runs.records import GUESSING_PERCENT, write_job
 

@@ -23,7 +23,8 @@ from paper_lenet.network.pretrained import (
     recogniser,
 )
 from paper_lenet.reporting import statistics
-from paper_lenet.reporting.tables.common import errors_by_seed, percent, read_runs
+from paper_lenet.reporting.results import errors_by_seed, read_runs
+from paper_lenet.reporting.tables.common import percent
 from paper_lenet.runs.collect import CollectError, Run
 from paper_lenet.runs.records import read_job
 

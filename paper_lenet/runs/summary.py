@@ -8,6 +8,7 @@ import io
 import os
 import platform
 import re
+import statistics
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -20,7 +21,6 @@ from omegaconf import OmegaConf
 
 from paper_lenet.config import NOT_METHOD, Config
 from paper_lenet.files import RecordError, one_line, read_sealed
-from paper_lenet.reporting import statistics
 from paper_lenet.runs.records import GUESSING_PERCENT, PASS_COLUMNS, flat, read_job
 
 HOLDER = re.compile(r"process (\d+) on (\S+) since")
@@ -124,7 +124,7 @@ def _looked_at(run: Run) -> Run:
         if rows:
             train, held_out = (rows[-1][key] for key in ("train_error_percent", "test_error_percent"))
             run.train_error, run.held_out_error = (float(error) if error else None for error in (train, held_out))
-            run.seconds = statistics.mean([float(row["seconds"]) for row in rows])
+            run.seconds = statistics.fmean([float(row["seconds"]) for row in rows])
             run.passes, run.since_pass = len(rows), max(0.0, time.time() - path.stat().st_mtime)
         holder = _holder(run.folder / ".lock")
         # after the lock, which a run lets go of when its metrics are written

@@ -70,7 +70,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.write_line("\n".join(lines))
     from experiments._places import OWN
     from paper_lenet.files import write_atomic
-    from paper_lenet.reporting.tables.common import splice
+    from paper_lenet.reporting.tables.build import splice
     from paper_lenet.runs.records import UNKNOWN, environment
 
     here = environment()

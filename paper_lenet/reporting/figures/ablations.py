@@ -11,10 +11,10 @@ from matplotlib.ticker import LogLocator, MultipleLocator, NullLocator
 
 from paper_lenet.reporting import statistics
 from paper_lenet.reporting.figures.common import HELD_OUT, SIZE, STYLE, TRAINING, drawn, literal
+from paper_lenet.reporting.results import TableError, errors_by_seed, finished, read_curves
 from paper_lenet.reporting.tables.ablations import STUDIES, Row, compare
 from paper_lenet.reporting.tables.claims import published_test
 from paper_lenet.reporting.tables.classes import tested
-from paper_lenet.reporting.tables.common import TableError, errors_by_seed, finished, read_curves
 from paper_lenet.reporting.tables.tutorials import NAMES
 
 # Inches a row takes, and what is around the rows.

@@ -26,15 +26,8 @@ from paper_lenet import paper
 from paper_lenet.files import write_atomic
 from paper_lenet.reporting import statistics
 from paper_lenet.reporting.formats import named
-from paper_lenet.reporting.tables.common import (
-    TableError,
-    check_promise,
-    configurations,
-    finished,
-    of_fig5,
-    read_curves,
-    read_runs,
-)
+from paper_lenet.reporting.results import TableError, finished, read_curves, read_runs
+from paper_lenet.reporting.tables.common import check_promise, configurations, of_fig5
 from paper_lenet.reporting.tables.study import differing_fields, usual
 
 # One column of a two-column page, in inches.

@@ -18,7 +18,7 @@ from paper_lenet.classifiers.measures import ACCEPTED_ERROR, curve
 from paper_lenet.files import one_line
 from paper_lenet.reporting import statistics
 from paper_lenet.reporting.figures.common import HELD_OUT, SIZE, STYLE, TRAINING, drawn
-from paper_lenet.reporting.tables.common import TableError, numbers
+from paper_lenet.reporting.results import TableError, numbers
 from paper_lenet.reporting.tables.comparison import ADDS, ERROR, MEMORY, REJECT, Line, lines
 
 ROW, AROUND = 0.2, 0.8

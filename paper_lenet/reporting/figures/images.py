@@ -16,7 +16,7 @@ from paper_lenet.config import DistortConfig
 from paper_lenet.data import Data, levels, normalise
 from paper_lenet.data.distortions import draw, warp
 from paper_lenet.reporting.figures.common import HELD_OUT, drawn, on_paper_terms, one_configuration
-from paper_lenet.reporting.tables.common import TableError, read_errors
+from paper_lenet.reporting.results import TableError, read_errors
 from paper_lenet.reporting.tables.distortions import inverse_maps
 
 # Two columns of a page: 700 pixels of images at 100 to the inch, so that at 300 dpi each is 3 by 3 dots.

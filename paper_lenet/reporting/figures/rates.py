@@ -10,7 +10,7 @@ from matplotlib.ticker import LogLocator, MultipleLocator, NullLocator
 
 from paper_lenet import paper
 from paper_lenet.reporting.figures.common import HELD_OUT, SIZE, STYLE, TRAINING, drawn, literal
-from paper_lenet.reporting.tables.common import TableError
+from paper_lenet.reporting.results import TableError
 from paper_lenet.runs.rates import COLUMNS, LAYERS, RATES
 
 

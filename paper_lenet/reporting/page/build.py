@@ -22,8 +22,8 @@ from paper_lenet.data import Data
 from paper_lenet.paper import bitmaps
 from paper_lenet.reporting.formats import cells_of
 from paper_lenet.reporting.page.live import Net, base64_of, gallery, wall
+from paper_lenet.reporting.results import TableError, read_results
 from paper_lenet.reporting.tables import claims
-from paper_lenet.reporting.tables.common import TableError, read_results
 
 # An SVG that is larger than this is shown as its PNG, if that is smaller.
 LARGEST_SVG = 300_000

@@ -21,8 +21,8 @@ from paper_lenet.network.modern import table_of
 from paper_lenet.network.pretrained import WEIGHTS, digests, model_of, released, state_of
 from paper_lenet.paper import bitmaps
 from paper_lenet.paper.connections import pairs
+from paper_lenet.reporting.results import TableError, finished, read_errors
 from paper_lenet.reporting.tables.claims import SYSTEMS, published_test
-from paper_lenet.reporting.tables.common import TableError, finished, read_errors
 
 TITLES = {"lenet5-1998": "LeNet-5 of 1998", "lenet5-modern": "its layers as trained today"}
 # The first test images that the page offers beside those of Fig. 8.

@@ -15,18 +15,9 @@ import pandas as pd
 from paper_lenet.network.lenet5 import build
 from paper_lenet.reporting import statistics
 from paper_lenet.reporting.formats import Table, lowest, n_of
+from paper_lenet.reporting.results import TableError, errors_by_seed, finished, numbers
 from paper_lenet.reporting.tables.claims import published_test
-from paper_lenet.reporting.tables.common import (
-    TableError,
-    diverged_note,
-    errors_by_seed,
-    finished,
-    numbers,
-    percent,
-    provenance,
-    statistics_cells,
-    trained,
-)
+from paper_lenet.reporting.tables.common import diverged_note, percent, provenance, statistics_cells, trained
 
 WITH_DISTORTIONS = ", distorted"
 

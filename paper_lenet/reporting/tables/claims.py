@@ -14,18 +14,13 @@ import pandas as pd
 from paper_lenet import paper
 from paper_lenet.reporting import statistics
 from paper_lenet.reporting.formats import Table, n_of
+from paper_lenet.reporting.results import TableError, finished, numbers, read_curves, read_errors, read_runs
 from paper_lenet.reporting.tables.common import (
     VERDICT_RULE,
-    TableError,
     check_promise,
     diverged_note,
-    finished,
-    numbers,
     percent,
     provenance,
-    read_curves,
-    read_errors,
-    read_runs,
     statistics_cells,
     verdict_cell,
 )

@@ -12,15 +12,8 @@ from sklearn.metrics import precision_recall_fscore_support
 from paper_lenet import paper
 from paper_lenet.reporting import statistics
 from paper_lenet.reporting.formats import Table, n_of
-from paper_lenet.reporting.tables.common import (
-    TableError,
-    check_promise,
-    diverged_note,
-    finished,
-    provenance,
-    read_errors,
-    read_runs,
-)
+from paper_lenet.reporting.results import TableError, finished, read_errors, read_runs
+from paper_lenet.reporting.tables.common import check_promise, diverged_note, provenance
 
 SCORES = ("precision", "recall", "F1")
 WHAT_SCORES_ARE = (

@@ -18,7 +18,8 @@ from paper_lenet.classifiers.measures import ACCEPTED_ERROR, COLUMNS
 from paper_lenet.classifiers.systems import SYSTEMS, System
 from paper_lenet.reporting import statistics
 from paper_lenet.reporting.formats import Table, n_of
-from paper_lenet.reporting.tables.common import TableError, numbers, origin, percent, read_results, statistics_cells
+from paper_lenet.reporting.results import TableError, numbers, read_results
+from paper_lenet.reporting.tables.common import origin, percent, statistics_cells
 
 NAME, CHOICE = "comparison", "comparison-choice"
 REFERENCE = "lenet-5"

@@ -22,22 +22,24 @@ from paper_lenet import paper
 from paper_lenet.config import Config
 from paper_lenet.reporting import statistics
 from paper_lenet.reporting.formats import Table, lowest, n_of
-from paper_lenet.reporting.tables.claims import published_test
-from paper_lenet.reporting.tables.common import (
+from paper_lenet.reporting.results import (
     RUN,
-    TAGS,
     TableError,
-    check_promise,
-    diverged_note,
     errors_by_seed,
     finished,
     numbers,
-    percent,
-    provenance,
-    rate,
     read_curves,
     read_errors,
     read_runs,
+)
+from paper_lenet.reporting.tables.claims import published_test
+from paper_lenet.reporting.tables.common import (
+    TAGS,
+    check_promise,
+    diverged_note,
+    percent,
+    provenance,
+    rate,
     statistics_cells,
     varied_columns,
 )

@@ -14,12 +14,11 @@ import pandas as pd
 from paper_lenet import paper
 from paper_lenet.reporting import statistics
 from paper_lenet.reporting.formats import Table, n_of
+from paper_lenet.reporting.results import finished, numbers
 from paper_lenet.reporting.tables.classes import SCORES, WHAT_SCORES_ARE, confusions, scores, tested
 from paper_lenet.reporting.tables.common import (
     diverged_note,
-    finished,
     intervals_note,
-    numbers,
     percent,
     provenance,
     statistics_cells,
