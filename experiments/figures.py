@@ -29,12 +29,14 @@ from paper_lenet.network.pretrained import WEIGHTS, digests, load_pretrained
 from paper_lenet.reporting.figures.ablations import ablation
 from paper_lenet.reporting.figures.ablations import curves as tutorial_curves
 from paper_lenet.reporting.figures.classes import confusion
-from paper_lenet.reporting.figures.common import DISTORTED, FULL, SIZES, curves, fig5, fig6, write
+from paper_lenet.reporting.figures.common import write
 from paper_lenet.reporting.figures.comparison import FIGURES as COMPARED
 from paper_lenet.reporting.figures.comparison import bars, invariances, rejects
+from paper_lenet.reporting.figures.curves import curves, fig5
 from paper_lenet.reporting.figures.images import fig7, fig8
 from paper_lenet.reporting.figures.network import fig2, fig3, kernels, table1, trained
 from paper_lenet.reporting.figures.rates import rates
+from paper_lenet.reporting.figures.sizes import DISTORTED, FULL, SIZES, fig6
 from paper_lenet.reporting.results import TableError, read_results
 from paper_lenet.reporting.tables.ablations import STUDIES
 from paper_lenet.reporting.tables.build import HEADLINE

@@ -21,9 +21,11 @@ from paper_lenet.engines import NonFiniteError
 from paper_lenet.files import RecordError, tensor_bytes
 from paper_lenet.network.lenet5 import LeNet5
 from paper_lenet.reporting.figures import common
-from paper_lenet.reporting.figures.common import curves, fig5, fig6, literal
+from paper_lenet.reporting.figures.common import literal
+from paper_lenet.reporting.figures.curves import curves, fig5
 from paper_lenet.reporting.figures.images import fig7, fig8, ranked
 from paper_lenet.reporting.figures.network import fig2, fig3, kernels, table1, trained
+from paper_lenet.reporting.figures.sizes import fig6
 from paper_lenet.reporting.results import TableError
 from paper_lenet.runs.collect import collect
 from paper_lenet.runs.records import write_job
