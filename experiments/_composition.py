@@ -27,10 +27,11 @@ from paper_lenet.data import DataError, load
 from paper_lenet.files import RecordError
 from paper_lenet.runs import job
 from paper_lenet.runs.records import run_folder
+from paper_lenet.runs.workers import JobError
 
 CONF = str(Path(__file__).resolve().parents[1] / "conf")
 FAILURES = (
-    *(HydraException, OmegaConfBaseException, yaml.YAMLError, ConfigError, DataError, RecordError, job.JobError),
+    *(HydraException, OmegaConfBaseException, yaml.YAMLError, ConfigError, DataError, RecordError, JobError),
     MemoryError,
 )
 # Groups whose files say something about all of the configuration; several changes make one.

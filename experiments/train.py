@@ -28,8 +28,10 @@ from paper_lenet.config import Config
 from paper_lenet.config.rules import help_text
 from paper_lenet.config.schema import defaults
 from paper_lenet.files import RecordError
-from paper_lenet.runs import job
+from paper_lenet.runs import job, workers
 from paper_lenet.runs.records import job_folder, write_job
+from paper_lenet.runs.training import Interrupted
+from paper_lenet.runs.workers import JobError
 
 log = logging.getLogger("paper_lenet")
 AT_ONCE = "stopped at once; the same command goes on from here"
@@ -45,13 +47,13 @@ def check_ends(jobs: list[tuple[Config, str]]) -> None:
         if f"(in {job_of})" not in heard:
             try:
                 job.check_end(config)
-            except (RecordError, job.JobError) as error:
+            except (RecordError, JobError) as error:
                 failed_jobs.append(f"{one_line(error)} (in {job_of})")
 
 
 @hydra.main(config_path=CONF, config_name="config", version_base="1.3")
 def train(composed: DictConfig) -> None:
-    if interrupted or job.interrupts:
+    if interrupted or workers.interrupts:
         return
     _entry.print_anything()  # also in a launcher's processes
     job_of = " ".join(HydraConfig.get().overrides.task)
@@ -60,10 +62,10 @@ def train(composed: DictConfig) -> None:
         config = to_config(composed)
         log.info(f"{config.name}: seeds {config.seeds}, runs go to {job_folder(config)}")
         job.run(config)
-    except job.Interrupted as error:
+    except Interrupted as error:
         interrupted.append(f"{one_line(error)}; {how_to_go_on(config)}")
     except Exception as error:
-        if job.interrupts:  # what a library made of one
+        if workers.interrupts:  # what a library made of one
             return
         if not isinstance(error, FAILURES):
             raise
@@ -83,10 +85,10 @@ def main() -> int:
     # A launcher's processes may start elsewhere.
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     arguments, jobs = sys.argv[1:], []
-    job.interrupts.clear()
+    workers.interrupts.clear()
     # One that is ignored, as by nohup, stays so.
     if signal.getsignal(signal.SIGINT) in (signal.SIG_DFL, signal.default_int_handler):
-        signal.signal(signal.SIGINT, job.interrupt)
+        signal.signal(signal.SIGINT, workers.interrupt)
     try:
         flags = {a for a in arguments if a.startswith("-")}
         if flags & {"-h", "--help"}:
@@ -98,10 +100,10 @@ def main() -> int:
             for planned, _ in jobs:
                 write_job(planned)
         train()
-        if not interrupted and not job.interrupts:
+        if not interrupted and not workers.interrupts:
             check_ends(jobs)
     except BaseException as error:
-        if job.interrupts or isinstance(error, KeyboardInterrupt):  # whatever a library made of one
+        if workers.interrupts or isinstance(error, KeyboardInterrupt):  # whatever a library made of one
             interrupted.extend([] if interrupted else [AT_ONCE])
         elif isinstance(error, (*FAILURES, OSError)):  # OSError: Hydra makes the output folder itself
             failed_jobs.append(one_line(error))
@@ -111,9 +113,9 @@ def main() -> int:
         else:
             raise
     finally:
-        if signal.getsignal(signal.SIGINT) is job.interrupt:
+        if signal.getsignal(signal.SIGINT) is workers.interrupt:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-    if job.interrupts and not interrupted:
+    if workers.interrupts and not interrupted:
         interrupted.append(AT_ONCE)
     for line in failed_jobs:
         print(f"error: {line}", file=sys.stderr)

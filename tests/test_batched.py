@@ -29,7 +29,7 @@ from paper_lenet.engines.batched import trainer
 from paper_lenet.network.lenet5 import build
 from paper_lenet.network.modern import ModernNet
 from paper_lenet.network.paper_net import PaperNet
-from paper_lenet.runs import job
+from paper_lenet.runs import job, training
 from paper_lenet.runs.records import finished, run_folder
 
 # Largest difference over the largest value of a parameter after two passes of 40 patterns. Measured: 6e-15.
@@ -210,15 +210,15 @@ def test_group_is_recorded_seed_by_seed(tmp_path: Any, data: Data, monkeypatch: 
 
     monkeypatch.setattr(batched, "train_many", small)
     config = configured("1998", "batched", seeds=[0, 1, 2, 3], output=str(tmp_path))
-    told: list[job.Progress] = []
-    failed = job.train_group(config, data, config.seeds, told.append)
+    told: list[training.Progress] = []
+    failed = training.train_group(config, data, config.seeds, told.append)
     assert sizes == [4, 2, 2]
     assert [p.remark for p in told if p.remark] == ["4 networks do not fit the memory; now 2 at a time"]
     assert list(failed) == [1]
     for seed in (0, 2, 3):
         assert (run_folder(config, seed) / "weights.safetensors").exists()
         alone = dataclasses.replace(config, output=str(tmp_path / "alone"))
-        job.train_seed(alone, data, seed, lambda progress: None)
+        training.train_seed(alone, data, seed, lambda progress: None)
         files = [(run_folder(c, seed) / "weights.safetensors").read_bytes() for c in (config, alone)]
         assert files[0] == files[1]
     assert not (run_folder(config, 1) / "weights.safetensors").exists()
@@ -243,9 +243,9 @@ def test_out_of_memory_after_a_pass(
     config = configured("1998", "batched", seeds=[0, 1, 2, 3], output=str(tmp_path), **how)
     alone = dataclasses.replace(config, output=str(tmp_path / "alone"))
     for seed in (0, 2, 3):
-        job.train_seed(alone, data, seed, lambda progress: None)
+        training.train_seed(alone, data, seed, lambda progress: None)
     monkeypatch.setattr(batched, "train_many", short)
-    assert list(job.train_group(config, data, config.seeds, lambda progress: None)) == [1]
+    assert list(training.train_group(config, data, config.seeds, lambda progress: None)) == [1]
     assert began == [([0, 1, 2, 3], [None] * 4), ([0], [1]), ([2, 3], [1, 1])]
     metrics = finished(config, 1)
     assert metrics is not None and metrics["diverged_at"] == "pass 1 update 1"

@@ -46,7 +46,7 @@ from paper_lenet.data import load
 from paper_lenet.engines import reference
 from paper_lenet.network.lenet5 import build
 from paper_lenet.network.paper_net import PaperNet
-from paper_lenet.runs import job, records
+from paper_lenet.runs import job, records, training, workers
 from paper_lenet.runs.records import run_folder
 
 CONF = ROOT / "conf"
@@ -78,7 +78,7 @@ def in_threads(workers: int, _: object, initializer: Any, initargs: Any) -> Thre
 @pytest.fixture(autouse=True)
 def in_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Seeds in threads, a working folder of one's own, and no trace of Hydra's logging."""
-    monkeypatch.setattr(job, "ProcessPoolExecutor", in_threads)
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", in_threads)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.chdir(tmp_path)
@@ -159,7 +159,7 @@ def test_experiment_runs(name: str, entry: ModuleType, tmp_path: Path) -> None:
     if config.optim.name == "sdlm":
         config = composed(entry, *jobs[-1], FEW_SAMPLES, f"output={tmp_path}")
     few = dataclasses.replace(config.data, test_size=20 if config.data.test_size is None else config.data.test_size)
-    job.train_seed(config, load(few), 0, lambda progress: None)
+    training.train_seed(config, load(few), 0, lambda progress: None)
     metrics = metrics_of(config, 0)
     assert metrics["name"] == config.name
     assert (metrics["passes"], metrics["train_size"], metrics["diverged_at"]) == (1, 10, "")
@@ -212,7 +212,7 @@ def test_interrupted_sweep_has_recorded_what_was_planned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupt(config: Config) -> None:
-        raise job.Interrupted("smoke: 2 of 2 seeds are unfinished")
+        raise training.Interrupted("smoke: 2 of 2 seeds are unfinished")
 
     monkeypatch.setattr(job, "run", interrupt)
     options = ("-m", "experiment=smoke", *TINY, "seeds=[3,4]", "model.pooling=sum,average", f"output={tmp_path}")
@@ -224,7 +224,7 @@ def test_interrupted_sweep_has_recorded_what_was_planned(
 
 def test_engine_by_its_name() -> None:
     for name in ("reference", "fused", "batched"):
-        assert job.engine(Config(engine=EngineConfig(name))).__name__ == f"paper_lenet.engines.{name}"
+        assert training.engine(Config(engine=EngineConfig(name))).__name__ == f"paper_lenet.engines.{name}"
 
 
 def test_seed_that_diverges_leaves_the_others(
@@ -274,7 +274,7 @@ def test_seeds_in_processes_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """With a rate that is too large in the third pass: the first two are kept, and the failure comes out whole."""
-    monkeypatch.setattr(job, "ProcessPoolExecutor", ProcessPoolExecutor)
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", ProcessPoolExecutor)
     tiny = [option for option in TINY if option != "optim.passes=1"]
     options = ("experiment=smoke", *tiny, FEW_SAMPLES, "optim.passes=3", "optim.eta=[1e-4,1e-4,1e38]", "seeds=[5]")
     assert call(monkeypatch, "train", *options, f"output={tmp_path}") == 1
@@ -303,7 +303,7 @@ def test_worker_killed_before_it_is_given_all_seeds(
                 raise BrokenProcessPool("a child process terminated abruptly")
             return super().submit(*arguments)
 
-    monkeypatch.setattr(job, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", Pool)
     options = ("experiment=smoke", *TINY, FEW_SAMPLES, "seeds=[0,1,2]", "engine.workers=1")
     assert call(monkeypatch, "train", *options, f"output={tmp_path}") == 1
     err = capsys.readouterr().err
@@ -435,7 +435,7 @@ MISTAKES = {
 def test_mistake_is_one_line(
     mistake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(job, "_train_all", lambda *_: pytest.fail("trains"))
+    monkeypatch.setattr(job, "train_all", lambda *_: pytest.fail("trains"))
     given = [o for o in ("data=digits", "output=out") if f"{o.partition('=')[0]}=" not in mistake]
     assert call(monkeypatch, "train", *given, *mistake.split()) == 1
     lines = capsys.readouterr().err.splitlines()

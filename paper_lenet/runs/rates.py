@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from paper_lenet.config import Config
 from paper_lenet.data import load
-from paper_lenet.runs.job import engine
 from paper_lenet.runs.records import ORIGIN
+from paper_lenet.runs.training import engine
 
 RATES = ("min", "median", "max")
 COLUMNS = ("name", "dataset", "fingerprint", "seed", "pass", "layer", "eta", *RATES, *ORIGIN)

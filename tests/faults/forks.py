@@ -26,7 +26,7 @@ from paper_lenet import files
 from paper_lenet.config import Config
 from paper_lenet.engines import NonFiniteError
 from paper_lenet.files import RecordError
-from paper_lenet.runs import collect, job, records
+from paper_lenet.runs import collect, job, records, training, workers
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMIT = "c0ffee" * 6 + "c0de"
@@ -88,7 +88,7 @@ def prepare() -> None:
     from paper_lenet.engines.fused import net as fused
 
     fused.PACE, reference.PACE = small.PACE["fused"], small.PACE["reference"]
-    job.CHECKPOINT_SECONDS, job.LEAVE_SECONDS = 0.0, 0.5
+    training.CHECKPOINT_SECONDS, workers.LEAVE_SECONDS = 0.0, 0.5
     records._code_state = lambda root: (COMMIT, False)
 
 
@@ -111,7 +111,7 @@ def train(config: Config, log: Path | None = None, pace: int | None = None, pati
         files.PATIENCE_SECONDS = patience
     failed = False
 
-    def tell(progress: job.Progress) -> None:
+    def tell(progress: training.Progress) -> None:
         _note(log, f"seed {progress.seed} {progress.remark or f'pass {progress.pass_}'}")
 
     try:
@@ -121,7 +121,7 @@ def train(config: Config, log: Path | None = None, pace: int | None = None, pati
         sys.exit(1)
     for seed in config.seeds:
         try:
-            job.train_seed(config, warm.data.load(config.data), seed, tell)
+            training.train_seed(config, warm.data.load(config.data), seed, tell)
         except NonFiniteError:
             _note(log, f"seed {seed} diverged")
         except RecordError as error:
@@ -137,12 +137,12 @@ def whole_job(config: Config, pace: int | None = None) -> None:
         from paper_lenet.engines.fused import net as fused
 
         fused.PACE = pace
-    job.ProcessPoolExecutor = lambda workers, _, initializer, initargs: ThreadPoolExecutor(  # type: ignore
+    workers.ProcessPoolExecutor = lambda workers, _, initializer, initargs: ThreadPoolExecutor(  # type: ignore
         workers, initializer=initializer, initargs=initargs
     )
     try:
         job.run(config)
-    except (RecordError, job.JobError) as error:
+    except (RecordError, workers.JobError) as error:
         print(error, file=sys.stderr)
         sys.exit(0 if "not finite" in str(error) else 1)
 

@@ -27,7 +27,7 @@ from paper_lenet.data import Data
 from paper_lenet.data import sets as data
 from paper_lenet.engines import NonFiniteError
 from paper_lenet.files import read_sealed
-from paper_lenet.runs import job
+from paper_lenet.runs import training
 from paper_lenet.runs.records import run_folder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -299,7 +299,7 @@ def test_valid(
                 config.data.train_size = None
                 seed = config.seeds[0]
                 try:
-                    job.train_seed(config, few, seed, lambda progress: None)
+                    training.train_seed(config, few, seed, lambda progress: None)
                 except NonFiniteError as error:
                     assert "\n" not in str(error)
                 metrics = read_sealed(run_folder(config, seed) / "metrics.json")
