@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from paper_lenet import paper
+from paper_lenet import data, paper
 from paper_lenet.config import ConfigError, DataConfig
 from paper_lenet.data import Data, DataError, DataUnavailable
-from paper_lenet.data import sets as data
+from paper_lenet.data import mnist as mnist_files
 
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = paper.MNIST_SHA256
 
@@ -66,7 +66,7 @@ def mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path / "project")
     monkeypatch.delenv(data.DIRECTORY_VARIABLE, raising=False)
     # A test that does not mean to download must not try to.
-    monkeypatch.setattr(data, "_download", forbidden)
+    monkeypatch.setattr(mnist_files, "_download", forbidden)
     return root
 
 
@@ -234,12 +234,12 @@ def test_usual_folders(mnist: Path) -> None:
 @pytest.fixture
 def online(mnist: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """As `mnist`, with downloads allowed."""
-    monkeypatch.setattr(data, "_download", DOWNLOAD)
-    monkeypatch.setattr(data, "TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(mnist_files, "_download", DOWNLOAD)
+    monkeypatch.setattr(mnist_files, "TIMEOUT_SECONDS", 0.3)
     return mnist
 
 
-DOWNLOAD = data._download
+DOWNLOAD = mnist_files._download
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, fetch: Callable[[str, Path], object]) -> None:
@@ -317,7 +317,7 @@ def test_download_is_kept(online: Path, monkeypatch: pytest.MonkeyPatch) -> None
     stand_in(monkeypatch, lambda name, path: shutil.copy(raw(online) / name, path))
     assert len(data.load(DataConfig()).train_images) == 30
     assert sorted(path.name for path in Path("data").iterdir()) == ["MNIST"]
-    monkeypatch.setattr(data, "_download", forbidden)
+    monkeypatch.setattr(mnist_files, "_download", forbidden)
     assert len(data.load(DataConfig()).train_images) == 30
 
 
@@ -417,7 +417,7 @@ def test_digits() -> None:
 def test_preparation_never_changes(images: str, hash_seed: str) -> None:
     code = f"""
 import hashlib, numpy as np
-from paper_lenet.data import sets as data
+from paper_lenet import data
 from paper_lenet.config import DataConfig
 images = {images}
 for dtype in ("<f4", "<f8"):

@@ -15,8 +15,7 @@ from paper_lenet import paper
 from paper_lenet.config import Config, ConfigError
 from paper_lenet.config.rules import CHOICES, ENGINES, NOT_IN_WEIGHTS, READ_WHEN, help_text, unread
 from paper_lenet.config.schema import defaults
-from paper_lenet.data import Data, load
-from paper_lenet.data import sets as data_module
+from paper_lenet.data import Data, load, sets
 from paper_lenet.engines import PassRecord, batched, fused, records, reference
 
 # What batch normalisation takes out again: such a bias has no gradient but what rounding leaves of one, which Adam and
@@ -106,8 +105,8 @@ def context(field: str) -> Values:
 def weights(values: Values, monkeypatch: pytest.MonkeyPatch) -> dict[str, NDArray[Any]]:
     config = config_of(values | {"optim.passes": 2, "engine.name": "reference"})
     images = made_images(16, seed=3)
-    monkeypatch.setattr(data_module, "_mnist", lambda directory: (*images, *images))
-    monkeypatch.setattr(data_module, "_digits", lambda: (*made_images(16, seed=4), *images))
+    monkeypatch.setattr(sets, "read_mnist", lambda directory: (*images, *images))
+    monkeypatch.setattr(sets, "read_digits", lambda: (*made_images(16, seed=4), *images))
     return last(config, "reference", load(config.data)).state
 
 

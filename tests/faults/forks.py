@@ -121,7 +121,7 @@ def train(config: Config, log: Path | None = None, pace: int | None = None, pati
         sys.exit(1)
     for seed in config.seeds:
         try:
-            training.train_seed(config, warm.data.load(config.data), seed, tell)
+            training.train_seed(config, warm.sets.load(config.data), seed, tell)
         except NonFiniteError:
             _note(log, f"seed {seed} diverged")
         except RecordError as error:

@@ -23,8 +23,7 @@ from omegaconf import OmegaConf
 from tally import Tally
 
 from paper_lenet.config import Config, ConfigError
-from paper_lenet.data import Data
-from paper_lenet.data import sets as data
+from paper_lenet.data import Data, sets
 from paper_lenet.engines import NonFiniteError
 from paper_lenet.files import read_sealed
 from paper_lenet.runs import training
@@ -275,8 +274,8 @@ def test_valid(
     random = np.random.default_rng(1998)
     images = random.integers(0, 256, (6, 28, 28), dtype=np.uint8)
     labels = np.array([3, 1, 4, 1, 5, 9])
-    monkeypatch.setattr(data, "_mnist", lambda directory: (images, labels, images, labels))
-    monkeypatch.setattr(data, "_digits", lambda: (images, labels, images, labels))
+    monkeypatch.setattr(sets, "read_mnist", lambda directory: (images, labels, images, labels))
+    monkeypatch.setattr(sets, "read_digits", lambda: (images, labels, images, labels))
     monkeypatch.chdir(tmp_path)
 
     with fault("configuration of right values: two updates of training") as count:
@@ -295,7 +294,7 @@ def test_valid(
                 config.optim.passes = 1
                 if config.optim.name == "sdlm":
                     config.optim.hessian_samples = min(3, config.optim.hessian_samples)
-                few: Data = data.subset(data.load(config.data), 2, 0)
+                few: Data = sets.subset(sets.load(config.data), 2, 0)
                 config.data.train_size = None
                 seed = config.seeds[0]
                 try:
@@ -309,8 +308,8 @@ def test_valid(
 
 
 def test_sizes_too_large(entry: ModuleType, fault: Fault, tries: Tries, monkeypatch: pytest.MonkeyPatch) -> None:
-    digits = data._digits()
-    monkeypatch.setattr(data, "_digits", lambda: digits)
+    digits = sets.read_digits()
+    monkeypatch.setattr(sets, "read_digits", lambda: digits)
     with fault("configuration with more patterns than there are") as count:
 
         @drawn(tries(5, 100))
@@ -321,6 +320,6 @@ def test_sizes_too_large(entry: ModuleType, fault: Fault, tries: Tries, monkeypa
         def refused(key: str, value: int) -> None:
             line = rf"^data\.{key}={value}: must be at most"
             with count.attempt((key, value)), pytest.raises(ConfigError, match=line):
-                data.load(composed(entry, {"data.name": "digits", f"data.{key}": value}, False).data)
+                sets.load(composed(entry, {"data.name": "digits", f"data.{key}": value}, False).data)
 
         refused()

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from tally import Tally
 
-from paper_lenet import paper
+from paper_lenet import data, paper
 from paper_lenet.config import DataConfig
 from paper_lenet.data import DataError, DataUnavailable
-from paper_lenet.data import sets as data
+from paper_lenet.data import mnist as mnist_files
 
 Fault = Callable[[str], Tally]
 Tries = Callable[[int, int], int]
@@ -33,7 +33,7 @@ def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         header = bytes((0, 0, 8, array.ndim)) + b"".join(size.to_bytes(4, "big") for size in shape)
         (folder / name).write_bytes(header + array.tobytes())
         monkeypatch.setitem(paper.MNIST_SHA256, name, hashlib.sha256((folder / name).read_bytes()).hexdigest())
-    monkeypatch.setattr(data, "_download", lambda *_: pytest.fail("downloads"))
+    monkeypatch.setattr(mnist_files, "_download", lambda *_: pytest.fail("downloads"))
     data.load(DataConfig(dir=str(tmp_path)))
     return folder
 

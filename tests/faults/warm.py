@@ -10,13 +10,13 @@ import torch
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # noqa: F401
 from small import config
 
-from paper_lenet.data import sets as data
+from paper_lenet.data import sets
 from paper_lenet.engines import fused, reference  # noqa: F401
 from paper_lenet.runs import collect  # noqa: F401
 
 torch.set_num_threads(1)
-_arrays = data._digits()
-data._digits = lambda: _arrays
-DIGITS = data.load(config("unused").data)
+_arrays = sets.read_digits()
+sets.read_digits = lambda: _arrays
+DIGITS = sets.load(config("unused").data)
 for _ in fused.train(config("unused"), DIGITS, 0, None):
     pass
