@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from paper_lenet.engines.fused import kernels as k
+from paper_lenet.engines.fused.kernels.common import CURVATURE, PREDICT, SCALED_TANH
+from paper_lenet.engines.fused.kernels.dense import (
+    full_backward,
+    full_forward,
+    rbf_backward,
+    rbf_forward,
+    through_activation,
+)
 from paper_lenet.engines.fused.layout import Array, FlatLayout, padded
 from paper_lenet.engines.fused.penalties import curvatures, loss_of, slopes, winner
 from paper_lenet.network.mlp import MLP
@@ -55,9 +62,9 @@ class Layout(FlatLayout):
 
 @functools.cache
 def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], sources: str) -> tuple[Any, int]:
-    """As fused.program, which gives the digest of the sources. There are no cross terms to keep."""
+    """As convolutional.program. There are no cross terms to keep."""
     at = dict(at_items)
-    mode, curved, act = purpose, purpose == k.CURVATURE, k.SCALED_TANH
+    mode, curved, act = purpose, purpose == CURVATURE, SCALED_TANH
     two, classes, units1, units_last = len(shape.units) == 3, shape.classes, shape.units[0], shape.units[-2]
     below, pixels = shape.below, shape.side**2
     below0, below1, below_last, below_output = below[0], below[1], below[-2], below[-1]
@@ -71,21 +78,21 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], s
 
     @njit(cache=True, error_model="numpy")
     def run(p, e, ws, images, labels, out, centres, factor, eq9, j, smoothing):  # type: ignore[no-untyped-def]
-        """As that of fused.program; smoothing is for a linear output and not read."""
+        """As that of convolutional.program; smoothing is for a linear output and not read."""
         _ = sources  # belongs to the key of Numba's cache
         losses = 0.0
         for n in range(len(out)):
             for i in range(pixels):
                 ws[x0 + i] = images[n * pixels + i]
-            k.full_forward(p, h1w, h1b, ws, x0, x1, below0, units1, act)
+            full_forward(p, h1w, h1b, ws, x0, x1, below0, units1, act)
             if two:
-                k.full_forward(p, h2w, h2b, ws, x1, x2, below1, units_last, act)
-            k.full_forward(p, cw, cb, ws, x_last, x3, below_last, classes, act)
-            k.rbf_forward(centres, ws, x3, y, below_output, classes)
+                full_forward(p, h2w, h2b, ws, x1, x2, below1, units_last, act)
+            full_forward(p, cw, cb, ws, x_last, x3, below_last, classes, act)
+            rbf_forward(centres, ws, x3, y, below_output, classes)
             label = labels[n]
             least = winner(ws, y, classes, factor)
             out[n] = least
-            if mode == k.PREDICT:
+            if mode == PREDICT:
                 continue
 
             loss = loss_of(ws, y, g, label, least, classes, eq9, j)
@@ -97,14 +104,14 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], s
                 curvatures(ws, x3, d3, g, centres, below_output, classes, classes, factor)
             else:
                 slopes(ws, g, label, classes, factor)
-                k.rbf_backward(centres, ws, x3, g, d3, below_output, classes)
-            k.through_activation(ws, x3, d3, classes, act, mode)
-            k.full_backward(p, e, cw, cb, ws, x_last, d3, d_last, below_last, classes, act, mode)
-            k.through_activation(ws, x_last, d_last, units_last, act, mode)
+                rbf_backward(centres, ws, x3, g, d3, below_output, classes)
+            through_activation(ws, x3, d3, classes, act, mode)
+            full_backward(p, e, cw, cb, ws, x_last, d3, d_last, below_last, classes, act, mode)
+            through_activation(ws, x_last, d_last, units_last, act, mode)
             if two:
-                k.full_backward(p, e, h2w, h2b, ws, x1, d2, d1, below1, units_last, act, mode)
-                k.through_activation(ws, x1, d1, units1, act, mode)
-            k.full_backward(p, e, h1w, h1b, ws, x0, d1, d0, below0, units1, act, mode)
+                full_backward(p, e, h2w, h2b, ws, x1, d2, d1, below1, units_last, act, mode)
+                through_activation(ws, x1, d1, units1, act, mode)
+            full_backward(p, e, h1w, h1b, ws, x0, d1, d0, below0, units1, act, mode)
         return losses, len(out)
 
     return run, end

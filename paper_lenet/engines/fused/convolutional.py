@@ -1,0 +1,248 @@
+"""The fused engine's program for convolutional networks: forward, backward and step in one compiled call."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from torch import nn
+
+from paper_lenet.config import ModelConfig
+from paper_lenet.engines.fused.kernels.common import ACTIVATIONS, CURVATURE, NONE, POOLINGS, PREDICT, SQUARES
+from paper_lenet.engines.fused.kernels.convolution import (
+    PLANE_STRIDE,
+    c1_forward,
+    c1_weight_step,
+    c3_forward,
+    c3_input_backward,
+    c3_input_backward_full,
+    c3_planes,
+    c3_weight_step,
+)
+from paper_lenet.engines.fused.kernels.dense import (
+    full_backward,
+    full_forward,
+    rbf_backward,
+    rbf_forward,
+    through_activation,
+)
+from paper_lenet.engines.fused.kernels.pooling import s2_backward, s2_forward, s4_backward, s4_forward
+from paper_lenet.engines.fused.layout import Array, FlatLayout, padded
+from paper_lenet.engines.fused.penalties import curvatures, loss_of, slopes, winner
+from paper_lenet.engines.fused.vectors import LANES
+from paper_lenet.network.layers import Subsampling
+from paper_lenet.network.modern import ModernNet
+from paper_lenet.network.paper_net import PaperNet
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of a network of the family, all a compiled program depends on.
+
+    side: of the input.  maps, maps2, maps3: of C1, S2 and C3.  units: of C5 and, if there is one, of F6.  classes.
+    full: whether every map of S2 feeds every map of C3.  activation, pooling, output: as in ModelConfig.
+    """
+
+    side: int
+    maps: int
+    maps2: int
+    maps3: int
+    units: tuple[int, ...]
+    classes: int
+    full: bool
+    activation: str
+    pooling: str
+    output: str
+
+    @classmethod
+    def of(cls, model: PaperNet | ModernNet) -> Shape:
+        """Raises ValueError for a network whose rows do not fit the kernels' vectors, or of a choice they lack."""
+        choices = getattr(model, "choices", ModelConfig())
+        for name, wanted in (("activation", ACTIVATIONS), ("batch_norm", (False,)), ("dropout", (0,))):
+            if (value := getattr(choices, name)) not in wanted:
+                raise ValueError(f"model.{name}={value}: the fused engine has only {', '.join(map(str, wanted))}")
+        if model.side not in (24, 28, 32):
+            raise ValueError(f"an input of {model.side}x{model.side}: the fused engine takes sides of 24, 28 and 32")
+        pooling = choices.pooling
+        if isinstance(model.s2, Subsampling):
+            pooling = "sum" if model.s2.scale == 1 else "average"
+        linear = isinstance(model.output, nn.Linear)
+        classes = model.output.out_features if isinstance(model.output, nn.Linear) else len(model.output.centres)
+        maps2, maps3 = model.c3.table.shape
+        return cls(model.side, len(model.c1.weight), maps2, maps3, model.units, classes, bool(model.c3.table.all()),
+                   choices.activation, pooling, "linear" if linear else "rbf")  # fmt: skip
+
+    @property
+    def stride(self) -> int:
+        return padded(self.side)
+
+    @property
+    def rows1(self) -> int:
+        return self.side - 4
+
+    @property
+    def rows3(self) -> int:
+        return self.rows1 // 2 - 4
+
+    @property
+    def lanes3(self) -> int:
+        return padded(self.maps3)
+
+    @property
+    def below(self) -> list[int]:
+        """Padded numbers of inputs of C5, of F6 if there is one, and of the output."""
+        return [(self.rows3 // 2) ** 2 * self.lanes3, *(padded(n) for n in self.units)]
+
+
+class Layout(FlatLayout):
+    """Where each parameter of a convolutional network lies."""
+
+    def __init__(self, model: PaperNet | ModernNet) -> None:
+        self.shape = s = Shape.of(model)
+        areas = {"c1.weight": s.maps * 25, "c1.bias": s.maps, "s2.coefficient": s.maps2, "s2.bias": s.maps2,
+                 "c3.weight": s.maps2 * 25 * s.lanes3, "c3.bias": s.lanes3, "s4.coefficient": s.lanes3,
+                 "s4.bias": s.lanes3}  # fmt: skip
+        full = dict(zip(("c5", "f6"), s.units, strict=False))
+        if s.output == "linear":
+            full["output"] = s.classes
+        # below the output, too, which has parameters only when it is linear
+        for (name, units), below in zip(full.items(), s.below, strict=False):
+            areas |= {f"{name}.weight": units * below, f"{name}.bias": padded(units)}
+        taps = np.arange(25).reshape(5, 5)
+        inner: dict[str, Array] = {name: np.arange(p.numel()).reshape(p.shape) for name, p in model.named_parameters()}
+        o, i = model.c3.out_of.numpy(), model.c3.in_of.numpy()
+        inner["c3.weight"] = (i[:, None, None] * 25 + taps) * s.lanes3 + o[:, None, None]
+        side4 = s.rows3 // 2
+        unit, m, r, c = np.ogrid[: s.units[0], : s.maps3, :side4, :side4]
+        inner["c5.weight"] = unit * s.below[0] + (r * side4 + c) * s.lanes3 + m
+        if len(s.units) == 2:
+            inner["f6.weight"] = np.arange(s.units[1])[:, None] * s.below[1] + np.arange(s.units[0])
+        if s.output == "linear":
+            inner["output.weight"] = np.arange(s.classes)[:, None] * s.below[-1] + np.arange(s.units[-1])
+        super().__init__(areas, {n: np.broadcast_to(inner[n], p.shape) for n, p in model.named_parameters()})
+
+
+@functools.cache
+def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], sources: str) -> tuple[Any, int]:
+    """The compiled program of one purpose for a network's shape and layout, and the length of its workspace.
+
+    It reads nothing but whole numbers from outside, so that Numba can keep it on disk.  sources: the digest of the files
+    that it is made of.
+    """
+    at = dict(at_items)
+    mode = purpose
+    stride, maps, maps2, lanes3, classes = shape.stride, shape.maps, shape.maps2, shape.lanes3, shape.classes
+    copies = maps2 // maps
+    rows1, rows2, rows3 = shape.rows1, shape.rows1 // 2, shape.rows3
+    rows4, has_f6, linear = rows3 // 2, len(shape.units) == 2, shape.output == "linear"
+    activation, pooling, none = ACTIVATIONS.index(shape.activation), POOLINGS.index(shape.pooling), NONE
+    full, curved = shape.full, purpose in (CURVATURE, SQUARES)
+    image = shape.side * stride
+    units5, units_last = shape.units[0], shape.units[-1]
+    below5, below6, below_output = shape.below[0], shape.below[1], shape.below[-1]
+
+    c1w, c1b, s2c, s2b = at["c1.weight"], at["c1.bias"], at["s2.coefficient"], at["s2.bias"]
+    c3w, c3b, s4c, s4b = at["c3.weight"], at["c3.bias"], at["s4.coefficient"], at["s4.bias"]
+    c5w, c5b, f6w, f6b = at["c5.weight"], at["c5.bias"], at.get("f6.weight", 0), at.get("f6.bias", 0)
+    ow, ob = at.get("output.weight", 0), at.get("output.bias", 0)
+
+    areas = [maps * rows1 * stride, maps2 * rows2 * LANES, maps2 * rows2 * LANES, rows3**2 * lanes3, below5, below5,
+             padded(units5), padded(units5), below_output, below_output, padded(classes), padded(classes),
+             lanes3 * rows3 * PLANE_STRIDE]  # fmt: skip
+    x1, x2, dx2, x3, x4, dx4, x5, d5, x6, d6, y, g, planes, end = itertools.accumulate(areas, initial=0)
+    x_last, d_last = (x6, d6) if has_f6 else (x5, d5)
+    # with cross terms each state of the last layer is propagated back by itself
+    repeats = units_last if purpose == SQUARES else 1
+
+    @njit(cache=True, error_model="numpy")
+    def run(p, e, ws, images, labels, out, centres, first, fed, factor, eq9, j, smoothing):  # type: ignore[no-untyped-def]
+        """Predictions of all images to out, and by purpose an update a pattern, or gradients or h_kk added to e.
+
+        Gives the sum of the losses and the number of patterns, up to one whose loss is not finite.
+        """
+        _ = sources  # belongs to the key of Numba's cache
+        losses = 0.0
+        for step in range(len(out) * repeats):
+            n, repeat = step // repeats, step % repeats
+            c1_forward(images, n * image, p, c1w, c1b, ws, x1, rows1, stride, maps, activation)
+            s2_forward(p, s2c, s2b, ws, x1, x2, rows2, maps, copies, pooling, activation)
+            c3_forward(p, c3w, c3b, ws, x2, x3, rows3, maps2, lanes3, activation)
+            s4_forward(p, s4c, s4b, ws, x3, x4, rows4, lanes3, pooling, activation)
+            full_forward(p, c5w, c5b, ws, x4, x5, below5, units5, activation)
+            if has_f6:
+                full_forward(p, f6w, f6b, ws, x5, x6, below6, units_last, activation)
+            label = labels[n]
+            if linear:
+                full_forward(p, ow, ob, ws, x_last, y, below_output, classes, none)
+                largest = 0
+                for i in range(classes):
+                    if ws[y + i] > ws[y + largest]:
+                        largest = i
+                out[n] = largest
+                if mode == PREDICT:
+                    continue
+
+                # cross-entropy of the softmax, whose probabilities stay in g
+                total, mean = 0.0, 0.0
+                for i in range(classes):
+                    ws[g + i] = math.exp(ws[y + i] - ws[y + largest])
+                    total += ws[g + i]
+                    mean += ws[y + i] / classes
+                loss = math.log(total) + ws[y + largest] - (1.0 - smoothing) * ws[y + label]
+                if smoothing > 0.0:
+                    loss -= smoothing * mean
+                for i in range(classes):
+                    ws[g + i] /= total
+                if not math.isfinite(loss):
+                    return losses, n
+                losses += loss
+
+                for i in range(classes):
+                    if curved:
+                        ws[g + i] *= 1.0 - ws[g + i]
+                    else:
+                        ws[g + i] -= smoothing / classes + (1.0 - smoothing if i == label else 0.0)
+                full_backward(p, e, ow, ob, ws, x_last, g, d_last, below_output, classes, none, mode)
+            else:
+                rbf_forward(centres, ws, x_last, y, below_output, classes)
+                least = winner(ws, y, classes, factor)
+                out[n] = least
+                if mode == PREDICT:
+                    continue
+
+                loss = loss_of(ws, y, g, label, least, classes, eq9, j)
+                if not math.isfinite(loss):
+                    return losses, n
+                losses += loss
+
+                if curved:
+                    curvatures(ws, x_last, d_last, g, centres, below_output, units_last, classes, factor)
+                    if mode == SQUARES:
+                        for unit in range(units_last):
+                            ws[d_last + unit] = math.sqrt(ws[d_last + unit]) if unit == repeat else 0.0
+                else:
+                    slopes(ws, g, label, classes, factor)
+                    rbf_backward(centres, ws, x_last, g, d_last, below_output, classes)
+
+            through_activation(ws, x_last, d_last, units_last, activation, mode)
+            if has_f6:
+                full_backward(p, e, f6w, f6b, ws, x5, d6, d5, below6, units_last, activation, mode)
+                through_activation(ws, x5, d5, units5, activation, mode)
+            full_backward(p, e, c5w, c5b, ws, x4, d5, dx4, below5, units5, activation, mode)
+            s4_backward(p, e, s4c, s4b, ws, x3, x4, dx4, rows4, lanes3, pooling, activation, mode)
+            if full:
+                c3_input_backward_full(p, c3w, ws, x3, dx2, rows3, maps2, lanes3, mode)
+            else:
+                c3_planes(ws, x3, planes, rows3, lanes3)
+                c3_input_backward(p, c3w, ws, planes, dx2, first, fed, rows3, maps2, lanes3, mode)
+            c3_weight_step(p, e, c3w, c3b, ws, x2, x3, rows3, maps2, lanes3, mode)
+            s2_backward(p, e, s2c, s2b, c1b, ws, x1, x2, dx2, rows2, maps, copies, pooling, activation, mode)
+            c1_weight_step(images, n * image, p, e, c1w, ws, x1, rows1, stride, maps, mode)
+        return losses, len(out)
+
+    return run, end

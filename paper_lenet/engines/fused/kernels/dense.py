@@ -1,0 +1,89 @@
+"""The fully connected layers C5 and F6, and the RBF or linear outputs."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+from paper_lenet.engines.fused.kernels.common import (
+    CURVATURE,
+    NONE,
+    RELU,
+    activate,
+    learn,
+    sum_of_four,
+    through,
+)
+from paper_lenet.engines.fused.vectors import LANES, Writer, kernel
+
+# accumulators a kernel keeps in registers at once
+REGISTERS = 25
+
+
+@kernel
+def full_forward(
+    w: Writer, p: Any, weight: int, bias: int, ws: Any, x: int, y: int, below: int, units: int, activation: int
+) -> None:
+    with w.loop(units) as o:
+        sums = [w.number(0.0)] * 4
+        for k, v in enumerate(range(0, below, LANES)):
+            sums[k % 4] = w.fma(w.load(p, weight + v, (o, below)), w.load(ws, x + v), sums[k % 4])
+        w.b.store(w.b.fadd(w.total(sum_of_four(w, sums)), w.scalar(p, bias, o)), w.at(ws, y, o))
+    if activation != NONE:
+        with w.loop(-(-units // LANES)) as k:
+            w.store(activate(w, w.load(ws, y, (k, LANES)), activation), ws, y, (k, LANES))
+
+
+@kernel
+def rbf_forward(w: Writer, centres: Any, ws: Any, x: int, y: int, below: int, classes: int) -> None:
+    """Eq. 7 without its factor."""
+    with w.loop(classes) as i:
+        total = w.number(0.0)
+        for v in range(0, below, LANES):
+            difference = w.sub(w.load(ws, x + v), w.load(centres, v, (i, below)))
+            total = w.fma(difference, difference, total)
+        w.b.store(w.total(total), w.at(ws, y, i))
+
+
+@kernel
+def rbf_backward(w: Writer, centres: Any, ws: Any, x: int, g: int, d: int, below: int, classes: int) -> None:
+    """dE/dx_j = sum_i g_i (x_j - w_ij), g the derivative by the penalty times 2 factor."""
+    for v in range(0, below, LANES):
+        here = w.load(ws, x + v)
+        total = w.number(0.0)
+        for i in range(classes):
+            difference = w.sub(here, w.load(centres, i * below + v))
+            total = w.fma(w.broadcast(ws, g + i), difference, total)
+        w.store(total, ws, d + v)
+
+
+@kernel
+def through_activation(w: Writer, ws: Any, x: int, d: int, units: int, activation: int, mode: int) -> None:
+    """d/da from d/dx, in place."""
+    with w.loop(-(-units // LANES)) as k:
+        of_x = w.load(ws, d, (k, LANES))
+        w.store(through(w, of_x, w.load(ws, x, (k, LANES)), activation, mode), ws, d, (k, LANES))
+
+
+@kernel
+def full_backward(
+    w: Writer, p: Any, e: Any, weight: int, bias: int, ws: Any, x: int, d: int, dx: int, below: int, units: int,
+    activation: int, mode: int,
+) -> None:  # fmt: skip
+    """The gradient to the inputs, by the weights as they were, and the step of the weights, in one sweep."""
+    for first in range(0, below, REGISTERS * LANES):
+        block = range(first, min(below, first + REGISTERS * LANES), LANES)
+        sums = {v: w.variable() for v in block}
+        # with ReLU about half of the units have nothing to pass on
+        passing = w.unless_zero if activation == RELU else nullcontext
+        with w.loop(units) as o, passing(w.scalar(ws, d, o)):
+            above = w.broadcast(ws, d, o)
+            for v in block:
+                place = (weight + v, (o, below))
+                u, state = w.load(p, *place), w.load(ws, x + v)
+                w.add_product(sums[v], w.square(u) if mode == CURVATURE else u, above)
+                learn(w, p, e, place, w.mul(above, w.square(state) if mode == CURVATURE else state), mode)
+        for v in block:
+            w.store(w.get(sums[v]), ws, dx + v)
+    with w.loop(-(-units // LANES)) as k:
+        learn(w, p, e, (bias, (k, LANES)), w.load(ws, d, (k, LANES)), mode)
