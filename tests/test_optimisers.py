@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from paper_lenet.config import OptimConfig
-from paper_lenet.learning.optimisers import Optimiser, corrections, orthogonal, rate_of
+from paper_lenet.learning.optimisers import Optimiser, orthogonal
+from paper_lenet.learning.schedules import corrections, rate_of
 
 UPDATES = 50
 OPTIMISERS = {

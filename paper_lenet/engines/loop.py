@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from paper_lenet.config import Config
 from paper_lenet.data import Data
-from paper_lenet.engines import Checkpoint, NonFiniteError, PassRecord
+from paper_lenet.engines.engine import Checkpoint, NonFiniteError, PassRecord
 from paper_lenet.learning.patterns import Indices, Pass, Patterns, all_patterns, passes
 from paper_lenet.learning.sdlm import Network
 from paper_lenet.network.mlp import MLP

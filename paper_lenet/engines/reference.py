@@ -13,9 +13,11 @@ from torch import Tensor
 
 from paper_lenet.config import Config
 from paper_lenet.data import Data
-from paper_lenet.engines import Checkpoint, loop
-from paper_lenet.learning.optimisers import Optimiser, corrections, rate_of
+from paper_lenet.engines import loop
+from paper_lenet.engines.engine import Checkpoint
+from paper_lenet.learning.optimisers import Optimiser
 from paper_lenet.learning.patterns import Indices, Pass, Patterns, kept_units
+from paper_lenet.learning.schedules import corrections, rate_of
 from paper_lenet.learning.sdlm import Network, curvature, step_sizes
 from paper_lenet.network.lenet5 import build
 from paper_lenet.network.losses import criterion

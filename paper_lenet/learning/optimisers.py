@@ -1,4 +1,4 @@
-"""What updates parameters from gradients, for one network or many: SGD, Adam, AdamW, Muon, and their schedules.
+"""What updates parameters from gradients, for one network or many: SGD, Adam, AdamW and Muon.
 
 Everything works in place on tensors with the networks along their first axis, without waiting for the device. The rate
 comes in as a number or a tensor, so that a captured step can have another one each time.
@@ -17,23 +17,6 @@ BETAS = (0.9, 0.999)  # of Adam and AdamW, as everybody leaves them
 # of Muon's Newton-Schulz iteration (Jordan et al. 2024), as in torch.optim.Muon
 MUON = (3.4445, -4.7750, 2.0315)
 MUON_STEPS = 5
-
-
-def rate_of(config: OptimConfig, update: int, updates: int, pass_: int) -> float:
-    """The rate of one update, counted from 0 over all passes, of `updates` in all; pass_ from 1."""
-    if config.schedule == "paper":
-        return config.eta_of(pass_)
-    if config.schedule == "constant":
-        return config.rate
-    done = update / updates
-    if config.schedule == "cosine":
-        return config.rate * (1 + math.cos(math.pi * done)) / 2
-    # one cycle: as torch.optim.lr_scheduler.OneCycleLR, whose last update has the lowest rate
-    top = 0.3 * updates - 1
-    low, last = config.rate / 25, config.rate / 25e4
-    if update <= top:
-        return low + (config.rate - low) * (1 - math.cos(math.pi * update / top)) / 2
-    return last + (config.rate - last) * (1 + math.cos(math.pi * (update - top) / (updates - 1 - top))) / 2
 
 
 class Optimiser:
@@ -110,8 +93,3 @@ def orthogonal(matrix: Tensor) -> Tensor:
         x = a * x + torch.bmm(b * gram + c * torch.bmm(gram, gram), x)
     result: Tensor = x.mT if tall else x
     return result
-
-
-def corrections(update: int) -> tuple[float, float]:
-    """1 - beta^t for both of Adam's averages at update t - 1, counted from 0."""
-    return 1 - BETAS[0] ** (update + 1), 1 - BETAS[1] ** (update + 1)

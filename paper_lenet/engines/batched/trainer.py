@@ -14,13 +14,14 @@ from torch import Tensor
 
 from paper_lenet.config import Config
 from paper_lenet.data import Data
-from paper_lenet.engines import Checkpoint, NonFiniteError, PassRecord, loop
+from paper_lenet.engines import loop
 from paper_lenet.engines.batched.graphs import captured, captures
 from paper_lenet.engines.batched.layers import keep_freed_memory
 from paper_lenet.engines.batched.net import BatchedNet
 from paper_lenet.engines.batched.resident import Resident, resident
-from paper_lenet.learning.optimisers import corrections, rate_of
+from paper_lenet.engines.engine import Checkpoint, NonFiniteError, PassRecord
 from paper_lenet.learning.patterns import Pass, all_patterns, dropout_start, passes
+from paper_lenet.learning.schedules import corrections, rate_of
 from paper_lenet.network.lenet5 import build
 
 # Patterns between two looks at the clock, and images that are evaluated at once.

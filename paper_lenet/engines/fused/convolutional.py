@@ -131,8 +131,8 @@ class Layout(FlatLayout):
 def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], sources: str) -> tuple[Any, int]:
     """The compiled program of one purpose for a network's shape and layout, and the length of its workspace.
 
-    It reads nothing but whole numbers from outside, so that Numba can keep it on disk.  sources: the digest of the files
-    that it is made of.
+    sources: a digest of the files that it is made of. It reads nothing but whole numbers from outside, so that Numba
+    can keep it on disk.
     """
     at = dict(at_items)
     mode = purpose

@@ -24,13 +24,15 @@ from numpy.typing import NDArray
 from paper_lenet import paper
 from paper_lenet.config import Config
 from paper_lenet.data import Data
-from paper_lenet.engines import Checkpoint, loop
+from paper_lenet.engines import loop
+from paper_lenet.engines.engine import Checkpoint
 from paper_lenet.engines.fused import convolutional, fully_connected
 from paper_lenet.engines.fused.grey import grey
 from paper_lenet.engines.fused.kernels.common import CURVATURE, GRADIENT, PREDICT, SQUARES, STEP
 from paper_lenet.engines.fused.layout import Array, aligned
-from paper_lenet.learning.optimisers import Optimiser, corrections, rate_of
+from paper_lenet.learning.optimisers import Optimiser
 from paper_lenet.learning.patterns import Indices, Pass, Patterns
+from paper_lenet.learning.schedules import corrections, rate_of
 from paper_lenet.learning.sdlm import Network
 from paper_lenet.network.layers import EuclideanRBF
 from paper_lenet.network.lenet5 import build
