@@ -21,8 +21,8 @@ from synthetic_runs import ROOT
 
 from experiments._composition import check_sweep, compose
 from paper_lenet.data import DIRECTORY_VARIABLE
-from paper_lenet.special import SPECIAL
-from paper_lenet.tables import HEADLINE
+from paper_lenet.reporting.tables.build import HEADLINE
+from paper_lenet.reporting.tables.special import SPECIAL
 
 WEIGHTS = sorted((ROOT / "paper_lenet" / "weights").glob("*.md"))
 DOCUMENTS = [*(ROOT / name for name in ("README.md", "DEVIATIONS.md", "experiments/readings.md"))]
