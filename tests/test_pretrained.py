@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 import shutil
 import subprocess
@@ -253,7 +254,11 @@ def test_command(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
         assert line.startswith("release: ") and message in line
     assert call(monkeypatch, "release", folder, "mine", *there) == 0
     assert set(read_sealed(place / "weights" / pretrained.DIGESTS)) == {"lenet5-1998", "mine"}
-    assert 'load_file(Path("mine.safetensors"))' in (place / "weights" / "mine.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```$", (place / "weights" / "mine.md").read_text("utf-8"), re.M | re.S)
+    scope = {"images": torch.zeros(3, 28, 28, dtype=torch.uint8)}
+    monkeypatch.chdir(place / "weights")
+    exec(code, scope)
+    assert 'load_file(Path("mine.safetensors"))' in code and scope["output"].shape == (3, 10)
 
 
 def test_hub(place: Path) -> None:

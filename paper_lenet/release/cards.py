@@ -155,7 +155,10 @@ def _card(
     use = f'import paper_lenet\n\noutput = paper_lenet.load_pretrained("{name}")(images)'
     if name not in RELEASED:
         call = f'load_file(Path("{name}.safetensors"))'
-        use = f"from pathlib import Path\n\nfrom paper_lenet.pretrained import load_file\n\noutput = {call}(images)"
+        use = (
+            "from pathlib import Path\n\nfrom paper_lenet.network.pretrained import load_file\n\n"
+            f"output = {call}(images)"
+        )
     rows = {
         "network": f"LeNet-5 with {parameters:,} trainable parameters; its details are below, under `model`",
         "trained on": f"MNIST, {metrics['train_size']:,} training images; passes: {metrics['passes']}",

@@ -222,6 +222,7 @@ def origin(made: pd.DataFrame, what: str = "runs") -> str:
 
 
 def joined(values: pd.Series[str]) -> str:
+    """The values, each once and in order, with commas between them."""
     return ", ".join(str(value) for value in sorted(values.unique()))
 
 

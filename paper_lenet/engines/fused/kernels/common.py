@@ -20,6 +20,7 @@ SUM, AVERAGE, AVG_POOL, MAX_POOL = range(4)
 
 
 def activate(w: Writer, a: ir.Value, activation: int) -> ir.Value:
+    """f(a), or a itself for NONE."""
     if activation == SCALED_TANH:
         return w.squash(a, paper.A, paper.S)  # Eq. 6, p. 8
     if activation == TANH:
@@ -60,4 +61,5 @@ def learn_one(w: Writer, p: Any, e: Any, at: tuple[Any, ...], gradient: ir.Value
 
 
 def sum_of_four(w: Writer, values: list[ir.Value]) -> ir.Value:
+    """As two sums of two, which do not wait for each other."""
     return w.add(w.add(values[0], values[1]), w.add(values[2], values[3]))
