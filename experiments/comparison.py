@@ -27,7 +27,8 @@ import torch
 
 from experiments._composition import FAILURES, compose, one_line
 from experiments._places import add_place, place_of
-from paper_lenet.classifiers import Fitted, Values, boosting
+from paper_lenet.classifiers import boosting
+from paper_lenet.classifiers.fitted import Fitted, Values
 from paper_lenet.classifiers.measures import COLUMNS, Row, fingerprint, measured
 from paper_lenet.classifiers.systems import SYSTEMS, System
 from paper_lenet.config import Config, ConfigError, DataConfig

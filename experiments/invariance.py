@@ -22,7 +22,7 @@ import torch
 
 from experiments._composition import FAILURES, one_line
 from experiments._places import add_place, place_of
-from paper_lenet.classifiers import Values
+from paper_lenet.classifiers.fitted import Values
 from paper_lenet.classifiers.invariance import AMOUNTS, COLUMNS, NAME, changed, padded, released
 from paper_lenet.classifiers.neighbours import euclidean
 from paper_lenet.config import DataConfig

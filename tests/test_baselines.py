@@ -7,8 +7,9 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.svm import SVC
 
-from paper_lenet.classifiers import Fitted, nearest, svm, vote
+from paper_lenet.classifiers import svm
 from paper_lenet.classifiers.expansions import quadratic, rbf
+from paper_lenet.classifiers.fitted import Fitted, nearest, vote
 from paper_lenet.classifiers.linear import linear, pairwise
 from paper_lenet.classifiers.local import local
 from paper_lenet.classifiers.measures import curve, measured, ranks, reject_percent

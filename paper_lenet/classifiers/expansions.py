@@ -8,7 +8,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import pairwise_distances
 
 from paper_lenet import paper
-from paper_lenet.classifiers import Fitted, Values
+from paper_lenet.classifiers.fitted import Fitted, Values
 from paper_lenet.classifiers.linear import linear
 from paper_lenet.data import Labels
 

@@ -11,7 +11,7 @@ from scipy import linalg, optimize
 from tqdm import tqdm
 
 from paper_lenet import paper
-from paper_lenet.classifiers import Fitted, Scores, Values, one_of_ten
+from paper_lenet.classifiers.fitted import Fitted, Scores, Values, one_of_ten
 from paper_lenet.data import Labels
 
 # Of the largest eigenvalue: pixels that are never inked, or always together, get no weight of their own.

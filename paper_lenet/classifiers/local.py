@@ -7,7 +7,7 @@ from sklearn.neighbors import NearestNeighbors
 from tqdm import tqdm
 
 from paper_lenet import paper
-from paper_lenet.classifiers import Fitted, Scores, Values, one_of_ten
+from paper_lenet.classifiers.fitted import Fitted, Scores, Values, one_of_ten
 from paper_lenet.data import Labels
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paper_lenet.classifiers import Scores
+from paper_lenet.classifiers.fitted import Scores
 from paper_lenet.data import Labels
 from paper_lenet.runs.records import ORIGIN
 

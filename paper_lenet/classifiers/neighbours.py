@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sklearn.neighbors import KNeighborsClassifier
 
-from paper_lenet.classifiers import Fitted, Scores, Values, vote
+from paper_lenet.classifiers.fitted import Fitted, Scores, Values, vote
 from paper_lenet.data import Labels
 
 

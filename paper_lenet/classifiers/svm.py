@@ -16,7 +16,7 @@ from sklearn.svm import SVC
 from tqdm import tqdm
 
 from paper_lenet import paper
-from paper_lenet.classifiers import Fitted, Scores, Values
+from paper_lenet.classifiers.fitted import Fitted, Scores, Values
 from paper_lenet.data import Labels
 
 # Patterns that a machine is first trained on, and that are added at most before it is trained again.

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from paper_lenet.classifiers import Fitted, Values
 from paper_lenet.classifiers.expansions import quadratic, rbf
+from paper_lenet.classifiers.fitted import Fitted, Values
 from paper_lenet.classifiers.linear import linear, pairwise
 from paper_lenet.classifiers.local import local
 from paper_lenet.classifiers.neighbours import euclidean

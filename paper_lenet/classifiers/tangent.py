@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from tqdm import tqdm
 
-from paper_lenet.classifiers import Fitted, Scores, Values, nearest, vote
+from paper_lenet.classifiers.fitted import Fitted, Scores, Values, nearest, vote
 from paper_lenet.data import Labels
 
 TANGENTS = 7
