@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from pathlib import Path
@@ -300,8 +300,10 @@ def test_worker_killed_before_it_is_given_all_seeds(
         def submit(self, *arguments: Any) -> Any:  # type: ignore[override]
             self.given += 1
             if self.given > 1:
+                wait([self.first])  # killed when it has done what it had been given
                 raise BrokenProcessPool("a child process terminated abruptly")
-            return super().submit(*arguments)
+            self.first = super().submit(*arguments)
+            return self.first
 
     monkeypatch.setattr(workers, "ProcessPoolExecutor", Pool)
     options = ("experiment=smoke", *TINY, FEW_SAMPLES, "seeds=[0,1,2]", "engine.workers=1")
