@@ -244,10 +244,12 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [*git, "ls-files", "-z", "-co", "--exclude-standard"], capture_output=True, check=True
     ).stdout
     subprocess.run([*git, "clone", "--quiet", "--no-checkout", str(ROOT), str(folder)], check=True)
-    for name in filter(None, names.decode().split("\0")):
+    # compiled programs too, which are found by their sources' names and times
+    programs = [str(path.relative_to(ROOT)) for path in (ROOT / "paper_lenet").rglob("*.nb[ci]")]
+    for name in filter(None, [*names.decode().split("\0"), *programs]):
         if (ROOT / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
+            shutil.copy2(ROOT / name, folder / name)
     subprocess.run(["git", "-C", str(folder), "reset", "--quiet"], check=True)
     digit = np.full((60, 60), 255, np.uint8)
     digit[10:50, 28:33] = 0
