@@ -17,6 +17,7 @@ from synthetic_runs import ROOT, call, data
 from paper_lenet import paper
 from paper_lenet.config import ModelConfig
 from paper_lenet.data import DIRECTORY_VARIABLE
+from paper_lenet.data.pictures import as_mnist
 from paper_lenet.files import RecordError, json_text, sealed, sha256, tensor_bytes
 from paper_lenet.reporting.formats import Table
 from paper_lenet.reporting.page.build import JOBS, jobs, page
@@ -249,6 +250,5 @@ def test_javascript_makes_drawings_like_mnist() -> None:
         mass = image.sum()
         centre = (image.sum(1) @ np.arange(28)) / mass, (image.sum(0) @ np.arange(28)) / mass
         assert np.abs(np.array(centre) - paper.IMAGE_SIZE / 2).max() <= 0.5
-    by_python = pytest.importorskip("paper_lenet.data.pictures")
     for image, drawing in zip(made, drawings, strict=False):
-        np.testing.assert_array_equal(np.reshape(image, (28, 28)), by_python.as_mnist(drawing.astype(np.uint8)))
+        np.testing.assert_array_equal(np.reshape(image, (28, 28)), as_mnist(drawing.astype(np.uint8)))
