@@ -6,6 +6,7 @@ The same numbers give the same bytes.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,8 @@ STYLE: dict[Any, Any] = {
 }
 # Okabe and Ito's blue and vermilion; line and marker tell them apart in grey.
 TRAINING, HELD_OUT = "#0072B2", "#D55E00"
+# A name that matplotlib gives to a part of an SVG: what kind it is, and a hash.
+HASHED = re.compile(rb'(?<=["#])([A-Za-z])[0-9a-f]{10}(?=[")])')
 
 
 def one_configuration(results: Path, name: str) -> tuple[pd.DataFrame, pd.DataFrame, str]:
@@ -91,4 +94,13 @@ def _bytes(figure: Figure, kind: str) -> bytes:
     out = io.BytesIO()
     # Neither a date nor matplotlib's version, so that the same numbers give the same file.
     figure.savefig(out, format=kind, dpi=300, metadata={"Date": None} if kind == "svg" else {"Software": None})
-    return out.getvalue()
+    return _renumbered(out.getvalue()) if kind == "svg" else out.getvalue()
+
+
+def _renumbered(svg: bytes) -> bytes:
+    """An SVG whose names are numbered as they come.
+
+    Matplotlib's are hashes of numbers whose last digit differs from processor to processor, unlike all that is printed.
+    """
+    numbers: dict[bytes, int] = {}
+    return HASHED.sub(lambda name: b"%c%d" % (name[1], numbers.setdefault(name[0], len(numbers))), svg)

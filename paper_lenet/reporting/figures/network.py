@@ -5,6 +5,7 @@ Grey is a state or a weight, the larger the darker; ink is dark, as in the paper
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +52,10 @@ def fig2(results: Path, net: PaperNet, data: Data) -> dict[Path, bytes]:
 
     Returns the bytes of figures/fig2.svg and .png; nothing is written.
     """
-    image = torch.from_numpy(normalise(data.test_images[FIG2_IMAGE : FIG2_IMAGE + 1]))
+    image = torch.from_numpy(normalise(data.test_images[FIG2_IMAGE : FIG2_IMAGE + 1])).double()
+    # in double precision, since how sums of single precision are rounded differs from processor to processor
     with torch.no_grad():
-        states = {name: state[0].numpy() for name, state in net.features(image).items()}
+        states = {name: state[0].numpy() for name, state in copy.deepcopy(net).double().features(image).items()}
     label = int(data.test_labels[FIG2_IMAGE])
     # C5 has one state a map: all 120 as one picture
     shown = {**{name: states[name] for name in ("input", "c1", "s2", "c3", "s4")}, "c5": states["c5"].reshape(1, 4, 30)}
