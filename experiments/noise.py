@@ -1,45 +1,11 @@
-"""What rounding alone changes in the final error, beside what the seed changes: tables/noise.md.
-
-python experiments/noise.py [overrides ...] [--publish]. The same seeds are trained with C5's units in ten orders: the
-same network, whose sums are rounded otherwise. What the seed changes is that of the runs named fig5, if they are there.
-"""
-
-from __future__ import annotations
+"""python experiments/noise.py [overrides ...] [--publish]: see paper_lenet/commands/noise.py."""
 
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from experiments import _entry
-
-_entry.begin(__name__)
-
-from experiments._composition import FAILURES, one_line
-from experiments.reproduce import arguments_of, composed, options, refuse_to_publish, step
-from paper_lenet.reporting.tables.special import SPECIAL
-from paper_lenet.runs.records import job_folder
-
-NAME = "noise"
-
-
-def main() -> int:
-    overrides, place = arguments_of("Measure what rounding alone changes in the final error.")
-    try:
-        config = composed(NAME, overrides)
-        refuse_to_publish(place, NAME, config)
-    except FAILURES as error:
-        print(f"{NAME}: {one_line(error)}", file=sys.stderr)
-        return 1
-    step("train.py", f"experiment={NAME}", *overrides)
-    step("collect.py", str(job_folder(config).parent), *options(place))
-    missing = [source for source in SPECIAL[NAME].sources if not (place.results / "runs" / f"{source}.csv").exists()]
-    if missing:
-        print(f"{NAME}: no table, which needs {place.results / 'runs' / missing[0]}.csv as well (make figures-3b)")
-    else:
-        step("tables.py", NAME, *options(place))
-    return 0
-
+from paper_lenet.commands.entry import run
 
 if __name__ == "__main__":
-    sys.exit(_entry.run(main))
+    sys.exit(run("noise"))

@@ -1,61 +1,11 @@
-"""Read digits: python experiments/predict.py IMAGE... [--weights NAME_OR_FILE]; any pictures of one digit each.
+"""python experiments/predict.py IMAGE... [--weights NAME_OR_FILE]: see paper_lenet/commands/predict.py."""
 
-A line an image: label, penalty (or probability), margin to the runner-up. What cannot be read is named and left out,
-and the exit code is 1 then.
-"""
-
-from __future__ import annotations
-
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from experiments import _entry
-
-_entry.begin(__name__)
-
-import numpy as np
-
-from paper_lenet.data.pictures import ImageError, read
-from paper_lenet.files import RecordError
-from paper_lenet.network.pretrained import RELEASED, Recogniser, load_file, load_pretrained
-
-
-def network(name: str) -> Recogniser:
-    """The released network of that name, else that of the file. Raises ValueError or RecordError."""
-    if name not in RELEASED and Path(name).exists():
-        return load_file(Path(name))
-    return load_pretrained(name)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Tell which digit each image shows.")
-    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
-    parser.add_argument("--weights", default="lenet5-1998", help=f"{', '.join(RELEASED)}, or a file of release.py")
-    arguments = parser.parse_args()
-    try:
-        net = network(arguments.weights)
-    except (ValueError, RecordError) as error:
-        print(f"predict: {error}", file=sys.stderr)
-        return 1
-    code, paths, digits = 0, [], []
-    for path in arguments.images:
-        try:
-            digits.append(read(path))
-            paths.append(path)
-        except ImageError as error:
-            print(f"predict: {error}", file=sys.stderr)
-            code = 1
-    if digits:
-        for path, answer in zip(paths, net.answers(np.stack(digits)), strict=True):
-            number = f"{answer.score:.2f}, margin {answer.margin:.2f}"
-            if not net.has_penalties:
-                number = f"{answer.score:.4f}, margin {answer.margin:.4f}"
-            print(f"{path}: {answer.label}, {net.score_name} {number} to {answer.runner_up}")
-    return code
-
+from paper_lenet.commands.entry import run
 
 if __name__ == "__main__":
-    sys.exit(_entry.run(main))
+    sys.exit(run("predict"))

@@ -1,53 +1,11 @@
-"""A finished run -> weights to take away.
+"""python experiments/release.py RUN NAME [--into FOLDER]: see paper_lenet/commands/release.py."""
 
-python experiments/release.py outputs/lenet5/<fingerprint>/seed-0 lenet5-1998
-
-A name of pretrained.RELEASED must be the first seed of its experiment. Networks of one's own go to a folder of their
-own: python experiments/release.py outputs/mine/<fingerprint>/seed-0 mine --into .
-"""
-
-from __future__ import annotations
-
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from experiments import _entry
-
-_entry.begin(__name__)
-
-from experiments._composition import FAILURES, compose, one_line
-from paper_lenet.network.pretrained import RELEASED, WEIGHTS
-from paper_lenet.release.cards import ReleaseError, release
-from paper_lenet.reporting.results import TableError
-from paper_lenet.runs.collect import CollectError
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Check a finished run and write its weights with a model card.")
-    parser.add_argument("folder", type=Path, help="outputs/<name>/<fingerprint>/seed-<k>")
-    parser.add_argument("name", help=f"{', '.join(RELEASED)}; or any other with --into")
-    parser.add_argument("--into", type=Path, help="write there instead of paper_lenet/weights")
-    parser.add_argument("--results", type=Path, default=Path("results"))
-    arguments = parser.parse_args()
-    name: str = arguments.name
-    experiment = None
-    try:
-        if name in RELEASED:
-            experiment = compose([f"experiment={RELEASED[name]}"])
-        elif arguments.into is None:
-            raise ReleaseError(f"{name}: not one of {', '.join(RELEASED)}; --into FOLDER takes any name")
-        elif not name.replace("-", "").replace("_", "").isalnum():
-            raise ReleaseError(f"{name}: a name has letters, digits, '-' and '_'")
-        written = release(arguments.folder, name, arguments.into or WEIGHTS, arguments.results, experiment)
-    except (*FAILURES, CollectError, ReleaseError, TableError) as error:
-        print(f"release: {one_line(error)}", file=sys.stderr)
-        return 1
-    print("wrote " + ", ".join(map(str, written)))
-    return 0
-
+from paper_lenet.commands.entry import run
 
 if __name__ == "__main__":
-    sys.exit(_entry.run(main))
+    sys.exit(run("release"))

@@ -1,46 +1,11 @@
-"""Results -> report/index.html beside them: one page with every table and figure, and LeNet-5 to try; trains nothing.
+"""python experiments/report.py [--publish]: see paper_lenet/commands/report.py."""
 
-python experiments/report.py [--publish]: of one's own results, or of the committed ones.
-"""
-
-from __future__ import annotations
-
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from experiments import _entry
-
-_entry.begin(__name__)
-
-from experiments._places import add_place, place_of
-from paper_lenet.data import DataError
-from paper_lenet.files import RecordError, write_atomic
-from paper_lenet.reporting.page.build import page
-from paper_lenet.reporting.page.live import nets
-from paper_lenet.reporting.results import TableError
-from paper_lenet.reporting.tables.distortions import mnist_at_hand
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Write the report page of the results at hand.")
-    add_place(parser)
-    results = place_of(parser.parse_args()).results
-    target = results / "report" / "index.html"
-    try:
-        data = mnist_at_hand()
-        if data is None:
-            print("report: MNIST is not at hand; the page goes without its images")
-        html = page(results, data, nets())
-        write_atomic(target, html)
-    except (DataError, RecordError, TableError) as error:
-        print(f"report: {error}", file=sys.stderr)
-        return 1
-    print(f"wrote {target} ({len(html.encode()) / 1e6:.1f} MB); open it in a browser")
-    return 0
-
+from paper_lenet.commands.entry import run
 
 if __name__ == "__main__":
-    sys.exit(_entry.run(main))
+    sys.exit(run("report"))

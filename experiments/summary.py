@@ -1,38 +1,11 @@
-"""How far the runs have come: python experiments/summary.py [folder], of all jobs, of one, or of one configuration.
+"""python experiments/summary.py [folder]: see paper_lenet/commands/summary.py."""
 
-Run folders are only read, so that it may be called at any time, of a sweep that is running, too.
-"""
-
-from __future__ import annotations
-
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from experiments import _entry
-
-_entry.begin(__name__)
-
-from tabulate import tabulate
-
-from paper_lenet.runs.summary import COLUMNS, SummaryError, count, read, table
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Show how far the runs below a folder have come.")
-    parser.add_argument("folder", type=Path, nargs="?", default=Path("outputs"), help="outputs, or outputs/<name>")
-    arguments = parser.parse_args()
-    try:
-        runs = read(arguments.folder)
-    except SummaryError as error:
-        print(f"summary: {error}", file=sys.stderr)
-        return 1
-    print(tabulate(table(runs), COLUMNS, tablefmt="simple", disable_numparse=True))
-    print(f"\n{count(runs)}")
-    return 0
-
+from paper_lenet.commands.entry import run
 
 if __name__ == "__main__":
-    sys.exit(_entry.run(main))
+    sys.exit(run("summary"))

@@ -1,42 +1,11 @@
-"""Run folders -> TensorBoard: python experiments/to_tensorboard.py [folder] [--to tensorboard].
+"""python experiments/to_tensorboard.py [folder] [--to FOLDER]: see paper_lenet/commands/tensorboard.py."""
 
-Then tensorboard --logdir tensorboard. Called again while a sweep is running it adds the passes that have come since;
-run folders are only read. Needs the package tensorboard: pip install -e '.[tensorboard]'.
-"""
-
-from __future__ import annotations
-
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from experiments import _entry
-
-_entry.begin(__name__)
-
-from paper_lenet.files import RecordError
-from paper_lenet.runs.summary import SummaryError, read
-from paper_lenet.runs.tensorboard import write_events
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Write the passes of the runs below a folder as TensorBoard's events.")
-    parser.add_argument("folder", type=Path, nargs="?", default=Path("outputs"), help="outputs, or outputs/<name>")
-    parser.add_argument("--to", type=Path, default=Path("tensorboard"), help="the folder for tensorboard --logdir")
-    arguments = parser.parse_args()
-    try:
-        added = sum(write_events(run, arguments.to) for run in read(arguments.folder))
-    except ImportError:
-        print("to_tensorboard: needs tensorboard: pip install -e '.[tensorboard]'", file=sys.stderr)
-        return 1
-    except (RecordError, SummaryError) as error:
-        print(f"to_tensorboard: {error}", file=sys.stderr)
-        return 1
-    print(f"{added} passes added; tensorboard --logdir {arguments.to}")
-    return 0
-
+from paper_lenet.commands.entry import run
 
 if __name__ == "__main__":
-    sys.exit(_entry.run(main))
+    sys.exit(run("tensorboard"))

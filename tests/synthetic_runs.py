@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from paper_lenet.commands import entry
 from paper_lenet.config import Config, DataConfig, OptimConfig
 from paper_lenet.data import Data
 from paper_lenet.engines import PassRecord
@@ -123,8 +124,10 @@ def clean_tree(monkeypatch: pytest.MonkeyPatch, dirty: bool = False, commit: str
 
 
 def call(monkeypatch: pytest.MonkeyPatch, script: str, *arguments: object) -> int:
-    """Exit code of experiments/<script>.py, run in this process."""
+    """Exit code of experiments/<script>.py, run in this process, where it imports what a test may have changed."""
     monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+    for name in entry.commands():
+        monkeypatch.delitem(sys.modules, f"paper_lenet.commands.{name}", raising=False)
     with pytest.raises(SystemExit) as exit_:
         runpy.run_path(str(ROOT / "experiments" / f"{script}.py"), run_name="__main__")
     return int(exit_.value.code or 0)

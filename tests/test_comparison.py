@@ -174,8 +174,8 @@ def test_choice(tmp_path: Path) -> None:
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """experiments/comparison.py with a few made-up images in MNIST's place."""
-    import experiments.comparison as command
+    """The command comparison with a few made-up images in MNIST's place."""
+    import paper_lenet.commands.comparison as command
     from paper_lenet.data import Data
 
     draw = np.random.default_rng(0)
@@ -209,7 +209,7 @@ def test_networks_need_their_runs(
     monkeypatch.setattr("sys.argv", ["comparison", "lenet-4", "--results", str(tmp_path), "--output", str(tmp_path)])
     assert command.main() == 1
     err = capsys.readouterr().err
-    assert err.count("\n") == 1 and "seed-0: not there; experiments/train.py trains it" in err
+    assert err.count("\n") == 1 and "seed-0: not there; the command train trains it" in err
 
 
 def test_committed_rows() -> None:

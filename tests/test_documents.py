@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from synthetic_runs import ROOT
 
-from experiments._composition import check_sweep, compose
+from paper_lenet.commands.composition import check_sweep, compose
 from paper_lenet.data import DIRECTORY_VARIABLE
 from paper_lenet.reporting.tables.build import HEADLINE
 from paper_lenet.reporting.tables.special import SPECIAL

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,24 +15,58 @@ from pathlib import Path
 import pytest
 from synthetic_runs import ROOT, call
 
+from paper_lenet.commands import entry
 from paper_lenet.runs import collect
 
 OURS = ("paper_lenet", "experiments", "tests")
-SCRIPTS = sorted(path.name for path in (ROOT / "experiments").glob("[!_]*.py"))
+# Each script with the command that it runs.
+SCRIPTS = {
+    path.name: re.findall(r'run\("(\w+)"\)', path.read_text(encoding="utf-8"))[0]
+    for path in (ROOT / "experiments").glob("*.py")
+}
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+def python(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60)
+
+
+def test_every_command_has_a_script() -> None:
+    assert sorted(SCRIPTS.values()) == list(entry.commands())
+
+
+@pytest.mark.parametrize("script", sorted(SCRIPTS))
 def test_python_without_the_libraries(script: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-S", str(ROOT / "experiments" / script), "a.png"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = python("-S", str(ROOT / "experiments" / script), "a.png", cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
-    assert done.stderr.startswith(f"{script.removesuffix('.py')}: {sys.executable} has no module ")
+    assert done.stderr.startswith(f"{SCRIPTS[script]}: {sys.executable} has no module ")
     assert done.stderr.endswith(f"; make setup makes an environment: .venv/bin/python experiments/{script}\n")
+    done = python("-S", "-m", "paper_lenet", SCRIPTS[script], "a.png")
+    assert done.stderr.endswith(f": .venv/bin/python -m paper_lenet {SCRIPTS[script]}\n"), done.stderr
 
 
-def test_module_of_ours_that_is_missing_is_no_matter_of_the_environment(tmp_path: Path) -> None:
-    program = "from experiments import _entry; _entry.begin('__main__'); import paper_lenet.no_such_module"
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+def test_commands_are_listed_without_the_libraries() -> None:
+    for arguments in ((), ("--help",)):
+        done = python("-S", "-m", "paper_lenet", *arguments)
+        assert (done.returncode, done.stderr) == (0, "")
+        usage, nothing, *lines = done.stdout.splitlines()
+        assert usage.startswith("usage: python -m paper_lenet COMMAND") and nothing == ""
+        assert [line.split()[0] for line in lines] == sorted(SCRIPTS.values())
+        assert all(len(line) <= 134 and line.endswith(".") for line in lines)
+
+
+def test_command_that_there_is_not() -> None:
+    done = python("-m", "paper_lenet", "places")
+    line = "python -m paper_lenet: places: no such command; python -m paper_lenet --help lists them\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", line)
+
+
+def test_usage_is_of_the_way_it_was_called() -> None:
+    for called, shown in ((["-m", "paper_lenet", "tables"],) * 2, (["experiments/tables.py"], ["tables.py"])):
+        assert f"usage: {'python ' * (called == shown)}{' '.join(shown)} [-h]" in python(*called, "--help").stdout
+
+
+def test_module_of_ours_that_is_missing_is_no_matter_of_the_environment() -> None:
+    done = python("-c", "from paper_lenet.commands import entry; entry.run('no_such_module')")
     assert done.returncode == 1 and done.stderr.startswith("Traceback")
 
 
@@ -84,7 +119,7 @@ def in_ascii(*arguments: str) -> subprocess.CompletedProcess[bytes]:
 
 
 def test_terminal_of_ascii() -> None:
-    program = "from experiments import _entry; _entry.begin('__main__'); print('9\\u201312: \\xb1 \\udcff')"
+    program = "from paper_lenet.commands import entry; entry.print_anything(); print('9\\u201312: \\xb1 \\udcff')"
     done = in_ascii("-c", program)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"9\\u201312: \\xb1 \\udcff\n", b"")
     done = in_ascii("experiments/collect.py", "\xe9")

@@ -99,7 +99,7 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert drawn_files == {f"{stem}.{kind}" for stem in ("fig3", "fig5-lenet5", "table1") for kind in ("png", "svg")}
     assert capsys.readouterr().out.splitlines()[3:] == [
         f"fig6: skipped, no {results / 'runs' / 'fig6.csv'}",
-        f"rates: skipped, no {results / 'rates.csv'} (experiments/rates.py)",
+        f"rates: skipped, no {results / 'rates.csv'} (made by rates)",
         "fig2, kernels: skipped, lenet5-1998 is not released yet (--weights takes a run's)",
         "fig2, fig7, fig8: skipped, MNIST is not at hand",
     ]

@@ -15,8 +15,8 @@ import pytest
 import torch
 from synthetic_runs import call
 
-from experiments import gpu
-from experiments.gpu import INTERRUPTED, Step
+from paper_lenet.commands import gpu
+from paper_lenet.commands.gpu import INTERRUPTED, Step
 
 # Counts to 10 in a file, 0.4 s each; asked to stop it exits with 75, as train.py does, and goes on from there.
 COUNTS = """

@@ -44,7 +44,7 @@ def test_command(
     images: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Rows are added to those that are there; errors on other than the whole test set are not drawn."""
-    import experiments.invariance as command
+    import paper_lenet.commands.invariance as command
 
     plain = images[:, 2:-2, 2:-2]
     labels = np.array([1, 2, 3])

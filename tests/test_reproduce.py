@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from synthetic_runs import ROOT
 
-from experiments import noise, reproduce
+from paper_lenet.commands import noise, reproduce
 from paper_lenet.data import DIRECTORY_VARIABLE, DataUnavailable
 
 OWN = ["--results", "outputs/results"]
@@ -33,9 +34,9 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 def test_a_quick_look_goes_to_ones_own_results(monkeypatch: pytest.MonkeyPatch, steps: list[list[str]]) -> None:
     assert run(monkeypatch, "optim.passes=1", "output=mine", "name=quick") == 0
     train, collect, tables, figures = steps
-    assert train == ["train.py", "experiment=lenet5", "optim.passes=1", "output=mine", "name=quick"]
-    assert collect[:3] == ["collect.py", "mine/quick", "--fingerprint"] and collect[4:] == ["--partial", *OWN]
-    assert [tables, figures] == [["tables.py", "quick", *OWN], ["figures.py", "quick", *OWN]]
+    assert train == ["train", "experiment=lenet5", "optim.passes=1", "output=mine", "name=quick"]
+    assert collect[:3] == ["collect", "mine/quick", "--fingerprint"] and collect[4:] == ["--partial", *OWN]
+    assert [tables, figures] == [["tables", "quick", *OWN], ["figures", "quick", *OWN]]
 
 
 def test_only_the_experiment_itself_is_published(
@@ -61,12 +62,12 @@ def test_the_small_digits_only_where_no_place_was_named(
     assert capsys.readouterr().err == "error: no MNIST\n" and not steps
     assert run(monkeypatch, "optim.passes=1") == 0
     assert "Its numbers are NOT MNIST's" in capsys.readouterr().err
-    assert steps[0] == ["train.py", "experiment=lenet5", "optim.passes=1", "data=digits"]
-    assert steps[2][:2] == ["tables.py", "lenet5-digits"]
+    assert steps[0] == ["train", "experiment=lenet5", "optim.passes=1", "data=digits"]
+    assert steps[2][:2] == ["tables", "lenet5-digits"]
     steps.clear()
     monkeypatch.setattr(reproduce, "load", load)
     assert run(monkeypatch, "data=digits") == 0
-    assert steps[2][:2] == ["tables.py", "lenet5-digits"]
+    assert steps[2][:2] == ["tables", "lenet5-digits"]
 
 
 @pytest.mark.parametrize("by_variable", [True, False])
@@ -94,13 +95,13 @@ def test_overrides_that_are_refused(
 def test_noise(monkeypatch: pytest.MonkeyPatch, steps: list[list[str]], capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["noise", "optim.passes=1", "--results", "nowhere"])
     assert noise.main() == 0
-    assert steps == [["train.py", "experiment=noise", "optim.passes=1"],
-                     ["collect.py", "outputs/noise", "--results", "nowhere"]]  # fmt: skip
+    assert steps == [["train", "experiment=noise", "optim.passes=1"],
+                     ["collect", "outputs/noise", "--results", "nowhere"]]  # fmt: skip
     assert "needs nowhere/runs/noise.csv" in capsys.readouterr().out
     steps.clear()
     monkeypatch.setattr(sys, "argv", ["noise", "--publish"])
     assert noise.main() == 0
-    assert steps[-1] == ["tables.py", "noise", "--publish"]
+    assert steps[-1] == ["tables", "noise", "--publish"]
 
 
 def test_one_place_says_where_results_are() -> None:
@@ -109,13 +110,13 @@ def test_one_place_says_where_results_are() -> None:
     naming = {
         script.stem for script in scripts if re.search(r'"(outputs/)?results["/]', script.read_text(encoding="utf-8"))
     }
-    assert naming == {"_places", "gpu", "release"}
+    assert naming == {"places", "gpu", "release"}
 
 
 def test_make_publishes_only_when_told() -> None:
     def lines(target: str, *options: str) -> list[str]:
         command = ["make", "-n", target, *options]
-        done = subprocess.run(command, cwd=reproduce.ROOT, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         writing = r"experiments/(?!train)\w+\.py|pytest tests/faults"
         return [line for line in done.stdout.splitlines() if re.search(writing, line)]
 

@@ -143,5 +143,5 @@ def test_without_tensorboard(
 ) -> None:
     write_runs(config(tmp_path / "outputs", [0]), [90])
     assert call(monkeypatch, "to_tensorboard", tmp_path / "outputs", "--to", tmp_path / "events") == 1
-    assert capsys.readouterr().err == "to_tensorboard: needs tensorboard: pip install -e '.[tensorboard]'\n"
+    assert capsys.readouterr().err == "tensorboard: needs the package tensorboard: pip install tensorboard\n"
     assert not (tmp_path / "events").exists()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import importlib.util
 import json
 import logging
 import math
@@ -17,7 +16,6 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import hydra
@@ -29,8 +27,8 @@ from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
 from synthetic_runs import ROOT, call
 
-from experiments import _composition
 from paper_lenet import paper
+from paper_lenet.commands import composition
 from paper_lenet.config import (
     Config,
     ConfigError,
@@ -61,16 +59,6 @@ TINY = (
 FEW_SAMPLES = "optim.hessian_samples=3"
 
 
-@pytest.fixture(scope="module")
-def entry() -> ModuleType:
-    """experiments/train.py as a module."""
-    spec = importlib.util.spec_from_file_location("train", ROOT / "experiments" / "train.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def in_threads(workers: int, _: object, initializer: Any, initargs: Any) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(workers, initializer=initializer, initargs=initargs)
 
@@ -91,9 +79,9 @@ def in_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     GlobalHydra.instance().clear()
 
 
-def composed(entry: ModuleType, *overrides: str) -> Config:
+def composed(*overrides: str) -> Config:
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        return entry.to_config(hydra.compose("config", list(overrides)))
+        return composition.to_config(hydra.compose("config", list(overrides)))
 
 
 def metrics_of(config: Config, seed: int) -> dict[str, Any]:
@@ -103,8 +91,8 @@ def metrics_of(config: Config, seed: int) -> dict[str, Any]:
 # Configurations
 
 
-def test_composed_default_is_the_schema_s(entry: ModuleType) -> None:
-    assert composed(entry) == Config()
+def test_composed_default_is_the_schema_s() -> None:
+    assert composed() == Config()
 
 
 # What minibatches go with.
@@ -126,9 +114,9 @@ CHOICES = [(p.parent.name, p.stem) for p in sorted(CONF.glob("*/*.yaml")) if p.p
 
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
-def test_choice_differs_from_the_schema_by_its_name_alone(entry: ModuleType, group: str, choice: str) -> None:
+def test_choice_differs_from_the_schema_by_its_name_alone(group: str, choice: str) -> None:
     """Their values stand in two places: a default that is changed in one only would never be used."""
-    got = getattr(composed(entry, f"{group}={choice}", *PARTNERS.get(choice, [])), group)
+    got = getattr(composed(f"{group}={choice}", *PARTNERS.get(choice, [])), group)
     default = getattr(Config(), group)
     if group == "distort":
         default = dataclasses.replace(default, variants={"none": 0, "paper": 9}[choice])
@@ -137,9 +125,9 @@ def test_choice_differs_from_the_schema_by_its_name_alone(entry: ModuleType, gro
     assert got == default
 
 
-def test_literal_reading(entry: ModuleType) -> None:
+def test_literal_reading() -> None:
     """The recipe as printed: ±2.4/F, Eq. 8, Eq. 7 without a factor, eta as it stands, a constant order."""
-    config = composed(entry, "experiment=literal")
+    config = composed("experiment=literal")
     assert (config.model.init.gain, config.model.init.exponent) == (2.4, 1.0)
     assert (config.model.pooling, config.model.rbf_factor, config.loss.name) == ("sum", 1.0, "eq8")
     assert [config.optim.eta_of(pass_) for pass_ in (1, 3, 6, 9, 13, 20)] == [5e-4, 2e-4, 1e-4, 5e-5, 1e-5, 1e-5]
@@ -149,15 +137,15 @@ def test_literal_reading(entry: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_experiment_runs(name: str, entry: ModuleType, tmp_path: Path) -> None:
+def test_experiment_runs(name: str, tmp_path: Path) -> None:
     """The last of its jobs, where it is a sweep by itself, trained for a moment on the embedded digits."""
     path = CONF / "experiment" / f"{name}.yaml"
     choices = OmegaConf.select(OmegaConf.load(path), "hydra.sweeper.params") or {}
     overrides = [f"experiment={name}", *(f"{key}={value}" for key, value in choices.items()), *TINY]
-    jobs = _composition.combinations(OverridesParser.create().parse_overrides(overrides))
-    config = composed(entry, *jobs[-1], f"output={tmp_path}")
+    jobs = composition.combinations(OverridesParser.create().parse_overrides(overrides))
+    config = composed(*jobs[-1], f"output={tmp_path}")
     if config.optim.name == "sdlm":
-        config = composed(entry, *jobs[-1], FEW_SAMPLES, f"output={tmp_path}")
+        config = composed(*jobs[-1], FEW_SAMPLES, f"output={tmp_path}")
     few = dataclasses.replace(config.data, test_size=20 if config.data.test_size is None else config.data.test_size)
     training.train_seed(config, load(few), 0, lambda progress: None)
     metrics = metrics_of(config, 0)
@@ -228,7 +216,7 @@ def test_engine_by_its_name() -> None:
 
 
 def test_seed_that_diverges_leaves_the_others(
-    entry: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In a sweep, whose next job goes on."""
 
@@ -246,12 +234,12 @@ def test_seed_that_diverges_leaves_the_others(
     assert len(lines) == 1
     assert "1 of 3 seeds failed: seed 1: a penalty is not finite in pass 1, update 1" in lines[0]
     assert "model.pooling=sum" in lines[0]
-    config = composed(entry, *options, "model.pooling=sum")
+    config = composed(*options, "model.pooling=sum")
     failed = metrics_of(config, 1)
     assert (failed["status"], failed["diverged_at"], failed["passes"]) == ("diverged", "pass 1 update 1", 0)
     assert failed["test_error_percent"] is None
     assert not (run_folder(config, 1) / "weights.safetensors").exists()
-    other = composed(entry, *options, "model.pooling=average")
+    other = composed(*options, "model.pooling=average")
     for sound, seed in ((config, 0), (config, 2), (other, 0), (other, 1), (other, 2)):
         assert (metrics_of(sound, seed)["passes"], metrics_of(sound, seed)["diverged_at"]) == (1, "")
         assert (run_folder(sound, seed) / "weights.safetensors").exists()
@@ -499,7 +487,7 @@ def own_conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of conf/ that the entry points read."""
     conf = tmp_path / "repository" / "conf"
     shutil.copytree(CONF, conf)
-    monkeypatch.setattr(_composition, "CONF", str(conf))
+    monkeypatch.setattr(composition, "CONF", str(conf))
     return conf
 
 
@@ -528,8 +516,8 @@ def test_launcher_of_one_experiment_among_several(own_conf: Path) -> None:
     text = "# @package _global_\ndefaults:\n  - override /hydra/launcher: joblib\n  - _self_\nname: own\n"
     (own_conf / "experiment" / "own.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=r"^data=digits experiment=own: has a sweep or launcher of its own"):
-        _composition.check_sweep(["data=digits", "experiment=literal,own"], True)
-    assert [job_of for _, job_of in _composition.check_sweep(["data=digits", "experiment=own"], True)] == [
+        composition.check_sweep(["data=digits", "experiment=literal,own"], True)
+    assert [job_of for _, job_of in composition.check_sweep(["data=digits", "experiment=own"], True)] == [
         "data=digits experiment=own"
     ]
 
@@ -543,18 +531,18 @@ def test_launcher_that_is_not_installed(
     monkeypatch.setattr(hydra, "compose", without)
     assert call(monkeypatch, "train", "-m", "hydra/launcher=joblib", "optim.mu=0.1,0.2") == 1
     assert capsys.readouterr().err == (
-        "error: hydra/launcher=joblib: is not installed; pip install '.[sweeps]' installs it\n"
+        "error: hydra/launcher=joblib: is not installed; pip install hydra-joblib-launcher installs it\n"
     )
     assert not any(tmp_path.iterdir())
 
 
 def test_several_changes_make_one() -> None:
-    config = _composition.compose(["change=[relu,max_pool]"])
+    config = composition.compose(["change=[relu,max_pool]"])
     assert (config.model.activation, config.model.pooling) == ("relu", "max_pool")
 
 
 def test_glob_goes_over_the_files_of_a_group() -> None:
-    jobs = _composition.check_sweep(["data=digits", "change=glob([*relu*,m*])"], True)
+    jobs = composition.check_sweep(["data=digits", "change=glob([*relu*,m*])"], True)
     assert [(job_of, config.model.activation, config.model.pooling) for config, job_of in jobs] == [
         ("data=digits change=max_pool", "scaled_tanh", "max_pool"),
         ("data=digits change=relu", "relu", "sum"),
@@ -564,8 +552,8 @@ def test_glob_goes_over_the_files_of_a_group() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_no_two_jobs_of_an_experiment_are_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_composition, "_check_data", lambda jobs: None)
-    _composition.check_sweep([f"experiment={name}"], False)
+    monkeypatch.setattr(composition, "_check_data", lambda jobs: None)
+    composition.check_sweep([f"experiment={name}"], False)
 
 
 def test_mistake_on_a_command_line(tmp_path: Path) -> None:

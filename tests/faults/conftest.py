@@ -68,7 +68,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     lines += [f"| {name} | {' | '.join(f'{row[key]:,}' for key in COUNTS)} |" for name, row in total.items()]
     terminalreporter.section("faults")
     terminalreporter.write_line("\n".join(lines))
-    from experiments._places import OWN
+    from paper_lenet.commands.places import OWN
     from paper_lenet.files import write_atomic
     from paper_lenet.reporting.tables.build import splice
     from paper_lenet.runs.records import UNKNOWN, environment

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import json
 import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import hydra
@@ -22,6 +20,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from tally import Tally
 
+from paper_lenet.commands import composition
 from paper_lenet.config import Config, ConfigError
 from paper_lenet.data import Data, sets
 from paper_lenet.engines import NonFiniteError
@@ -184,17 +183,7 @@ def test_every_key_is_here() -> None:
     assert sorted(KEYS) == sorted(keys_of(Config()))
 
 
-@pytest.fixture(scope="module")
-def entry() -> ModuleType:
-    """experiments/train.py as a module."""
-    spec = importlib.util.spec_from_file_location("train", ROOT / "experiments" / "train.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def composed(entry: ModuleType, values: dict[str, Any], by_hydra: bool) -> Config:
+def composed(values: dict[str, Any], by_hydra: bool) -> Config:
     """The configuration as the command line has it: by all of Hydra, or by what Hydra does with its values.
 
     Raises what the command makes a line of.
@@ -202,14 +191,14 @@ def composed(entry: ModuleType, values: dict[str, Any], by_hydra: bool) -> Confi
     tree, key = OmegaConf.structured(Config), ""
     try:
         if by_hydra:
-            with hydra.initialize_config_dir(entry.CONF, version_base="1.3"):
+            with hydra.initialize_config_dir(composition.CONF, version_base="1.3"):
                 tree = hydra.compose("config", [f"{key}={_word(value)}" for key, value in values.items()])
         else:
             for key, value in values.items():
                 OmegaConf.update(tree, key, value, merge=True)
-    except (*entry.FAILURES, ValueError, OverflowError) as error:
-        raise HydraException(f"{entry.one_line(error)} (in {key or list(values)})") from None
-    return entry.to_config(tree)
+    except (*composition.FAILURES, ValueError, OverflowError) as error:
+        raise HydraException(f"{composition.one_line(error)} (in {key or list(values)})") from None
+    return composition.to_config(tree)
 
 
 def _word(value: Any) -> str:
@@ -234,7 +223,7 @@ VALID = st.fixed_dictionaries({}, optional={key: valid for key, (valid, _) in KE
 
 
 @pytest.mark.parametrize("by", ["omegaconf", "hydra"])
-def test_invalid(by: str, entry: ModuleType, fault: Fault, tries: Tries, tmp_path: Path) -> None:
+def test_invalid(by: str, fault: Fault, tries: Tries, tmp_path: Path) -> None:
     """One wrong value among right ones."""
     with fault("configuration with one wrong value") as count:
 
@@ -246,9 +235,9 @@ def test_invalid(by: str, entry: ModuleType, fault: Fault, tries: Tries, tmp_pat
             values = {**fitting(values), key: draw.draw(KEYS[key][1])}
             with count.attempt({key: values[key]}):
                 try:
-                    config = composed(entry, values, by == "hydra")
-                except entry.FAILURES as error:
-                    line = entry.one_line(error)
+                    config = composed(values, by == "hydra")
+                except composition.FAILURES as error:
+                    line = composition.one_line(error)
                     assert "\n" not in line and key.split(".")[-1] in line, f"does not name its key: {line}"
                 else:
                     pytest.fail(f"accepted as {config}")
@@ -267,9 +256,7 @@ def fitting(values: dict[str, Any]) -> dict[str, Any]:
 COMPILED = {("sum", "float32", "dropped"), ("average", "float32", "dropped"), ("sum", "float64", "dropped")}
 
 
-def test_valid(
-    entry: ModuleType, fault: Fault, tries: Tries, full: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_valid(fault: Fault, tries: Tries, full: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two updates, at whatever rate: trained and recorded, or recorded as diverged."""
     random = np.random.default_rng(1998)
     images = random.integers(0, 256, (6, 28, 28), dtype=np.uint8)
@@ -285,9 +272,7 @@ def test_valid(
         def trains(values: dict[str, Any]) -> None:
             with count.attempt(values):
                 engine = values.get("engine.name", "reference")
-                config = composed(
-                    entry, fitting({**values, "engine.name": {"fused": "batched"}.get(engine, engine)}), False
-                )
+                config = composed(fitting({**values, "engine.name": {"fused": "batched"}.get(engine, engine)}), False)
                 program = (config.model.pooling, config.engine.precision, config.optim.cross_terms)
                 if not config.is_modern() and program in (COMPILED if full else {("sum", "float32", "dropped")}):
                     config.engine.name = "fused"
@@ -307,7 +292,7 @@ def test_valid(
         trains()
 
 
-def test_sizes_too_large(entry: ModuleType, fault: Fault, tries: Tries, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sizes_too_large(fault: Fault, tries: Tries, monkeypatch: pytest.MonkeyPatch) -> None:
     digits = sets.read_digits()
     monkeypatch.setattr(sets, "read_digits", lambda: digits)
     with fault("configuration with more patterns than there are") as count:
@@ -320,6 +305,6 @@ def test_sizes_too_large(entry: ModuleType, fault: Fault, tries: Tries, monkeypa
         def refused(key: str, value: int) -> None:
             line = rf"^data\.{key}={value}: must be at most"
             with count.attempt((key, value)), pytest.raises(ConfigError, match=line):
-                sets.load(composed(entry, {"data.name": "digits", f"data.{key}": value}, False).data)
+                sets.load(composed({"data.name": "digits", f"data.{key}": value}, False).data)
 
         refused()

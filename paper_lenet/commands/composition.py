@@ -22,6 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from paper_lenet.commands.entry import ROOT
 from paper_lenet.config import Config, ConfigError, DataConfig
 from paper_lenet.data import DataError, load
 from paper_lenet.files import RecordError
@@ -29,7 +30,8 @@ from paper_lenet.runs import job
 from paper_lenet.runs.records import run_folder
 from paper_lenet.runs.workers import JobError
 
-CONF = str(Path(__file__).resolve().parents[1] / "conf")
+# A wheel has it inside the package.
+CONF = str(next(path / "conf" for path in (ROOT, ROOT / "paper_lenet") if (path / "conf").is_dir()))
 FAILURES = (
     *(HydraException, OmegaConfBaseException, yaml.YAMLError, ConfigError, DataError, RecordError, JobError),
     MemoryError,
@@ -265,7 +267,8 @@ def _shown(name: str) -> str:
 def _no_such_choice(error: MissingConfigException, missing: str) -> str:
     group, _, choice = missing.rpartition("/") if missing.startswith("hydra/") else missing.partition("/")
     if group == "hydra/launcher" and choice in LAUNCHERS:
-        return f"hydra/launcher={choice}: is not installed; pip install '.[sweeps]' installs it"
+        package = f"hydra-{choice.partition('_')[0]}-launcher"
+        return f"hydra/launcher={choice}: is not installed; pip install {package} installs it"
     folder = Path(CONF) / group
     choices = sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml"))
     if group.startswith("hydra"):

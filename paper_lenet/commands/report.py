@@ -1,0 +1,35 @@
+"""Results -> report/index.html beside them: one page with every table and figure, and LeNet-5 to try.
+
+paper-lenet report [--publish]: of one's own results, or of the committed ones. Trains nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from paper_lenet.commands.places import add_place, place_of
+from paper_lenet.data import DataError
+from paper_lenet.files import RecordError, write_atomic
+from paper_lenet.reporting.page.build import page
+from paper_lenet.reporting.page.live import nets
+from paper_lenet.reporting.results import TableError
+from paper_lenet.reporting.tables.distortions import mnist_at_hand
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Write the report page of the results at hand.")
+    add_place(parser)
+    results = place_of(parser.parse_args()).results
+    target = results / "report" / "index.html"
+    try:
+        data = mnist_at_hand()
+        if data is None:
+            print("report: MNIST is not at hand; the page goes without its images")
+        html = page(results, data, nets())
+        write_atomic(target, html)
+    except (DataError, RecordError, TableError) as error:
+        print(f"report: {error}", file=sys.stderr)
+        return 1
+    print(f"wrote {target} ({len(html.encode()) / 1e6:.1f} MB); open it in a browser")
+    return 0
