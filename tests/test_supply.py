@@ -1,15 +1,21 @@
-"""What the code imports is declared, and what is declared is locked with digests."""
+"""What the code imports is declared, what is declared is locked with digests, and a wheel has all that it needs."""
 
 from __future__ import annotations
 
 import ast
+import os
 import re
+import shutil
+import subprocess
 import sys
 import tomllib
+import zipfile
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from synthetic_runs import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -68,3 +74,58 @@ def test_lock_has_every_requirement_with_digests() -> None:
     missing = {canonical(requirement) for group in groups for requirement in group} - set(locked)
     assert missing == set()
     assert "http" not in text
+
+
+# As the script that pip makes of [project.scripts].
+CONSOLE = """
+import sys
+from importlib.metadata import entry_points
+(command,) = entry_points(group="console_scripts", name="paper-lenet")
+sys.argv[0] = "paper-lenet"
+sys.exit(command.load()())
+"""
+
+
+@pytest.mark.slow
+def test_wheel_in_an_empty_folder(tmp_path: Path) -> None:
+    """Built without the network, it trains, collects, makes tables and reads digits far from the repository."""
+    source, installed, here = tmp_path / "source", tmp_path / "installed", tmp_path / "here"
+    here.mkdir()
+    for folder in ("paper_lenet", "conf"):
+        shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+        shutil.copy2(ROOT / name, source / name)
+    build = "from setuptools import build_meta; build_meta.build_wheel('wheel')"
+    subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True)
+    (wheel,) = (source / "wheel").glob("*.whl")
+    zipfile.ZipFile(wheel).extractall(installed)
+    shutil.rmtree(source)
+    # no file is left out that git has; a compiled program is no file of the wheel
+    listed = subprocess.run(["git", "ls-files", "paper_lenet", "conf"], cwd=ROOT, capture_output=True, text=True).stdout
+    there = {path.relative_to(installed).as_posix() for path in installed.rglob("*") if path.is_file()}
+    assert {re.sub("^conf/", "paper_lenet/conf/", name) for name in listed.split()} <= there
+    assert not any(name.endswith((".pyc", ".nbi", ".nbc")) for name in there)
+    Image.fromarray(np.pad(np.full((20, 4), 255, np.uint8), ((4, 4), (12, 12)))).save(here / "one.png")
+
+    def paper_lenet(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-P", "-c", CONSOLE, *arguments]
+        env = os.environ | {"PYTHONPATH": str(installed)}
+        return subprocess.run(command, cwd=here, env=env, capture_output=True, text=True, timeout=300)
+
+    small = ("experiment=smoke", "data=digits", "data.train_size=100", "engine=reference", "seeds=[0]")
+    for arguments, said in (
+        (("train", *small), "smoke seed 0 pass 1/1"),
+        (("collect", "outputs/smoke"), "wrote outputs/results/runs/smoke-digits.csv"),
+        (("tables", "smoke-digits"), "Commit unknown (no git repository)"),
+        (("predict", "one.png"), "one.png: 1, "),
+        (("reproduce", "optim.passes=1", *small[1:]), "fig5-lenet5-digits.svg"),
+    ):
+        done = paper_lenet(*arguments)
+        assert done.returncode == 0 and said in done.stdout, done.stderr
+    for arguments, said in (
+        (("train", "experiment=nope"), "error: experiment=nope: no such choice\n"),
+        (("train", "loss=nope"), "error: loss=nope: no such choice; there are cross_entropy, eq8, eq9\n"),
+        (("nope",), "paper-lenet: nope: no such command; paper-lenet --help lists them\n"),
+        (("gpu",), "gpu: needs the repository, whose tests it runs\n"),
+    ):
+        assert paper_lenet(*arguments).stderr == said

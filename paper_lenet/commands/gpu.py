@@ -126,6 +126,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Test, time and train on the GPU of this machine, a call at a time.")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of this call (%(default)g)")
     arguments = parser.parse_args()
+    if not (ROOT / "tests" / "conftest.py").exists():
+        print("gpu: needs the repository, whose tests it runs", file=sys.stderr)
+        return 1
     if not torch.cuda.is_available():
         print("error: PyTorch finds no CUDA GPU here; nothing was run", file=sys.stderr)
         return 1

@@ -1,0 +1,8 @@
+"""What pyproject.toml cannot say: conf/ lies beside the package in the repository, and in it in a wheel."""
+
+from setuptools import find_packages, setup
+
+setup(
+    packages=[*find_packages(include=["paper_lenet*"]), "paper_lenet.conf"],
+    package_dir={"paper_lenet.conf": "conf"},
+)
