@@ -12,7 +12,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from paper_lenet import generators
 from paper_lenet.config import DistortConfig
@@ -48,27 +50,36 @@ def draw(config: DistortConfig, patterns: int, seed: int) -> Maps:
 def warp(images: NDArray[np.uint8], maps: Maps, side: int, values: NDArray[Any]) -> NDArray[Any]:
     """Grey values (N, side, side) of images of bytes (N, 28, 28), each put through its inverse map.
 
-    Bilinear between the pixels; background beyond the image. values: (256,), of each byte, in even steps; their type
-    is the result's.
+    Bilinear between the pixels, in float64; background beyond the image. values: (256,), of each byte, in even steps;
+    their type is that of the positions and of the result.
     """
-    dtype = values.dtype
-    count, size = len(images), images.shape[1]
-    edge = (side - size) // 2
-    # one more pixel of background on each side, for positions that lie between image and nothing
-    source = np.zeros((count, side + 2, side + 2), dtype)
-    source[:, edge + 1 : edge + 1 + size, edge + 1 : edge + 1 + size] = images
-    middle = (side - 1) / 2
-    target = np.arange(side) - middle
-    a, b, c, d, e = maps.T[:, :, None, None].astype(dtype)
-    y = d * target[:, None].astype(dtype) + e + a * 0
-    x = a * target.astype(dtype) + (b * target[:, None].astype(dtype) + c)
-    x, y = (np.clip(np.broadcast_to(v, x.shape) + (middle + 1), 0, side + 1).astype(dtype) for v in (x, y))
-    x0, y0 = (np.minimum(v.astype(np.int64), side) for v in (x, y))
-    fx, fy = x - x0, y - y0
-    n = np.arange(count)[:, None, None]
-    upper = source[n, y0, x0] * (1 - fx) + source[n, y0, x0 + 1] * fx
-    lower = source[n, y0 + 1, x0] * (1 - fx) + source[n, y0 + 1, x0 + 1] * fx
-    mixed = upper * (1 - fy) + lower * fy
+    edge = (side - images.shape[1]) // 2
+    framed = np.pad(images, ((0, 0), (edge, edge), (edge, edge))).astype(values.dtype)
+    ink = bilinear(torch.from_numpy(framed), torch.from_numpy(maps), torch.float64).numpy()
     step = (float(values[255]) - float(values[0])) / 255
-    result: NDArray[Any] = (float(values[0]) + step * mixed).astype(dtype)
+    result: NDArray[Any] = (float(values[0]) + step * ink).astype(values.dtype)
     return result
+
+
+def bilinear(source: Tensor, maps: Tensor, mixed_in: torch.dtype) -> Tensor:
+    """Images (N, side, side) put through inverse maps (N, 5), on any device: bilinear, 0 beyond the image.
+
+    Positions are computed in the type of `source`, the four pixels around each are mixed in `mixed_in`.
+    """
+    side, dtype = source.shape[1], source.dtype
+    middle = (side - 1) / 2
+    # one more pixel of nothing on each side, for positions that lie between image and nothing
+    padded = torch.nn.functional.pad(source, (1, 1, 1, 1)).flatten(1).to(mixed_in)
+    target = torch.arange(side, device=source.device, dtype=dtype) - middle
+    a, b, c, d, e = maps.to(dtype).T[:, :, None, None]
+    y = (d * target[:, None] + e + 0 * a).expand(-1, side, side)
+    x = a * target + (b * target[:, None] + c)
+    x, y = ((v + (middle + 1)).clamp(0, side + 1) for v in (x, y))
+    x0, y0 = (v.long().clamp(max=side) for v in (x, y))
+    fx, fy = x.to(mixed_in) - x0, y.to(mixed_in) - y0
+    at = (y0 * (side + 2) + x0).flatten(1)
+    corners = [padded.gather(1, at + further).view_as(x) for further in (0, 1, side + 2, side + 3)]
+    upper = corners[0] * (1 - fx) + corners[1] * fx
+    lower = corners[2] * (1 - fx) + corners[3] * fx
+    mixed: Tensor = upper * (1 - fy) + lower * fy
+    return mixed

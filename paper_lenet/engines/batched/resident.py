@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from paper_lenet.data.distortions import bilinear
 from paper_lenet.learning.patterns import Patterns
 
 
@@ -43,29 +44,10 @@ class Resident:
         if self.maps.shape[1]:
             copy = (patterns - count).clamp(min=0)
             maps = self.maps.gather(1, copy[..., None].expand(-1, -1, 5)).reshape(-1, 5)
-            distorted = _warp(x, maps, dtype)
+            distorted = bilinear(x, maps, dtype)
             x = torch.where((patterns >= count).reshape(-1, 1, 1), distorted, x)
         x = x.mul_(self.step).add_(self.low)
         return x.view(nets, batch, side * side).mT.reshape(nets, 1, side, side, batch)
-
-
-def _warp(source: Tensor, maps: Tensor, dtype: torch.dtype) -> Tensor:
-    """Bytes as numbers (k, side, side) put through inverse maps (k, 5), as distortions.warp."""
-    side = source.shape[1]
-    middle = (side - 1) / 2
-    padded = torch.nn.functional.pad(source, (1, 1, 1, 1)).flatten(1)
-    target = torch.arange(side, device=source.device, dtype=dtype) - middle
-    a, b, c, d, e = (maps[:, i, None, None].to(dtype) for i in range(5))
-    y = (d * target[:, None] + e + 0 * a).expand(-1, side, side)
-    x = a * target + (b * target[:, None] + c)
-    x, y = ((v + (middle + 1)).clamp(0, side + 1) for v in (x, y))
-    x0, y0 = (v.long().clamp(max=side) for v in (x, y))
-    fx, fy = x - x0, y - y0
-    at = (y0 * (side + 2) + x0).flatten(1)
-    corner = [padded.gather(1, at + k).view_as(x) for k in (0, 1, side + 2, side + 3)]
-    upper = corner[0] * (1 - fx) + corner[1] * fx
-    lower = corner[2] * (1 - fx) + corner[3] * fx
-    return upper * (1 - fy) + lower * fy
 
 
 def resident(own: Sequence[Patterns], side: int, device: torch.device) -> Resident:

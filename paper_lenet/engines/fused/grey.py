@@ -1,4 +1,7 @@
-"""`Patterns.grey`, compiled: images of bytes to the grey values of the fused engine's input, distorted on the fly."""
+"""`Patterns.grey`, compiled: images of bytes to the grey values of the fused engine's input, distorted on the fly.
+
+Compiled code cannot call `distortions.bilinear`, which is PyTorch's: tests/test_distortions.py holds them together.
+"""
 
 from __future__ import annotations
 
