@@ -14,7 +14,7 @@ from paper_lenet import paper
 from paper_lenet.config import Config, ConfigError, DataConfig, EngineConfig, InitConfig, LossConfig, ModelConfig
 from paper_lenet.config import OptimConfig as Optim
 from paper_lenet.data import Data, resized, values_of
-from paper_lenet.learning.patterns import kept_units
+from paper_lenet.learning.patterns import dropout_start, kept_units
 from paper_lenet.network.layers import squash
 from paper_lenet.network.lenet5 import build
 from paper_lenet.network.modern import ACTIVATIONS, ModernNet, table_of
@@ -85,11 +85,12 @@ def test_initial_weights(scheme: str) -> None:
 
 
 def test_dropout_keeps_its_share_and_depends_on_nothing_but_the_place() -> None:
-    whole = kept_units(3, 2, 0, 400, 204, 0.3)
+    starts = torch.tensor([dropout_start(seed) for seed in (3, 4)])
+    whole, of_other_seed = kept_units(starts, 2, 0, 400, 204, 0.3).double()
     assert float(whole.mean()) == pytest.approx(0.7, abs=0.01)
     assert float(whole.mean(0).std()) < 0.04 and float(whole.mean(1).std()) < 0.05
-    assert np.array_equal(whole[100:107], kept_units(3, 2, 100, 7, 204, 0.3))
-    for other in (kept_units(3, 1, 0, 400, 204, 0.3), kept_units(4, 2, 0, 400, 204, 0.3)):
+    assert torch.equal(whole[100:107], kept_units(starts, 2, 100, 7, 204, 0.3)[0].double())
+    for other in (kept_units(starts, 1, 0, 400, 204, 0.3)[0].double(), of_other_seed):
         assert abs(float(np.corrcoef(whole.ravel(), other.ravel())[0, 1])) < 0.02
 
 

@@ -15,8 +15,8 @@ from paper_lenet.config import Config
 from paper_lenet.data import Data
 from paper_lenet.engines import loop
 from paper_lenet.engines.engine import Checkpoint
-from paper_lenet.learning.optimisers import Optimiser
-from paper_lenet.learning.patterns import Indices, Pass, Patterns, kept_units
+from paper_lenet.learning.optimisers import Optimiser, is_matrix
+from paper_lenet.learning.patterns import Indices, Pass, Patterns, dropout_start, kept_units
 from paper_lenet.learning.schedules import corrections, rate_of
 from paper_lenet.learning.sdlm import Network, curvature, step_sizes
 from paper_lenet.network.lenet5 import build
@@ -36,7 +36,8 @@ class ReferenceNet:
     """A network trained by plain autograd. As loop.Net."""
 
     def __init__(self, model: Network, config: Config, seed: int) -> None:
-        self.model, self.config, self.seed = model, config, seed
+        self.model, self.config = model, config
+        self.dropout_start = torch.tensor([dropout_start(seed)])
         self.named = dict(model.named_parameters())
         self.statistics = statistics(model)
         self.loss_of = criterion(config.loss)
@@ -45,7 +46,7 @@ class ReferenceNet:
         self.rate = 0.0
         if config.optim.name != "sdlm":
             like = [w.detach()[None] for w in self.named.values()]
-            self.optimiser = Optimiser(config.optim, like, [_is_matrix(n, w) for n, w in self.named.items()])
+            self.optimiser = Optimiser(config.optim, like, [is_matrix(n, w) for n, w in self.named.items()])
 
     def parameters(self) -> dict[str, NDArray[Any]]:
         return {name: w.detach().numpy().copy() for name, w in (self.named | self.statistics).items()}
@@ -107,8 +108,8 @@ class ReferenceNet:
         if not rate or not isinstance(self.model, ModernNet):
             output: Tensor = self.model(x)
             return output
-        kept = kept_units(self.seed, pass_, position, len(x), sum(self.model.units), rate)
-        masks = (torch.from_numpy(kept).to(x.dtype) / (1 - rate)).split(list(self.model.units), 1)
+        (kept,) = kept_units(self.dropout_start, pass_, position, len(x), sum(self.model.units), rate)
+        masks = (kept.to(x.dtype) / (1 - rate)).split(list(self.model.units), 1)
         masked: Tensor = self.model(x, dict(zip(("c5", "f6"), masks, strict=True)))
         return masked
 
@@ -138,11 +139,6 @@ def winners(output: Tensor, model: Network) -> Tensor:
     """The labels (N,) of outputs (N, classes): the smallest penalty, or the largest sum of a linear output."""
     linear = isinstance(model, ModernNet) and model.choices.output == "linear"
     return output.argmax(1) if linear else output.argmin(1)
-
-
-def _is_matrix(name: str, parameter: Tensor) -> bool:
-    """Whether Muon has a parameter: kernels and matrices of the hidden layers, not those of a table or the output."""
-    return parameter.dim() in (2, 4) and not name.startswith(("output", "c1"))
 
 
 def train(config: Config, data: Data, seed: int, start: Checkpoint | None = None) -> Iterator[Checkpoint]:

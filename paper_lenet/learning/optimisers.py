@@ -82,6 +82,14 @@ class Optimiser:
         p.sub_(orthogonal(matrix).view_as(p) * (rate * scale))
 
 
+def is_matrix(name: str, parameter: Tensor) -> bool:
+    """Whether Muon has a parameter of one network, by its name in the state_dict; the others are AdamW's.
+
+    It has the kernels and matrices of the hidden layers, not those of the first layer, of a table or of the output.
+    """
+    return parameter.dim() in (2, 4) and not name.startswith(("output", "c1"))
+
+
 def orthogonal(matrix: Tensor) -> Tensor:
     """Nearly the orthogonal factor of each matrix (M, rows, columns), by five Newton-Schulz steps."""
     a, b, c = MUON

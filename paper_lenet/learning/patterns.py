@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import DTypeLike, NDArray
+from torch import Tensor
 
 from paper_lenet import generators, paper
 from paper_lenet.config import Config
@@ -71,19 +73,20 @@ def dropout_start(seed: int) -> int:
     return int(generators.generator(seed, "dropout").integers(2**32))
 
 
-def kept_units(seed: int, pass_: int, position: int, count: int, units: int, rate: float) -> NDArray[np.bool_]:
-    """Which units dropout keeps, (count, units), for the patterns of a pass from `position` on.
+def kept_units(
+    starts: Tensor, pass_: int | Tensor, position: int | Tensor, count: int, units: int, rate: float
+) -> Tensor:
+    """Which units dropout keeps, bool (M, count, units), for the patterns of a pass from `position` on.
 
+    starts: int64 (M,), the `dropout_start` of each network's seed.
     A hash of where it is, not a generator: every engine and device has the same, wherever it begins. The mixing is that
     of MurmurHash3's end.
     """
-    start = (dropout_start(seed) + pass_ * 0x9E3779B1) & 0xFFFFFFFF
-    x = np.arange(position * units, (position + count) * units, dtype=np.uint64).reshape(count, units)
-    x = (x + np.uint64(start)) & np.uint64(0xFFFFFFFF)
+    place = torch.arange(count * units, device=starts.device).view(count, units) + position * units
+    x = (place + starts[:, None, None] + pass_ * 0x9E3779B1) & 0xFFFFFFFF
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
-        x = (x ^ (x >> np.uint64(shift))) * np.uint64(factor) & np.uint64(0xFFFFFFFF)
-    kept: NDArray[np.bool_] = x >= np.uint64(round(rate * 2**32))
-    return kept
+        x = ((x ^ (x >> shift)) * factor) & 0xFFFFFFFF  # int64 may overflow: the lower half stays right
+    return x >= round(rate * 2**32)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from torch import Tensor
 from paper_lenet.config import Config
 from paper_lenet.engines.batched import layers as s
 from paper_lenet.engines.batched import outputs as o
-from paper_lenet.learning.optimisers import Optimiser
+from paper_lenet.learning.optimisers import Optimiser, is_matrix
+from paper_lenet.learning.patterns import kept_units
 from paper_lenet.learning.sdlm import Network
 from paper_lenet.network.layers import EuclideanRBF, TableConv2d
 from paper_lenet.network.mlp import MLP
@@ -28,7 +29,6 @@ from paper_lenet.paper import bitmaps
 
 # From this batch on the pixels of pooling windows are worth setting apart (layers.Conv).
 APART = 16
-MASK32 = 0xFFFFFFFF
 
 
 class BatchedNet:
@@ -52,7 +52,7 @@ class BatchedNet:
         self.eps = torch.zeros_like(self.flat) if config.optim.name == "sdlm" else None
         by_muon = config.optim.name == "muon"
         if self.eps is None:
-            matrices = [name in ("c5.weight", "f6.weight") for name in self.names]
+            matrices = [is_matrix(name, w) for name, w in first.named_parameters()]
             self.optimiser = Optimiser(config.optim, self.views if by_muon else [self.flat], matrices)
         self.starts = torch.tensor(list(starts), dtype=torch.int64, device=self.device)
         self.centres = bitmaps.DIGITS.to(self.dtype).to(self.device)
@@ -196,16 +196,10 @@ class BatchedNet:
             mask.training = training
 
     def draw_masks(self, pass_: int | Tensor, position: int | Tensor, batch: int) -> None:
-        """Dropout's masks of the patterns from `position` of the pass on, as patterns.kept_units."""
+        """Dropout's masks of the patterns from `position` of the pass on."""
         if not self.masks:
             return
         rate, units = self.config.model.dropout, self.models[0].units
-        total = sum(units)
-        index = torch.arange(batch, device=self.device)[None, None, :] + position
-        x = index * total + torch.arange(total, device=self.device)[None, :, None]
-        x = (x + self.starts[:, None, None] + pass_ * 0x9E3779B1) & MASK32
-        for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
-            x = ((x ^ (x >> shift)) * factor) & MASK32
-        kept = (x >= round(rate * 2**32)).to(self.dtype) / (1 - rate)
-        for mask, values in zip(self.masks, kept.split(list(units), 1), strict=True):
+        kept = kept_units(self.starts, pass_, position, batch, sum(units), rate).mT.contiguous()
+        for mask, values in zip(self.masks, (kept.to(self.dtype) / (1 - rate)).split(list(units), 1), strict=True):
             mask.mask = values
