@@ -26,6 +26,7 @@ from paper_lenet.config import OptimConfig as Optim
 from paper_lenet.data import Data
 from paper_lenet.engines import Checkpoint, NonFiniteError, PassRecord, batched, records, reference
 from paper_lenet.engines.batched import trainer
+from paper_lenet.engines.reference import net
 from paper_lenet.network.lenet5 import build
 from paper_lenet.network.modern import ModernNet
 from paper_lenet.network.paper_net import PaperNet
@@ -165,7 +166,7 @@ def with_an_idle_unit(config: ModelConfig, seed: int) -> PaperNet | ModernNet:
 def test_largest_step_size_of_weights_that_are_zero(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a unit that nothing reaches and that reaches nothing: no curvature, so the largest step sizes."""
     of_engine = {}
-    for engine, module in ((reference, reference), (batched, trainer)):
+    for engine, module in ((reference, net), (batched, trainer)):
         monkeypatch.setattr(module, "build", with_an_idle_unit)
         name = engine.__name__.rpartition(".")[2]
         config = configured("1998", name)

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from paper_lenet.activations import ACTIVATIONS
 from paper_lenet.config import Config, LossConfig, ModelConfig
 from paper_lenet.engines.batched import layers as stacked
 from paper_lenet.engines.batched import outputs
+from paper_lenet.engines.batched.activations import activation
 from paper_lenet.learning import sdlm
 from paper_lenet.network import layers, losses
 from paper_lenet.network.lenet5 import build
@@ -110,31 +112,22 @@ def test_pooling(images: int, apart: bool) -> None:
 
 
 @pytest.mark.parametrize("layer", [stacked.MaxPool(), stacked.AveragePool()])
-def test_squares_through_pooling(layer: stacked.Layer) -> None:
+def test_second_order_through_pooling(layer: stacked.Layer) -> None:
     x, h = random(1, 2, 4, 6, 1), random(1, 2, 2, 3, 1, seed=1)
     jacobian = torch.autograd.functional.jacobian(lambda x: layer.forward(x)[0], x)
-    got, _ = layer.backward(h, layer.forward(x)[1], squares=True)
+    got, _ = layer.backward(h, layer.forward(x)[1], second_order=True)
     assert got is not None
     close(got, (jacobian.square() * h[..., None, None, None, None, None]).sum((0, 1, 2, 3, 4)))
 
 
-FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "scaled_tanh": layers.squash,
-    "tanh": torch.tanh,
-    "relu": torch.relu,
-    "gelu": F.gelu,
-    "silu": F.silu,
-}
-
-
-@pytest.mark.parametrize("name", stacked.ACTIVATIONS)
+@pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activations(name: str) -> None:
-    layer, function, x = stacked.ACTIVATIONS[name], FUNCTIONS[name], random(NETS, 4, 6, 6, 2)
+    layer, function, x = activation(name), ACTIVATIONS[name], random(NETS, 4, 6, 6, 2)
     compare(layer, lambda _, x: function(x), x)
     leaf = x.clone().requires_grad_()
     (slope,) = torch.autograd.grad(function(leaf).sum(), leaf)
     h = random(*x.shape, seed=9)
-    got, _ = layer.backward(h.clone(), layer.forward(x)[1], squares=True)
+    got, _ = layer.backward(h.clone(), layer.forward(x)[1], second_order=True)
     assert got is not None
     close(got, h * slope.square())
 
@@ -158,7 +151,7 @@ def test_batch_norm(shape: tuple[int, ...], training: bool) -> None:
 
     y, saved = layer.forward(x, weight, bias)
     h = random(*y.shape, seed=9)
-    dx, (of_weight, of_bias) = layer.backward(h, saved, squares=True)
+    dx, (of_weight, of_bias) = layer.backward(h, saved, second_order=True)
     assert dx is not None
     scale = ((y - bias.view(NETS, maps, *[1] * (x.dim() - 2))) / weight.view(NETS, maps, *[1] * (x.dim() - 2))).square()
     close(of_weight, (h * scale).flatten(2).sum(2))
@@ -178,7 +171,7 @@ def test_dropout() -> None:
     x, mask = random(NETS, 6, 4), random(NETS, 6, 4, seed=1).gt(0).double() * 2
     layer = stacked.Dropout(mask)
     compare(layer, lambda net, x: x * plain(mask[net]), x)
-    h, _ = layer.backward(x, layer.forward(x)[1], squares=True)
+    h, _ = layer.backward(x, layer.forward(x)[1], second_order=True)
     assert h is not None
     close(h, x * mask * mask)
     layer.training = False
@@ -243,7 +236,7 @@ def test_curvature_of_cross_entropy() -> None:
 
 
 def lenet5(apart: bool = False, scale: float = 1.0) -> stacked.Stack:
-    squash, table = stacked.ACTIVATIONS["scaled_tanh"], connections.TABLE_I.T.double()
+    squash, table = activation("scaled_tanh"), connections.TABLE_I.T.double()
     full = (stacked.Linear(), squash)
     return stacked.Stack([stacked.Conv(apart=apart), squash, stacked.Subsampling(scale), squash,
                           stacked.Conv(table, apart=apart), squash, stacked.Subsampling(scale), squash,
@@ -276,7 +269,7 @@ def test_lenet5_gradients_and_curvature(name: str, images: int, apart: bool, poo
     of_each, dy = LOSSES[name][0](penalties, labels)
     gradients = stack.backward(outputs.rbf_inward(dy, differences, 1.0), tape)
     above = outputs.eq8_curvature(states, 1.0) if name == "eq8" else outputs.eq9_curvature(states, centres, 1.0, 1.0)
-    h = stack.backward(above, tape, squares=True)
+    h = stack.backward(above, tape, second_order=True)
     for net, model in enumerate(models):
         loss = losses.criterion(config.loss)(model(plain(x[net])), labels[net])
         close(of_each[net].mean(), loss.detach())
@@ -292,14 +285,14 @@ def test_lenet5_gradients_and_curvature(name: str, images: int, apart: bool, poo
 
 def modern(name: str, x: Tensor, labels: Tensor, parameters: list[Tensor], apart: bool) -> list[Tensor]:
     """Losses, running statistics and gradients of a network with every kind of layer."""
-    function, nets = stacked.ACTIVATIONS[name], len(x)
+    function, nets = activation(name), len(x)
     mean, variance = x.new_zeros(nets, 6), x.new_ones(nets, 6)
     stack = stacked.Stack([stacked.Conv(apart=apart), stacked.BatchNorm(mean, variance), function, stacked.MaxPool(),
                            stacked.Conv(apart=apart), function, stacked.Subsampling(), stacked.Linear(), function,
                            stacked.Linear(), function, stacked.Linear()])  # fmt: skip
     logits, tape = stack.forward(x, parameters)
     of_each, dy = outputs.cross_entropy(logits, labels, 0.1)
-    return [of_each, mean, variance, *stack.backward(dy, tape), *stack.backward(dy.abs(), tape, squares=True)]
+    return [of_each, mean, variance, *stack.backward(dy, tape), *stack.backward(dy.abs(), tape, second_order=True)]
 
 
 SHAPES = [(6, 1, 5, 5), (6,), (6,), (6,), (16, 6, 5, 5), (16,), (16,), (16,), (120, 400), (120,), (84, 120), (84,),
@@ -333,7 +326,7 @@ def test_lenet5_alone_has_the_bits_it_has_among_others(images: int) -> None:
         of_each, dy = outputs.eq9(penalties, labels[nets], 1.0)
         gradients = stack.backward(outputs.rbf_inward(dy, differences, 0.1), tape)
         above = outputs.eq9_curvature(states, centres, 0.1, 1.0)
-        return [of_each, *gradients, *stack.backward(above, tape, squares=True)]
+        return [of_each, *gradients, *stack.backward(above, tape, second_order=True)]
 
     together = run(slice(None))
     for net in (0, 3):

@@ -20,6 +20,7 @@ from PIL import Image
 from synthetic_runs import ROOT
 
 from paper_lenet.commands.composition import check_sweep, compose
+from paper_lenet.config.rules import CHOICES
 from paper_lenet.data import DIRECTORY_VARIABLE
 from paper_lenet.reporting.tables.build import HEADLINE
 from paper_lenet.reporting.tables.special import SPECIAL
@@ -28,7 +29,8 @@ WEIGHTS = sorted((ROOT / "paper_lenet" / "weights").glob("*.md"))
 DOCUMENTS = [*(ROOT / name for name in ("README.md", "DEVIATIONS.md", "experiments/readings.md"))]
 DOCUMENTS += [*sorted((ROOT / "results").glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), *WEIGHTS]
 # Languages of fenced blocks that hold no commands.
-NO_COMMANDS = ("bibtex", "yaml", "python", "text")  # Python of the model cards: test_model_cards
+# Python of the model cards: test_model_cards; what docs/extending.md shows: tests/test_places.py.
+NO_COMMANDS = ("bibtex", "js", "python", "text", "toml", "yaml")
 # README is what one reads in one sitting.
 README_LINES = 200
 # Generated blocks that are not of SPECIAL, and their document; NO_TABLES: there is no such file in results/tables.
@@ -215,9 +217,9 @@ def test_groups_of_keys() -> None:
     page = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(\w+)` \|.*\| (`.*`) \|$", page, re.MULTILINE))
     groups = {path.name for path in (ROOT / "conf").iterdir() if path.is_dir()} - {"experiment", "change"}
-    assert {group: re.findall(r"`(\w+)`", names) for group, names in rows.items()} == {
-        group: sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml")) for group in groups
-    }
+    files = {group: sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml")) for group in groups}
+    named = {group: re.findall(r"`(\w+)`", names) for group, names in rows.items()}
+    assert named == {**files, "engine": sorted(CHOICES["engine.name"])}
 
 
 @pytest.mark.parametrize("card", WEIGHTS, ids=lambda path: path.stem)

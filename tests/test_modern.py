@@ -11,13 +11,13 @@ from torch import nn
 from torchvision.transforms.v2 import functional as transforms
 
 from paper_lenet import paper
+from paper_lenet.activations import ACTIVATIONS, squash
 from paper_lenet.config import Config, ConfigError, DataConfig, EngineConfig, InitConfig, LossConfig, ModelConfig
 from paper_lenet.config import OptimConfig as Optim
 from paper_lenet.data import Data, resized, values_of
 from paper_lenet.learning.patterns import dropout_start, kept_units
-from paper_lenet.network.layers import squash
 from paper_lenet.network.lenet5 import build
-from paper_lenet.network.modern import ACTIVATIONS, ModernNet, table_of
+from paper_lenet.network.modern import ModernNet, table_of
 from paper_lenet.paper import connections
 
 TODAY = ModelConfig(activation="relu", pooling="max_pool", table="full", output="linear")

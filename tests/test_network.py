@@ -13,8 +13,9 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from paper_lenet import paper
+from paper_lenet.activations import squash, squash_slope
 from paper_lenet.config import InitConfig, ModelConfig
-from paper_lenet.network.layers import EuclideanRBF, Subsampling, TableConv2d, squash, squash_slope
+from paper_lenet.network.layers import EuclideanRBF, Subsampling, TableConv2d
 from paper_lenet.network.lenet5 import LeNet5, build
 from paper_lenet.network.paper_net import PaperNet
 from paper_lenet.paper import bitmaps

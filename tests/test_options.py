@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -16,7 +17,7 @@ from paper_lenet.config import Config, ConfigError
 from paper_lenet.config.rules import CHOICES, ENGINES, NOT_IN_WEIGHTS, READ_WHEN, help_text, unread
 from paper_lenet.config.schema import defaults
 from paper_lenet.data import Data, load, sets
-from paper_lenet.engines import PassRecord, batched, fused, records, reference
+from paper_lenet.engines import PassRecord, records
 
 # What batch normalisation takes out again: such a bias has no gradient but what rounding leaves of one, which Adam and
 # Muon make a whole step of.
@@ -29,7 +30,6 @@ IMAGES = 16
 OF_IMAGES = ("data.name", "data.skip", "data.validation")
 # The distortions' ranges, read in one place for all engines.
 OF_MAPS = tuple(f"distort.{name}" for name in ("inverse_scale", "squeeze", "shear", "translation", "centre"))
-MODULES: dict[str, Any] = {"reference": reference, "fused": fused, "batched": batched}
 
 
 def images_of(config: Config) -> Data:
@@ -38,7 +38,7 @@ def images_of(config: Config) -> Data:
 
 
 def last(config: Config, engine: str, data: Data) -> PassRecord:
-    *_, record = records(MODULES[engine].train(config, data, 0))
+    *_, record = records(importlib.import_module(f"paper_lenet.engines.{engine}").train(config, data, 0))
     return record
 
 
@@ -80,7 +80,8 @@ def test_engines_agree_over_all_pairs_of_options(record_property: Callable[[str,
     record_property(
         "option matrix",
         f"{len(matrix.fields)} fields, {len(matrix.pairs)} pairs of values in {len(engines)} configurations "
-        f"({engines.count('fused')} fused, {engines.count('batched')} batched, each against the reference); "
+        f"({', '.join(f'{engines.count(name)} {name}' for name in values_of('engine.name'))}, "
+        "each against the reference); "
         f"{len(matrix.refused)} pairs are refused by the rules; largest difference {worst:.1g}",
     )
     assert len(matrix.pairs) > 10 * len(matrix.refused)  # the rules leave most pairs

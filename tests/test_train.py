@@ -40,8 +40,9 @@ from paper_lenet.config import (
     ModelConfig,
     OptimConfig,
 )
+from paper_lenet.config.rules import CHOICES as FIELD_CHOICES
 from paper_lenet.data import load
-from paper_lenet.engines import reference
+from paper_lenet.engines.reference import net
 from paper_lenet.network.lenet5 import build
 from paper_lenet.network.paper_net import PaperNet
 from paper_lenet.runs import job, records, training, workers
@@ -109,8 +110,9 @@ PARTNERS = {
     "muon": ["engine=batched"],
     "lenet1": ["data.version=small"],
 }
-GROUPS = ("data", "distort", "engine", "loss", "model", "optim")
+GROUPS = ("data", "distort", "loss", "model", "optim")
 CHOICES = [(p.parent.name, p.stem) for p in sorted(CONF.glob("*/*.yaml")) if p.parent.name in GROUPS]
+CHOICES += [("engine", name) for name in FIELD_CHOICES["engine.name"]]
 
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
@@ -211,7 +213,7 @@ def test_interrupted_sweep_has_recorded_what_was_planned(
 
 
 def test_engine_by_its_name() -> None:
-    for name in ("reference", "fused", "batched"):
+    for name in FIELD_CHOICES["engine.name"]:
         assert training.engine(Config(engine=EngineConfig(name))).__name__ == f"paper_lenet.engines.{name}"
 
 
@@ -227,7 +229,7 @@ def test_seed_that_diverges_leaves_the_others(
                 model.s4.bias[5] = math.nan
         return model
 
-    monkeypatch.setattr(reference, "build", partly_poisoned)
+    monkeypatch.setattr(net, "build", partly_poisoned)
     options = ("experiment=smoke", *TINY, FEW_SAMPLES, "seeds=[0,1,2]", f"output={tmp_path}")
     assert call(monkeypatch, "train", "-m", *options, "model.pooling=sum,average") == 1
     lines = capsys.readouterr().err.splitlines()
@@ -406,6 +408,8 @@ MISTAKES = {
     "passes=3": "passes: no such key; did you mean optim.passes?",
     "modle=lenet4": "modle: no such key; did you mean model?",
     "model=lenet6": "model=lenet6: no such choice; there are lenet1, lenet4, lenet5, mlp",
+    "engine=fussed": "engine=fussed: no such choice; there are batched, fused, reference",
+    "engin=fused": "engin: no such key; did you mean engine?",
     "change=rleu": "change=rleu: no such choice; did you mean relu?",
     "change=[relu,max_pol]": "change=max_pol: no such choice; did you mean max_pool",
     "change=comparison/lenet9": "did you mean comparison/lenet",

@@ -24,6 +24,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from paper_lenet.commands.entry import ROOT
 from paper_lenet.config import Config, ConfigError, DataConfig
+from paper_lenet.config.rules import CHOICES
 from paper_lenet.data import DataError, load
 from paper_lenet.files import RecordError
 from paper_lenet.runs import job
@@ -45,6 +46,9 @@ FEW = 8
 ALIKE = 0.7
 
 ConfigStore.instance().store(name="schema", node=Config)
+# The only group without files in conf/: an engine is a folder of paper_lenet/engines and nothing else.
+for engine in CHOICES["engine.name"]:
+    ConfigStore.instance().store(group="engine", name=engine, node={"name": engine})
 
 
 def to_config(composed: DictConfig) -> Config:
@@ -271,7 +275,7 @@ def _no_such_choice(error: MissingConfigException, missing: str) -> str:
         return f"hydra/launcher={choice}: is not installed; pip install {package} installs it"
     folder = Path(CONF) / group
     choices = sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml"))
-    if group.startswith("hydra"):
+    if group.startswith("hydra") or group == "engine":
         choices = sorted(error.options or [])
     # Hydra does not tell a wrong choice of the command line from one in the defaults of a file.
     line = re.compile(rf"^ *- .*\b{re.escape(group)}(: *|/){re.escape(choice)} *$", re.MULTILINE)
@@ -284,7 +288,7 @@ def _no_such_choice(error: MissingConfigException, missing: str) -> str:
 
 
 def _nearest_keys(key: str) -> str:
-    groups = [path.name for path in Path(CONF).iterdir() if path.is_dir()]
+    groups = ["engine", *(path.name for path in Path(CONF).iterdir() if path.is_dir())]
     return _nearest(key, _keys(Config(), "") if "." in key else [*groups, *_keys(Config(), "")], ".")
 
 

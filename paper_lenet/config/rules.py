@@ -1,7 +1,8 @@
 """What the fields of a configuration may be, who reads them, and which engine has what.
 
-One declaration: the refusals of a configuration, the help text and the matrix of the engines' tests come from it. A
-field that the chosen parts do not read must keep its default, so that nothing is accepted and then ignored.
+One declaration, beside what each engine says of itself (engines.py): the refusals of a configuration, the help text
+and the matrix of the engines' tests come from it. A field that the chosen parts do not read must keep its default, so
+that nothing is accepted and then ignored.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from paper_lenet import paper
+from paper_lenet.activations import ACTIVATIONS
+from paper_lenet.config import engines
 
 
 class ConfigError(ValueError):
@@ -21,7 +24,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "data.input": ("paper", "unit", "standard", "standard_each"),
     "data.version": tuple(paper.VERSION_SIDES),
     "model.name": ("lenet5", "lenet4", "lenet1", "mlp"),
-    "model.activation": ("scaled_tanh", "tanh", "relu", "gelu", "silu"),
+    "model.activation": tuple(ACTIVATIONS),
     "model.pooling": ("sum", "average", "avg_pool", "max_pool"),
     "model.table": ("paper", "full", "random"),
     "model.output": ("rbf", "linear"),
@@ -35,7 +38,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "optim.schedule": ("paper", "constant", "cosine", "onecycle"),
     "optim.order": ("constant", "reshuffled"),
     "optim.cross_terms": ("dropped", "kept"),
-    "engine.name": ("reference", "fused", "batched"),
+    "engine.name": tuple(engines.TOLD),
     "engine.device": ("cpu", "cuda"),
     "engine.precision": ("float32", "float64"),
 }
@@ -51,20 +54,27 @@ class _Positive:
         return "above 0"
 
 
+def dotted(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested dictionary with dotted keys, such as data.name."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        found |= dotted(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return found
+
+
 Values = tuple[Any, ...] | _Positive
 POSITIVE = _Positive()
 
+
+def _has(told: Mapping[str, Any]) -> dict[str, Values]:
+    has: dict[str, Values] = {field: tuple(values) for field, values in dotted(told.get("only", {})).items()}
+    for field, lacking in dotted(told.get("lacks", {})).items():
+        has[field] = tuple(value for value in CHOICES[field] if value not in lacking)
+    return has
+
+
 # What an engine has of a field of which it has not everything.
-ENGINES: dict[str, dict[str, Values]] = {
-    "reference": {},
-    "fused": {
-        "model.activation": ("scaled_tanh", "tanh", "relu"),
-        "model.batch_norm": (False,),
-        "model.dropout": (0.0,),
-        "optim.name": ("sdlm", "sgd", "adam", "adamw"),
-    },
-    "batched": {"model.name": ("lenet5",), "optim.cross_terms": ("dropped",)},
-}
+ENGINES = {name: _has(told) for name, told in engines.TOLD.items()}
 
 _LENET5: dict[str, Values] = {"model.name": ("lenet5",)}
 _CONVOLUTIONAL: dict[str, Values] = {"model.name": ("lenet5", "lenet4", "lenet1")}
@@ -116,7 +126,7 @@ READ_WHEN: dict[str, dict[str, Values]] = {
     "optim.mu": _SDLM,
     "optim.hessian_samples": _SDLM,
     "optim.cross_terms": _CONVOLUTIONAL | _SDLM,
-    "engine.device": {"engine.name": ("batched",)},
+    "engine.device": {"engine.name": engines.readers("engine.device")},
     "engine.summation": _CONVOLUTIONAL,
     "engine.workers": {"engine.device": ("cpu",)},
 }  # fmt: skip
@@ -127,14 +137,6 @@ NOT_IN_WEIGHTS = (
     *("name", "seeds", "output", "label", "resume", "force", "data.dir", "data.test_size"),
     *("engine.name", "engine.device", "engine.precision", "engine.summation", "engine.workers"),
 )
-
-
-def dotted(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested dictionary with dotted keys, such as data.name."""
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        found |= dotted(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
-    return found
 
 
 def unread(values: Mapping[str, Any], field: str) -> str | None:
@@ -153,8 +155,9 @@ def refusals(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator
     values, defaults: of all fields, by dotted key.
     """
     engine = values["engine.name"]
-    for field, only in ENGINES[engine].items():
-        if values[field] not in only:
+    only = ENGINES[engine]
+    for field in values:
+        if field in only and values[field] not in only[field]:
             others = " or ".join(f"engine={name}" for name in having(field, values[field]))
             yield f"{field}={_shown(values[field])} with engine.name={engine}: {others} has it"
     for field, value in values.items():

@@ -154,7 +154,7 @@ class ModelConfig:
 
     name: `lenet5`; or, with the details of 1998 only, `lenet4`, `lenet1` or `mlp`.
     hidden: units of each hidden layer of an mlp, the one next to the image first.  side: pixels of its square input.
-    activation: `scaled_tanh` (Eq. 6), `tanh`, `relu`, `gelu` or `silu`.
+    activation: `scaled_tanh` (Eq. 6), or another of paper_lenet/activations.py.
     pooling: the four inputs of a subsampling unit are added (`sum`, p. 7) or averaged (`average`, p. 6), weighted by a
         trainable coefficient, and squashed  # D4; or nothing is trainable and nothing squashed: `avg_pool`, `max_pool`.
     table: which maps feed C3: `paper` (Table I), `full`, or `random`: as many connections as Table I, drawn by seed.
@@ -279,8 +279,8 @@ class OptimConfig:
 class EngineConfig:
     """How the arithmetic is carried out; never what is computed.
 
-    name: `reference` (autograd, the specification), `fused` (compiled for one core), or `batched` (all seeds of a job
-        together, along a leading axis).
+    name: `reference` (autograd, the specification), `fused` (compiled for one core), `batched` (all seeds of a job
+        together, along a leading axis), or another folder of paper_lenet/engines.
     device: `cpu` or `cuda`, for batched.
     precision: `float32` or `float64`.
     summation: another number puts the units of C5 in another order: the same network and the same training, but its

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from paper_lenet.activations import slope
 from paper_lenet.config import Config
-from paper_lenet.network.layers import EuclideanRBF, Subsampling, squash_slope, subsample
+from paper_lenet.network.layers import EuclideanRBF, Subsampling, subsample
 from paper_lenet.network.losses import Loss, curvature_criterion
 from paper_lenet.network.mlp import MLP
-from paper_lenet.network.modern import ACTIVATIONS, ModernNet
+from paper_lenet.network.modern import ModernNet
 from paper_lenet.network.paper_net import PaperNet
 
 Network = PaperNet | ModernNet | MLP
@@ -46,16 +47,6 @@ def _weighted_sums(layer: nn.Module, parameters: dict[str, Tensor], x: Tensor) -
         return subsample(x, parameters["coefficient"], parameters["bias"])
     sums: Tensor = functional_call(layer, parameters, (x,))
     return sums
-
-
-def _slope(activation: str, a: Tensor, x: Tensor) -> Tensor:
-    """f'(a) of weighted sums a with the states x = f(a)."""
-    if activation == "scaled_tanh":
-        return squash_slope(x)
-    with torch.enable_grad():
-        a = a.detach().requires_grad_()
-        (slope,) = torch.autograd.grad(ACTIVATIONS[activation](a).sum(), a)
-    return slope
 
 
 def _through_pooling(layer: nn.Module, x: Tensor, curvature: Tensor) -> Tensor:
@@ -96,7 +87,7 @@ def diagonal_hessian(model: Network, images: Tensor, labels: Tensor, loss: Loss)
         if name != "output":
             with torch.no_grad():
                 a = layer(x)
-            above = _slope(activation, a, states[name]).square() * above  # Eq. 27, p. 42: d2E/da2 = f'(a)^2 d2E/dx2
+            above = slope(activation, a, states[name]).square() * above  # Eq. 27, p. 42: d2E/da2 = f'(a)^2 d2E/dx2
         if isinstance(layer, Subsampling):
             x = x * layer.scale
         squared = {k: p.detach().square().requires_grad_() for k, p in layer.named_parameters()}

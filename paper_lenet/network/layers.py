@@ -1,6 +1,6 @@
 """The layers of Section II-B, each computing the weighted sums a_i; the network squashes them (Eq. 5).
 
-Legend: a weighted sum, x state, A and S amplitude and slope of the squashing function, w weight, y penalty.
+Legend: a weighted sum, x state, w weight, y penalty.
 """
 
 from __future__ import annotations
@@ -9,19 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from paper_lenet import paper
 from paper_lenet.paper.connections import pairs
-
-
-def squash(a: Tensor) -> Tensor:
-    """x = f(a) = A tanh(S a), any shape; f(1) = 1 and f(-1) = -1 but for rounding."""
-    # Eq. 6, p. 8; S is given in Appendix A, p. 41
-    return paper.A * torch.tanh(paper.S * a)
-
-
-def squash_slope(x: Tensor) -> Tensor:
-    """f'(a) from the state x = f(a): A S (1 - (x/A)^2), any shape."""
-    return paper.S / paper.A * (paper.A**2 - x * x)
 
 
 class Subsampling(nn.Module):

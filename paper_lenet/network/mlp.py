@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from paper_lenet import paper
+from paper_lenet.activations import squash
 from paper_lenet.config import InitConfig
-from paper_lenet.network.layers import EuclideanRBF, squash
+from paper_lenet.network.layers import EuclideanRBF
 from paper_lenet.network.paper_net import reset, targets
 
 

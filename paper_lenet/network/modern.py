@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from paper_lenet import paper
+from paper_lenet.activations import ACTIVATIONS
 from paper_lenet.config import ModelConfig
-from paper_lenet.network.layers import EuclideanRBF, Subsampling, TableConv2d, squash
+from paper_lenet.network.layers import EuclideanRBF, Subsampling, TableConv2d
 from paper_lenet.network.paper_net import KERNEL, reset
 from paper_lenet.paper import bitmaps, connections
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "scaled_tanh": squash,
-    "tanh": torch.tanh,
-    "relu": F.relu,
-    "gelu": F.gelu,
-    "silu": F.silu,
-}
 MAPS, MAPS3, UNITS = 6, 16, (120, 84)
 
 

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from paper_lenet.activations import squash
 from paper_lenet.config import InitConfig
-from paper_lenet.network.layers import EuclideanRBF, Subsampling, TableConv2d, squash
+from paper_lenet.network.layers import EuclideanRBF, Subsampling, TableConv2d
 
 KERNEL = 5
 

@@ -84,8 +84,8 @@ def prepare() -> None:
     """Checkpoints as often as the engines yield, which is often; and a state of the code that never changes."""
     import warm  # noqa: F401
 
-    from paper_lenet.engines import reference
     from paper_lenet.engines.fused import net as fused
+    from paper_lenet.engines.reference import net as reference
 
     fused.PACE, reference.PACE = small.PACE["fused"], small.PACE["reference"]
     training.CHECKPOINT_SECONDS, workers.LEAVE_SECONDS = 0.0, 0.5

@@ -3,7 +3,7 @@
 Maps are (M, maps, H, W, N) and vectors (M, units, N): the N images of a minibatch come last, so that a shifted window
 is made of long contiguous runs and a convolution is one batched matrix product of weights and windows.
 
-A layer's `backward` carries g = dE/dx down and gives the gradients summed over images and positions. With `squares`
+A layer's `backward` carries g = dE/dx down and gives the gradients summed over images and positions. In second order
 it carries h = d2E/dx2 instead and gives the h_kk of Eq. 23, 25 and 27 (Appendix C, p. 41-42), as `sdlm` has them:
 every weight, state and slope squared, cross terms dropped.  # D11
 
@@ -15,14 +15,12 @@ Legend: M networks, N images, E loss, a weighted sum, x state, y output of a lay
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-
-from paper_lenet import paper
 
 Saved = tuple[Tensor, ...]
 Gradients = tuple[Tensor, ...]
@@ -47,7 +45,7 @@ class Layer(Protocol):
         ...
 
     def backward(
-        self, dy: Tensor, saved: Saved, squares: bool = False, inward: bool = True
+        self, dy: Tensor, saved: Saved, second_order: bool = False, inward: bool = True
     ) -> tuple[Tensor | None, Gradients]:
         """dx (None where it is not wanted: not `inward`), and one gradient a parameter."""
         ...
@@ -69,7 +67,7 @@ class Stack:
             tape.append(saved)
         return x, tape
 
-    def backward(self, dy: Tensor, tape: Sequence[Saved], squares: bool = False) -> list[Tensor]:
+    def backward(self, dy: Tensor, tape: Sequence[Saved], second_order: bool = False) -> list[Tensor]:
         """The gradients (or h_kk) of all parameters from dE/dy (or d2E/dy2) of the last layer's output."""
         gradients: list[Tensor] = []
         left = self.parameters
@@ -78,14 +76,14 @@ class Stack:
             if current is None:
                 break
             left -= layer.parameters
-            current, of_layer = layer.backward(current, saved, squares, inward=left > 0)
+            current, of_layer = layer.backward(current, saved, second_order, inward=left > 0)
             gradients[:0] = of_layer
         return gradients
 
 
-def scaled(a: Tensor, by: Tensor, squares: bool) -> Tensor:
+def scaled(a: Tensor, by: Tensor, second_order: bool) -> Tensor:
     """a * by, or a * by^2."""
-    return a * by.square() if squares else a * by
+    return a * by.square() if second_order else a * by
 
 
 class Conv:
@@ -118,10 +116,10 @@ class Conv:
         return sums.view(shape), (x, columns, matrix)
 
     def backward(
-        self, dy: Tensor, saved: Saved, squares: bool = False, inward: bool = True
+        self, dy: Tensor, saved: Saved, second_order: bool = False, inward: bool = True
     ) -> tuple[Tensor | None, Gradients]:
         x, columns, matrix = saved
-        if squares:
+        if second_order:
             columns, matrix = columns.square(), matrix.square()
         nets, maps, h, w, images = *dy.shape[:2], *dy.shape[-3:]
         k = math.isqrt(columns.shape[1] // x.shape[1])
@@ -190,11 +188,11 @@ class Linear:
         return torch.bmm(weight, columns)[:nets]
 
     def backward(
-        self, dy: Tensor, saved: Saved, squares: bool = False, inward: bool = True
+        self, dy: Tensor, saved: Saved, second_order: bool = False, inward: bool = True
     ) -> tuple[Tensor | None, Gradients]:
         x, weight = saved
         shape = x.shape
-        if squares:
+        if second_order:
             x, weight = x.square(), weight.square()
         if shape[-1] == 1:
             row = dy.reshape(len(dy), 1, -1)
@@ -247,11 +245,11 @@ class Subsampling:
         return torch.addcmul(bias, coefficient, total), (x, total, coefficient)
 
     def backward(
-        self, dy: Tensor, saved: Saved, squares: bool = False, inward: bool = True
+        self, dy: Tensor, saved: Saved, second_order: bool = False, inward: bool = True
     ) -> tuple[Tensor | None, Gradients]:
         x, total, coefficient = saved
         scale = self.scale
-        if squares:  # each of the four inputs is a connection
+        if second_order:  # each of the four inputs is a connection
             scale = scale**2
             total, coefficient = window_sum(x.square()) * scale, coefficient.square()
         gradients = ((dy * total).flatten(2).sum(2), dy.flatten(2).sum(2))
@@ -267,9 +265,9 @@ class AveragePool:
         return window_sum(x) * 0.25, (x,)
 
     def backward(
-        self, dy: Tensor, saved: Saved, squares: bool = False, inward: bool = True
+        self, dy: Tensor, saved: Saved, second_order: bool = False, inward: bool = True
     ) -> tuple[Tensor | None, Gradients]:
-        return spread(dy * (0.0625 if squares else 0.25), saved[0]) if inward else None, ()
+        return spread(dy * (0.0625 if second_order else 0.25), saved[0]) if inward else None, ()
 
 
 class MaxPool:
@@ -283,7 +281,7 @@ class MaxPool:
         return torch.maximum(pairs[:, :, 0], pairs[:, :, 1]), (x, pairs)
 
     def backward(
-        self, dy: Tensor, saved: Saved, squares: bool = False, inward: bool = True
+        self, dy: Tensor, saved: Saved, second_order: bool = False, inward: bool = True
     ) -> tuple[Tensor | None, Gradients]:
         if not inward:
             return None, ()
@@ -301,96 +299,11 @@ def route(d: Tensor, pair: Tensor, to: Tensor) -> None:
     torch.sub(d, to[:, :, 1], out=to[:, :, 0])
 
 
-class Activation:
-    """A function of each value. of: the values -> (the function's, what the slope needs).
-
-    times_slope: (d, what `of` saved) -> d times the slope.
-    """
-
-    parameters = 0
-
-    def __init__(
-        self, of: Callable[[Tensor], tuple[Tensor, Tensor]], times_slope: Callable[[Tensor, Tensor], Tensor]
-    ) -> None:
-        self.of, self.times_slope = of, times_slope
-
-    def forward(self, x: Tensor, *parameters: Tensor) -> tuple[Tensor, Saved]:
-        y, saved = self.of(x)
-        return y, (saved,)
-
-    def backward(
-        self, dy: Tensor, saved: Saved, squares: bool = False, inward: bool = True
-    ) -> tuple[Tensor | None, Gradients]:
-        if not inward:
-            return None, ()
-        dx = self.times_slope(dy, saved[0])
-        return self.times_slope(dx, saved[0]) if squares else dx, ()
-
-
-def _scaled_tanh(a: Tensor) -> tuple[Tensor, Tensor]:
-    # Eq. 6, p. 8
-    t = torch.mul(a, paper.S).tanh_()
-    return t * paper.A, t
-
-
-def _tanh(a: Tensor) -> tuple[Tensor, Tensor]:
-    x = torch.tanh(a)
-    return x, x
-
-
-def _relu(a: Tensor) -> tuple[Tensor, Tensor]:
-    x = torch.relu(a)
-    return x, x
-
-
-# PyTorch's own gelu and silu round the last few values of a tensor otherwise than the rest, so that a network's bits
-# would depend on its neighbours. Float64, where they must not, has them from erf and exp, at about twice the time.
-
-
-def _gelu(a: Tensor) -> tuple[Tensor, Tensor]:
-    if a.dtype != torch.float64:
-        return F.gelu(a), a
-    below = torch.erf(a * math.sqrt(0.5)).add_(1).mul_(0.5)
-    return a * below, torch.exp(a.square().mul_(-0.5)).mul_(a).mul_(1 / math.sqrt(2 * math.pi)).add_(below)
-
-
-def _silu(a: Tensor) -> tuple[Tensor, Tensor]:
-    if a.dtype != torch.float64:
-        return F.silu(a), a
-    sigmoid = torch.exp(-a).add_(1).reciprocal_()
-    x = a * sigmoid
-    return x, sigmoid + x * (1 - sigmoid)
-
-
-def _times_gelu_slope(d: Tensor, saved: Tensor) -> Tensor:
-    product: Tensor = d * saved if d.dtype == torch.float64 else aten.gelu_backward(d, saved)
-    return product
-
-
-def _times_silu_slope(d: Tensor, saved: Tensor) -> Tensor:
-    product: Tensor = d * saved if d.dtype == torch.float64 else aten.silu_backward(d, saved)
-    return product
-
-
-def _times_scaled_tanh_slope(d: Tensor, t: Tensor) -> Tensor:
-    product: Tensor = aten.tanh_backward(d, t)
-    return product.mul_(paper.A * paper.S)
-
-
-ACTIVATIONS: dict[str, Activation] = {
-    "scaled_tanh": Activation(_scaled_tanh, _times_scaled_tanh_slope),
-    "tanh": Activation(_tanh, aten.tanh_backward),
-    "relu": Activation(_relu, lambda d, x: aten.threshold_backward(d, x, 0)),
-    "gelu": Activation(_gelu, _times_gelu_slope),  # the exact one, with erf
-    "silu": Activation(_silu, _times_silu_slope),
-}
-
-
 class BatchNorm:
     """Batch normalisation of each map or unit over images and pixels, as torch.nn.BatchNorm; weight, bias (M, maps).
 
     mean, variance: running statistics (M, maps), changed in place while `training`.
-    With `squares` the statistics count as constants.
+    With `second_order` the statistics count as constants.
     """
 
     parameters = 2
@@ -418,17 +331,17 @@ class BatchNorm:
         return torch.addcmul(bias, weight, normal).view_as(x), (normal, weight * inverse)
 
     def backward(
-        self, dy: Tensor, saved: Saved, squares: bool = False, inward: bool = True
+        self, dy: Tensor, saved: Saved, second_order: bool = False, inward: bool = True
     ) -> tuple[Tensor | None, Gradients]:
         normal, scale = saved
         flat = dy.flatten(2)
-        of_weight, of_bias = scaled(flat, normal, squares).sum(2), flat.sum(2)
+        of_weight, of_bias = scaled(flat, normal, second_order).sum(2), flat.sum(2)
         if not inward:
             return None, (of_weight, of_bias)
-        if self.training and not squares:
+        if self.training and not second_order:
             count = flat.shape[2]
             flat = torch.addcmul(flat - of_bias[..., None] / count, normal, of_weight[..., None], value=-1 / count)
-        return scaled(flat, scale, squares).view_as(dy), (of_weight, of_bias)
+        return scaled(flat, scale, second_order).view_as(dy), (of_weight, of_bias)
 
 
 class Dropout:
@@ -444,8 +357,8 @@ class Dropout:
         return (x * self.mask, (self.mask,)) if self.training else (x, ())
 
     def backward(
-        self, dy: Tensor, saved: Saved, squares: bool = False, inward: bool = True
+        self, dy: Tensor, saved: Saved, second_order: bool = False, inward: bool = True
     ) -> tuple[Tensor | None, Gradients]:
         if not inward:
             return None, ()
-        return scaled(dy, saved[0], squares) if saved else dy, ()
+        return scaled(dy, saved[0], second_order) if saved else dy, ()

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from paper_lenet.config import Config
-from paper_lenet.engines.batched import layers as s
-from paper_lenet.engines.batched import outputs as o
+from paper_lenet.engines.batched import layers, outputs
+from paper_lenet.engines.batched.activations import activation
 from paper_lenet.learning.optimisers import Optimiser, is_matrix
 from paper_lenet.learning.patterns import kept_units
 from paper_lenet.learning.sdlm import Network
@@ -58,11 +58,11 @@ class BatchedNet:
         self.centres = bitmaps.DIGITS.to(self.dtype).to(self.device)
         # what changes from step to step belongs to the network, not to one of its stacks
         self.norms = [
-            s.BatchNorm(self.flat.new_zeros(self.nets, maps), self.flat.new_ones(self.nets, maps))
+            layers.BatchNorm(self.flat.new_zeros(self.nets, maps), self.flat.new_ones(self.nets, maps))
             for maps in ((MAPS, MAPS3) if config.model.batch_norm else ())
         ]
         self.masks = [
-            s.Dropout(torch.ones(1, device=self.device)) for _ in (first.units if config.model.dropout else ())
+            layers.Dropout(torch.ones(1, device=self.device)) for _ in (first.units if config.model.dropout else ())
         ]
         self.stack = self._layers(config.optim.batch)
         self.steps_stack = self._layers(1) if config.optim.name == "sdlm" else self.stack
@@ -74,24 +74,27 @@ class BatchedNet:
             state = {**dict(model.named_parameters()), **statistics(model)}
             self.set_parameters(k, {name: w.detach() for name, w in state.items()})
 
-    def _layers(self, batch: int) -> s.Stack:
+    def _layers(self, batch: int) -> layers.Stack:
         choices = self.config.model
-        act: s.Layer = s.ACTIVATIONS[choices.activation]
-        pools: dict[str, s.Layer] = {
-            "sum": s.Subsampling(), "average": s.Subsampling(0.25), "avg_pool": s.AveragePool(), "max_pool": s.MaxPool()
-        }  # fmt: skip
+        act = activation(choices.activation)
+        pools: dict[str, layers.Layer] = {
+            "sum": layers.Subsampling(),
+            "average": layers.Subsampling(0.25),
+            "avg_pool": layers.AveragePool(),
+            "max_pool": layers.MaxPool(),
+        }
         pool = [pools[choices.pooling], *([act] if choices.pooling in ("sum", "average") else [])]
         # the configuration has refused all others
         convolutional = [m for m in self.models if not isinstance(m, MLP)]
         table = torch.stack([m.c3.table.T for m in convolutional]).to(self.dtype).to(self.device)
-        layers: list[s.Layer] = []
+        stack: list[layers.Layer] = []
         for k, of_maps in enumerate((None, table)):
-            layers += [s.Conv(of_maps, apart=batch >= APART), *self.norms[k : k + 1], act, *pool]
+            stack += [layers.Conv(of_maps, apart=batch >= APART), *self.norms[k : k + 1], act, *pool]
         for k in range(2):
-            layers += [s.Linear(), act, *self.masks[k : k + 1]]
+            stack += [layers.Linear(), act, *self.masks[k : k + 1]]
         if self.linear_output:
-            layers.append(s.Linear())
-        return s.Stack(layers)
+            stack.append(layers.Linear())
+        return layers.Stack(stack)
 
     def viewed(self, flat: Tensor) -> list[Tensor]:
         """The parameters (M, ...) in a flat tensor (M, P)."""
@@ -148,12 +151,12 @@ class BatchedNet:
             for i, w in enumerate(tensors):
                 w[k] = torch.as_tensor(values[f"{kind}/{i}"])
 
-    def output(self, x: Tensor, stack: s.Stack) -> tuple[Tensor, Tensor, list[Any]]:
+    def output(self, x: Tensor, stack: layers.Stack) -> tuple[Tensor, Tensor, list[Any]]:
         """Penalties or weighted sums (M, classes, B); what is below an RBF output or its differences; the tape."""
         y, tape = stack.forward(x, self.views)
         if self.linear_output:
             return y, y, tape
-        penalties, differences = o.rbf(y, self.centres, self.config.model.rbf_factor)
+        penalties, differences = outputs.rbf(y, self.centres, self.config.model.rbf_factor)
         return penalties, differences, tape
 
     def winners(self, output: Tensor) -> Tensor:
@@ -164,8 +167,8 @@ class BatchedNet:
         """(M, B), and their gradients by the outputs."""
         loss = self.config.loss
         if loss.name == "cross_entropy":
-            return o.cross_entropy(output, labels, loss.smoothing)
-        return o.eq8(output, labels) if loss.name == "eq8" else o.eq9(output, labels, loss.j)
+            return outputs.cross_entropy(output, labels, loss.smoothing)
+        return outputs.eq8(output, labels) if loss.name == "eq8" else outputs.eq9(output, labels, loss.j)
 
     def gradient(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Losses and winners (M, B) of a batch, and the mean gradient of each parameter."""
@@ -173,7 +176,7 @@ class BatchedNet:
         losses, dy = self.losses(output, labels)
         dy = dy / labels.shape[1]
         if not self.linear_output:
-            dy = o.rbf_inward(dy, below, self.config.model.rbf_factor)
+            dy = outputs.rbf_inward(dy, below, self.config.model.rbf_factor)
         return losses, self.winners(output), self.stack.backward(dy, tape)
 
     def curvature(self, x: Tensor) -> list[Tensor]:
@@ -181,12 +184,12 @@ class BatchedNet:
         y, tape = self.steps_stack.forward(x, self.views)
         loss, factor = self.config.loss, self.config.model.rbf_factor
         if self.linear_output:
-            h = o.cross_entropy_curvature(y)
+            h = outputs.cross_entropy_curvature(y)
         elif loss.name == "eq9" and loss.curvature == "exact":
-            h = o.eq9_curvature(y, self.centres, factor, loss.j)
+            h = outputs.eq9_curvature(y, self.centres, factor, loss.j)
         else:
-            h = o.eq8_curvature(y, factor)
-        return self.steps_stack.backward(h, tape, squares=True)
+            h = outputs.eq8_curvature(y, factor)
+        return self.steps_stack.backward(h, tape, second_order=True)
 
     def train_mode(self, training: bool) -> None:
         """Whether batch normalisation measures and dropout leaves out."""

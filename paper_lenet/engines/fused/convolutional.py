@@ -13,7 +13,8 @@ from numba import njit
 from torch import nn
 
 from paper_lenet.config import ModelConfig
-from paper_lenet.engines.fused.kernels.common import ACTIVATIONS, CURVATURE, NONE, POOLINGS, PREDICT, SQUARES
+from paper_lenet.engines.fused.activations import ACTIVATIONS, NONE, number_of
+from paper_lenet.engines.fused.kernels.common import CROSS_TERMS, POOLINGS, PREDICT, SECOND_ORDER
 from paper_lenet.engines.fused.kernels.convolution import (
     PLANE_STRIDE,
     c1_forward,
@@ -140,8 +141,8 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], s
     copies = maps2 // maps
     rows1, rows2, rows3 = shape.rows1, shape.rows1 // 2, shape.rows3
     rows4, has_f6, linear = rows3 // 2, len(shape.units) == 2, shape.output == "linear"
-    activation, pooling, none = ACTIVATIONS.index(shape.activation), POOLINGS.index(shape.pooling), NONE
-    full, curved = shape.full, purpose in (CURVATURE, SQUARES)
+    activation, pooling, none = number_of(shape.activation), POOLINGS.index(shape.pooling), NONE
+    full, curved = shape.full, purpose in (SECOND_ORDER, CROSS_TERMS)
     image = shape.side * stride
     units5, units_last = shape.units[0], shape.units[-1]
     below5, below6, below_output = shape.below[0], shape.below[1], shape.below[-1]
@@ -157,7 +158,7 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], s
     x1, x2, dx2, x3, x4, dx4, x5, d5, x6, d6, y, g, planes, end = itertools.accumulate(areas, initial=0)
     x_last, d_last = (x6, d6) if has_f6 else (x5, d5)
     # with cross terms each state of the last layer is propagated back by itself
-    repeats = units_last if purpose == SQUARES else 1
+    repeats = units_last if purpose == CROSS_TERMS else 1
 
     @njit(cache=True, error_model="numpy")
     def run(p, e, ws, images, labels, out, centres, first, fed, factor, eq9, j, smoothing):  # type: ignore[no-untyped-def]
@@ -222,7 +223,7 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], s
 
                 if curved:
                     curvatures(ws, x_last, d_last, g, centres, below_output, units_last, classes, factor)
-                    if mode == SQUARES:
+                    if mode == CROSS_TERMS:
                         for unit in range(units_last):
                             ws[d_last + unit] = math.sqrt(ws[d_last + unit]) if unit == repeat else 0.0
                 else:

@@ -28,7 +28,7 @@ from paper_lenet.engines import loop
 from paper_lenet.engines.engine import Checkpoint
 from paper_lenet.engines.fused import convolutional, fully_connected
 from paper_lenet.engines.fused.grey import grey
-from paper_lenet.engines.fused.kernels.common import CURVATURE, GRADIENT, PREDICT, SQUARES, STEP
+from paper_lenet.engines.fused.kernels.common import CROSS_TERMS, GRADIENT, PREDICT, SECOND_ORDER, STEP
 from paper_lenet.engines.fused.layout import Array, aligned
 from paper_lenet.learning.optimisers import Optimiser
 from paper_lenet.learning.patterns import Indices, Pass, Patterns
@@ -146,7 +146,7 @@ class FusedNet:
 
     def _curvature(self) -> int:
         """The purpose of the program that measures h_kk."""
-        return SQUARES if self.optim.cross_terms == "kept" else CURVATURE
+        return CROSS_TERMS if self.optim.cross_terms == "kept" else SECOND_ORDER
 
     def begin(self, patterns: Patterns, this: Pass) -> None:
         if self.optimiser is None:

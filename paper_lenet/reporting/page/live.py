@@ -29,6 +29,8 @@ TITLES = {"lenet5-1998": "LeNet-5 of 1998", "lenet5-modern": "its layers as trai
 FIRST_IMAGES = 40
 # What lenet.js calls the two kinds of pooling, and what a trainable one multiplies the sum of its inputs by.
 POOLING = {"sum": ("trainable", 1.0), "average": ("trainable", 0.25), "max_pool": ("max", 1.0)}
+# Activations without a form in lenet.js.
+LACKS = ("tanh", "gelu", "silu")
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Net:
         """The network as lenet.js loads it. Raises TableError for details that lenet.js does not have."""
         model = self.model
         known = (
-            model.activation in ("scaled_tanh", "relu")
+            model.activation not in LACKS
             and (model.pooling in POOLING and model.geometry == "padded")
             and not (model.table == "random" or model.batch_norm)
         )

@@ -8,10 +8,10 @@ of one vector; C3 and S4 as (row, column, map), so that a vector is all maps of 
 pads a vector is 0 or meets a 0 wherever it would be added.
 
 Each backward kernel has four modes. STEP back-propagates and takes e times the gradient off p. GRADIENT adds the
-gradient up in e. CURVATURE does Eq. 25 and 27 instead: the same sums with weights, states and slopes squared, added up
-in e. SQUARES back-propagates and adds the square of each parameter's gradient up in e, which keeps the cross terms of
-Eq. 22.
+gradient up in e. SECOND_ORDER does Eq. 25 and 27 instead: the same sums with weights, states and slopes squared, added
+up in e. CROSS_TERMS back-propagates and adds the square of each parameter's gradient up in e, which keeps the cross
+terms of Eq. 22.
 
-Activations and poolings are numbered as in ACTIVATIONS and POOLINGS. The first two poolings have parameters and squash;
+Activations and poolings are numbered as in NUMBERED and POOLINGS. The first two poolings have parameters and squash;
 the others have neither, so that S2 and S4 hold averages or maxima.
 """

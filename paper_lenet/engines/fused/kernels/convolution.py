@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from paper_lenet.engines.fused.kernels.common import (
-    CURVATURE,
+    SECOND_ORDER,
     activate,
     learn,
     learn_one,
@@ -108,7 +108,7 @@ def c3_input_backward(
                 u = [
                     w.broadcast(p, weight + (ky * TAPS + kx) * lanes, (i, TAPS * TAPS * lanes), o) for ky in range(TAPS)
                 ]
-                if mode == CURVATURE:
+                if mode == SECOND_ORDER:
                     u = [w.square(value) for value in u]
                 for r in range(rows):
                     d = w.load(ws, planes + r * PLANE_STRIDE + TAPS - 1 - kx, (o, rows * PLANE_STRIDE))
@@ -135,7 +135,7 @@ def c3_input_backward_full(
                 above = [w.load(ws, d + c * lanes + v, (row, rows * lanes)) for c in range(rows)]
                 for kx in range(TAPS):
                     u = w.load(p, weight + kx * lanes + v, (i, TAPS * TAPS * lanes), (ky, TAPS * lanes))
-                    if mode == CURVATURE:
+                    if mode == SECOND_ORDER:
                         u = w.square(u)
                     for c in range(rows):
                         w.add_product(sums[c + kx], u, above[c])
@@ -153,7 +153,7 @@ def c3_weight_step(
             sums = [w.variable() for _ in range(TAPS)]
             with w.loop(rows) as r:
                 states = [w.broadcast(ws, x + c, (i, rows_in * LANES), (ky, LANES), (r, LANES)) for c in range(rows_in)]
-                if mode == CURVATURE:
+                if mode == SECOND_ORDER:
                     states = [w.square(state) for state in states]
                 for c in range(rows):
                     above = w.load(ws, d + c * lanes + v, (r, rows * lanes))
@@ -194,7 +194,7 @@ def c1_weight_step(
                     for kx in range(TAPS):
                         state = w.load(x, x_at, (ky, stride), (r, stride), kx + v)
                         for m in group:
-                            w.add_product(sums[m, kx], w.square(state) if mode == CURVATURE else state, above[m])
+                            w.add_product(sums[m, kx], w.square(state) if mode == SECOND_ORDER else state, above[m])
             for (m, kx), total in sums.items():
                 place = (weight + m * TAPS * TAPS + kx, (ky, TAPS))
                 learn_one(w, p, e, place, w.total(w.get(total)), mode)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import Any
 
+from paper_lenet.engines.fused.activations import NONE, NUMBERED
 from paper_lenet.engines.fused.kernels.common import (
-    CURVATURE,
-    NONE,
-    RELU,
+    SECOND_ORDER,
     activate,
     learn,
     sum_of_four,
@@ -74,15 +73,14 @@ def full_backward(
     for first in range(0, below, REGISTERS * LANES):
         block = range(first, min(below, first + REGISTERS * LANES), LANES)
         sums = {v: w.variable() for v in block}
-        # with ReLU about half of the units have nothing to pass on
-        passing = w.unless_zero if activation == RELU else nullcontext
+        passing = w.unless_zero if NUMBERED[activation].sparse else nullcontext
         with w.loop(units) as o, passing(w.scalar(ws, d, o)):
             above = w.broadcast(ws, d, o)
             for v in block:
                 place = (weight + v, (o, below))
                 u, state = w.load(p, *place), w.load(ws, x + v)
-                w.add_product(sums[v], w.square(u) if mode == CURVATURE else u, above)
-                learn(w, p, e, place, w.mul(above, w.square(state) if mode == CURVATURE else state), mode)
+                w.add_product(sums[v], w.square(u) if mode == SECOND_ORDER else u, above)
+                learn(w, p, e, place, w.mul(above, w.square(state) if mode == SECOND_ORDER else state), mode)
         for v in block:
             w.store(w.get(sums[v]), ws, dx + v)
     with w.loop(-(-units // LANES)) as k:

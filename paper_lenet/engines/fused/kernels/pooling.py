@@ -10,8 +10,8 @@ from llvmlite import ir
 from paper_lenet.engines.fused.kernels.common import (
     AVERAGE,
     AVG_POOL,
-    CURVATURE,
     MAX_POOL,
+    SECOND_ORDER,
     STEP,
     SUM,
     activate,
@@ -24,7 +24,7 @@ from paper_lenet.engines.fused.vectors import LANES, Writer, kernel
 
 
 def _scale(w: Writer, pooling: int, mode: int) -> ir.Value:
-    return w.number((0.0625 if mode == CURVATURE else 0.25) if pooling in (AVERAGE, AVG_POOL) else 1.0)
+    return w.number((0.0625 if mode == SECOND_ORDER else 0.25) if pooling in (AVERAGE, AVG_POOL) else 1.0)
 
 
 def _route(w: Writer, d: ir.Value, states: list[ir.Value]) -> list[ir.Value]:
@@ -119,7 +119,7 @@ def s4_backward(
         scale = _scale(w, pooling, mode)
         if trained:
             u = w.load(p, coefficient + v)
-            u = w.mul(w.square(u) if mode == CURVATURE else u, scale)
+            u = w.mul(w.square(u) if mode == SECOND_ORDER else u, scale)
             of_coefficient, of_bias = w.variable(), w.variable()
         with w.loop(rows) as r, w.loop(rows) as c:
             unit = (v, (r, rows * lanes), (c, lanes))
@@ -128,7 +128,7 @@ def s4_backward(
             states = [w.load(ws, *place) for place in places]
             if trained:
                 d = through(w, d, w.load(ws, y, *unit), activation, mode)
-                s = sum_of_four(w, [w.square(state) if mode == CURVATURE else state for state in states])
+                s = sum_of_four(w, [w.square(state) if mode == SECOND_ORDER else state for state in states])
                 w.add_product(of_coefficient, w.mul(d, scale), s)
                 w.b.store(w.add(w.get(of_bias), d), of_bias)
             if pooling == MAX_POOL:
@@ -156,7 +156,7 @@ def s2_backward(
         us: list[ir.Value] = []
         if trained:
             us = [w.broadcast(p, coefficient, m) for m in above]
-            us = [w.mul(w.square(u) if mode == CURVATURE else u, scale) for u in us]
+            us = [w.mul(w.square(u) if mode == SECOND_ORDER else u, scale) for u in us]
         of_coefficient, of_bias = [[w.variable() for _ in above] for _ in range(2)]
         of_c1_bias = w.variable()
         with w.loop(rows) as r:
@@ -176,7 +176,7 @@ def s2_backward(
                         w.store(w.shuffle(routed[2 * row], routed[2 * row + 1], lanes), ws, *place)
             else:
                 if trained:
-                    inputs = [[w.square(state) for state in row] for row in states] if mode == CURVATURE else states
+                    inputs = [[w.square(state) for state in row] for row in states] if mode == SECOND_ORDER else states
                     s = _pairs(w, *(w.add(inputs[0][v], inputs[1][v]) for v in (0, 1)))
                     for k, unit in enumerate(units):
                         ds[k] = through(w, ds[k], w.load(ws, y, *unit), activation, mode)
