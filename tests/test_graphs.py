@@ -68,7 +68,7 @@ def test_nothing_waits_for_the_device(case: str, data: Data, monkeypatch: pytest
         net = BatchedNet(models, config, [1, 2])
         patterns = resident(own, models[0].side, net.device)
         training = trainer.Trainer(net, config, patterns, len(own[0].images))
-        training.begin(these)
+        training.begin(these, [])
         orders = torch.from_numpy(np.stack([this.order for this in these])).to(net.device)
         training.advance(orders, 1, 0, min(4 * batch - 1, orders.shape[1]))  # a graph, a step, and a smaller batch
         assert training.replay is not None

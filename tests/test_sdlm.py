@@ -236,8 +236,7 @@ def exact_curvature(engine: str, x: Tensor, labels: Tensor, factor: float, j: fl
     units, classes, y, g, d = 84, 10, 84, 94, 104
     for state, label in zip(x, labels.tolist(), strict=True):
         ws = np.concatenate([state.numpy(), (centres - state).square().sum(1).numpy(), np.zeros(94, np.float32)])
-        least = penalties.winner(ws, y, classes, factor)
-        penalties.loss_of(ws, y, g, label, least, classes, True, j)
+        penalties.answer_and_loss(ws, y, g, label, classes, factor, True, j)
         penalties.curvatures(ws, 0, d, g, centres.numpy().ravel(), units, units, classes, factor)
         found.append(torch.from_numpy(ws[d : d + units]))
     return torch.stack(found)

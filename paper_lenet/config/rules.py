@@ -169,6 +169,31 @@ def refusals(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator
             )
 
 
+def impossible(values: Mapping[str, Any], modern: bool) -> Iterator[str]:
+    """What no choice of the other keys could make sense of, a line each. values: of all fields; modern: Config's."""
+    model, version, loss = values["model.name"], values["data.version"], values["loss.name"]
+    distorted, batch_norm = values["distort.variants"] > 0, values["model.batch_norm"]
+    frame = {"lenet1": "small", "mlp": version}.get(model, "regular")
+    if version != frame:
+        yield f"model.name={model} with data.version={version}: takes images of data.version={frame}"
+    side = paper.VERSION_SIDES[version] if model == "mlp" else paper.IMAGE_SIZE
+    if (given := values["model.side"]) != side:
+        yield f"model.side={given} with model.name={model} and data.version={version}: must be {side}"
+    if version != "regular" and distorted:
+        yield f"data.version={version} with distortions: distortions are drawn for images of 28x28"
+    if (loss == "cross_entropy") != ((output := values["model.output"]) == "linear"):
+        why = "Eq. 8 and 9 need penalties (rbf), cross-entropy needs a linear output"
+        yield f"loss.name={loss} with model.output={output}: {why}"
+    if batch_norm and values["optim.batch"] == 1:
+        yield "model.batch_norm=true with optim.batch=1: one pattern has no statistics to normalise by"
+    if batch_norm and values["optim.name"] == "sdlm":
+        yield "model.batch_norm=true with optim.name=sdlm: Appendix C has no second derivatives for it"
+    if values["optim.cross_terms"] == "kept" and modern:
+        yield "optim.cross_terms=kept: is only for the network and the training of 1998"
+    if values["model.geometry"] == "resized" and distorted:
+        yield "model.geometry=resized with distortions: distorted images are made in the padded frame"
+
+
 def help_text(defaults: Mapping[str, Any]) -> str:
     """All fields, one a line: the default, the choices, when it is read, and the engines where not all have all."""
     lines = []

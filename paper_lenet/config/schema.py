@@ -13,10 +13,11 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from paper_lenet import paper
-from paper_lenet.config.rules import CHOICES, ConfigError, dotted, refusals
+from paper_lenet.config.rules import CHOICES, ConfigError, dotted, impossible, refusals
 
 
 def _require(condition: bool, key: str, value: object, wanted: str) -> None:
@@ -300,32 +301,13 @@ class EngineConfig:
         _require(self.workers >= 0, "engine.workers", self.workers, "0 or more")
 
 
-# Keys that came after results had been published: at these values they leave the fingerprint as it was.
-ADDED_LATER = {
-    "engine.summation": 0,
-    "engine.device": "cpu",
-    "data.input": "paper",
-    "data.skip": 0,
-    "data.version": "regular",
-    "model.hidden": [],
-    "model.side": paper.IMAGE_SIZE,
-    "model.activation": "scaled_tanh",
-    "model.table": "paper",
-    "model.output": "rbf",
-    "model.geometry": "padded",
-    "model.batch_norm": False,
-    "model.dropout": 0.0,
-    "model.init.scheme": "paper",
-    "loss.smoothing": 0.0,
-    "optim.name": "sdlm",
-    "optim.batch": 1,
-    "optim.schedule": "paper",
-    "optim.rate": 1e-3,
-    "optim.momentum": 0.9,
-    "optim.nesterov": False,
-    "optim.weight_decay": 0.0,
-    "optim.epsilon": 1e-8,
-}
+# Keys that came after results had been published: at their defaults they leave the fingerprint as it was.
+ADDED_LATER = (
+    *("engine.summation", "engine.device", "data.input", "data.skip", "data.version", "model.hidden", "model.side"),
+    *("model.activation", "model.table", "model.output", "model.geometry", "model.batch_norm", "model.dropout"),
+    *("model.init.scheme", "loss.smoothing", "optim.name", "optim.batch", "optim.schedule", "optim.rate"),
+    *("optim.momentum", "optim.nesterov", "optim.weight_decay", "optim.epsilon"),
+)
 # What does not change what is computed, so that no fingerprint and no table has it.
 NOT_METHOD = ("name", "seeds", "output", "resume", "force", "engine.workers", "data.dir")
 
@@ -364,35 +346,8 @@ class Config:
         whole = all(isinstance(s, int) and 0 <= s < 2**31 for s in self.seeds)
         _require(whole, "seeds", self.seeds, "from 0 to 2**31 - 1")
         _require(len(set(self.seeds)) == len(self.seeds), "seeds", self.seeds, "different from each other")
-        self._refuse_combinations()
-
-    def _refuse_combinations(self) -> None:
-        """What no choice of the other keys could make sense of."""
-        model, loss, optim = self.model, self.loss, self.optim
-
-        def refuse(condition: bool, what: str, why: str) -> None:
-            if condition:
-                raise ConfigError(f"{what}: {why}")
-
-        name, version = f"model.name={model.name}", f"data.version={self.data.version}"
-        frame = {"lenet1": "small", "mlp": self.data.version}.get(model.name, "regular")
-        refuse(self.data.version != frame, f"{name} with {version}", f"takes images of data.version={frame}")
-        side = paper.VERSION_SIDES[self.data.version] if model.name == "mlp" else paper.IMAGE_SIZE
-        refuse(model.side != side, f"model.side={model.side} with {name} and {version}", f"must be {side}")
-        refuse(self.data.version != "regular" and self.distort.variants > 0, f"{version} with distortions",
-               "distortions are drawn for images of 28x28")  # fmt: skip
-        fits = (loss.name == "cross_entropy") == (model.output == "linear")
-        refuse(not fits, f"loss.name={loss.name} with model.output={model.output}",
-               "Eq. 8 and 9 need penalties (rbf), cross-entropy needs a linear output")  # fmt: skip
-        refuse(model.batch_norm and optim.batch == 1, "model.batch_norm=true with optim.batch=1",
-               "one pattern has no statistics to normalise by")  # fmt: skip
-        refuse(model.batch_norm and optim.name == "sdlm", "model.batch_norm=true with optim.name=sdlm",
-               "Appendix C has no second derivatives for it")  # fmt: skip
-        refuse(optim.cross_terms == "kept" and self.is_modern(), "optim.cross_terms=kept",
-               "is only for the network and the training of 1998")  # fmt: skip
-        refuse(model.geometry == "resized" and self.distort.variants > 0, "model.geometry=resized with distortions",
-               "distorted images are made in the padded frame")  # fmt: skip
-        for line in refusals(dotted(self.to_dict()), defaults()):
+        values = dotted(self.to_dict())
+        for line in chain(impossible(values, self.is_modern()), refusals(values, defaults())):
             raise ConfigError(line)
 
     def is_modern(self) -> bool:
@@ -409,10 +364,8 @@ class Config:
         method = self.to_dict()
         for key in ("label", *NOT_METHOD, *ADDED_LATER):
             *groups, last = key.split(".")
-            inner = method
-            for group in groups:
-                inner = inner[group]
-            if key not in ADDED_LATER or inner[last] == ADDED_LATER[key]:
+            inner = functools.reduce(dict.__getitem__, groups, method)
+            if key not in ADDED_LATER or inner[last] == defaults()[key]:
                 del inner[last]
         return hashlib.sha256(json.dumps(method, sort_keys=True).encode()).hexdigest()[:12]
 

@@ -25,6 +25,13 @@ def rate_of(config: OptimConfig, update: int, updates: int, pass_: int) -> float
     return last + (config.rate - last) * (1 + math.cos(math.pi * (update - top) / (updates - 1 - top))) / 2
 
 
+def numbers_of(config: OptimConfig, length: int, pass_: int, position: int) -> tuple[float, float, float]:
+    """The rate and the `corrections` of the update that begins at that pattern of a pass of `length`; pass_ from 1."""
+    a_pass = -(-length // config.batch)
+    update = (pass_ - 1) * a_pass + position // config.batch
+    return rate_of(config, update, config.passes * a_pass, pass_), *corrections(update)
+
+
 def corrections(update: int) -> tuple[float, float]:
     """1 - beta^t for both of Adam's averages at update t - 1, counted from 0."""
     return 1 - BETAS[0] ** (update + 1), 1 - BETAS[1] ** (update + 1)

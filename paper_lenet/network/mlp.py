@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +11,10 @@ from paper_lenet import paper
 from paper_lenet.activations import squash
 from paper_lenet.config import InitConfig
 from paper_lenet.network.layers import EuclideanRBF
-from paper_lenet.network.paper_net import reset, targets
+from paper_lenet.network.paper_net import LayeredNet, reset, targets
 
 
-class MLP(nn.Module):
+class MLP(LayeredNet):
     """h1 [h2 ...] classes output: each layer connected to all of the one below.
 
     side: pixels of the square input.  hidden: units of each hidden layer.  init: as in ModelConfig.
@@ -48,20 +48,6 @@ class MLP(nn.Module):
         states["output"] = self.output(x)
         return states
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.features(images)["output"]
-
-    def parameters_by_layer(self) -> dict[str, int]:
-        """Number of trainable parameters of each layer."""
-        return {name: sum(p.numel() for p in layer.parameters()) for name, layer in self.named_children()}
-
     def multiply_adds(self) -> int:
         """Multiplications with a weight that one image takes, biases not counted."""
         return sum(getattr(self, name).weight.numel() for name in self.trained_layers())
-
-    def set_state(self, state: Mapping[str, object]) -> None:
-        """Copy parameters by name (arrays or tensors of the state_dict's shapes) into the network."""
-        named = dict(self.named_parameters())
-        with torch.no_grad():
-            for name, value in state.items():
-                named[name].copy_(torch.as_tensor(value))

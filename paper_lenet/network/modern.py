@@ -11,7 +11,7 @@ from paper_lenet import paper
 from paper_lenet.activations import ACTIVATIONS
 from paper_lenet.config import ModelConfig
 from paper_lenet.network.layers import EuclideanRBF, Subsampling, TableConv2d
-from paper_lenet.network.paper_net import KERNEL, reset
+from paper_lenet.network.paper_net import KERNEL, LayeredNet, reset
 from paper_lenet.paper import bitmaps, connections
 
 MAPS, MAPS3, UNITS = 6, 16, (120, 84)
@@ -35,7 +35,7 @@ def table_of(name: str, generator: torch.Generator | None) -> Tensor:
             return table
 
 
-class ModernNet(nn.Module):
+class ModernNet(LayeredNet):
     """c1 [n1] s2 c3 [n3] s4 c5 f6 output, n1 and n3 being batch normalisation.
 
     choices: the details.  generator: draws the table, if it is random, and the initial parameters.
@@ -97,10 +97,6 @@ class ModernNet(nn.Module):
         """Names of the layers that have parameters or pool, from the input on; batch normalisation is part of one."""
         return ["c1", "s2", "c3", "s4", "c5", "f6", *(["output"] if isinstance(self.output, nn.Linear) else [])]
 
-    def parameters_by_layer(self) -> dict[str, int]:
-        """Number of trainable parameters of each layer."""
-        return {name: sum(p.numel() for p in layer.parameters()) for name, layer in self.named_children()}
-
     def multiply_adds(self) -> int:
         """Multiplications with a weight that one image takes, biases and pooling without weights not counted."""
         side1, side3 = self.side - 4, (self.side - 4) // 2 - 4
@@ -109,18 +105,6 @@ class ModernNet(nn.Module):
         if isinstance(self.s2, Subsampling):
             pooling = MAPS * (side1 // 2) ** 2 + MAPS3 * (side3 // 2) ** 2
         return c1 + c3 + pooling + self.c5.weight.numel() + self.f6.weight.numel() + paper.CLASSES * UNITS[1]
-
-    def set_state(self, state: Mapping[str, object]) -> None:
-        """Copy parameters and running statistics by name into the network."""
-        named = {**dict(self.named_parameters()), **statistics(self)}
-        with torch.no_grad():
-            for name, value in state.items():
-                named[name].copy_(torch.as_tensor(value))
-
-
-def statistics(net: nn.Module) -> dict[str, Tensor]:
-    """The running means and variances of a network's batch normalisation, by name; empty without."""
-    return {name: b for name, b in net.named_buffers() if name.endswith(("running_mean", "running_var"))}
 
 
 def _pooling(name: str, maps: int) -> nn.Module:

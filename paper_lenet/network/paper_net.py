@@ -68,7 +68,34 @@ def targets(classes: int) -> Tensor:
     return 2 * torch.eye(classes) - 1
 
 
-class PaperNet(nn.Module):
+def statistics(net: nn.Module) -> dict[str, Tensor]:
+    """The running means and variances of a network's batch normalisation, by name; empty without."""
+    return {name: b for name, b in net.named_buffers() if name.endswith(("running_mean", "running_var"))}
+
+
+class LayeredNet(nn.Module):
+    """What all networks have: the states of their layers by name, and their parameters."""
+
+    def features(self, images: Tensor) -> dict[str, Tensor]:
+        """The state of every layer by name, `input` and `output` among them."""
+        raise NotImplementedError
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.features(images)["output"]
+
+    def parameters_by_layer(self) -> dict[str, int]:
+        """Number of trainable parameters of each layer, in the paper's way of counting (p. 7-8)."""
+        return {name: sum(p.numel() for p in layer.parameters()) for name, layer in self.named_children()}
+
+    def set_state(self, state: Mapping[str, object]) -> None:
+        """Copy parameters and running statistics by name (arrays or tensors of the state_dict's shapes) into it."""
+        named = {**dict(self.named_parameters()), **statistics(self)}
+        with torch.no_grad():
+            for name, value in state.items():
+                named[name].copy_(torch.as_tensor(value))
+
+
+class PaperNet(LayeredNet):
     """A convolutional network of the paper.
 
     side: pixels of the square input.  maps: feature maps of C1.  table: bool (maps of S2, maps of C3); S2 has a
@@ -130,16 +157,9 @@ class PaperNet(nn.Module):
                 states[name] = states[name].flatten(1)
         return states
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.features(images)["output"]
-
     def trained_layers(self) -> list[str]:
         """Names of the layers that have parameters or pool, from the input on."""
         return ["c1", "s2", "c3", "s4", "c5", *(["f6"] if self.f6 is not None else [])]
-
-    def parameters_by_layer(self) -> dict[str, int]:
-        """Number of trainable parameters of each layer, in the paper's way of counting (p. 7-8)."""
-        return {name: sum(p.numel() for p in layer.parameters()) for name, layer in self.named_children()}
 
     def connections(self) -> dict[str, int]:
         """Number of connections of each layer, biases included, for an input of the network's own size (p. 7-8)."""
@@ -163,10 +183,3 @@ class PaperNet(nn.Module):
         pooling = len(self.s2.bias) * (side1 // 2) ** 2 + len(self.s4.bias) * (side3 // 2) ** 2
         dense = self.c5.weight.numel() + (self.f6.weight.numel() if self.f6 is not None else 0)
         return convolutions + pooling + dense + (self.output.centres.numel() if self.coded else 0)
-
-    def set_state(self, state: Mapping[str, object]) -> None:
-        """Copy parameters by name (arrays or tensors of the state_dict's shapes) into the network."""
-        named = dict(self.named_parameters())
-        with torch.no_grad():
-            for name, value in state.items():
-                named[name].copy_(torch.as_tensor(value))

@@ -21,7 +21,7 @@ from paper_lenet import paper
 from paper_lenet.config import InitConfig, ModelConfig
 from paper_lenet.files import RecordError, Tensors, one_line, read_sealed, read_tensors, sha256, tensor_bytes
 from paper_lenet.network.lenet5 import build
-from paper_lenet.network.modern import statistics
+from paper_lenet.network.paper_net import statistics
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
 DIGESTS = "digests.json"

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from paper_lenet import paper
 from paper_lenet.activations import ACTIVATIONS, slope
-from paper_lenet.engines.batched.layers import Gradients, Saved
+from paper_lenet.engines.batched.layers import Below, Saved
 
 aten = torch.ops.aten
 
@@ -37,11 +37,7 @@ class Activation:
         y, saved = self.of(x)
         return y, (saved,)
 
-    def backward(
-        self, dy: Tensor, saved: Saved, second_order: bool = False, inward: bool = True
-    ) -> tuple[Tensor | None, Gradients]:
-        if not inward:
-            return None, ()
+    def backward(self, dy: Tensor, saved: Saved, second_order: bool = False, inward: bool = True) -> Below:
         dx = self.times_slope(dy, saved[0])
         return self.times_slope(dx, saved[0]) if second_order else dx, ()
 
@@ -52,18 +48,24 @@ def _scaled_tanh(a: Tensor) -> tuple[Tensor, Tensor]:
     return t * paper.A, t
 
 
-def _tanh(a: Tensor) -> tuple[Tensor, Tensor]:
-    x = torch.tanh(a)
-    return x, x
+def _times_scaled_tanh_slope(d: Tensor, t: Tensor) -> Tensor:
+    product: Tensor = aten.tanh_backward(d, t)
+    return product.mul_(paper.A * paper.S)
 
 
-def _relu(a: Tensor) -> tuple[Tensor, Tensor]:
-    x = torch.relu(a)
-    return x, x
+def _with_itself(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    """`of` for a slope that follows from the function's value."""
+
+    def of(a: Tensor) -> tuple[Tensor, Tensor]:
+        x = function(a)
+        return x, x
+
+    return of
 
 
 # PyTorch's own gelu and silu round the last few values of a tensor otherwise than the rest, so that a network's bits
-# would depend on its neighbours. Float64, where they must not, has them from erf and exp, at about twice the time.
+# would depend on its neighbours. Float64, where they must not, has them from erf and exp, at about twice the time; what
+# is saved is then the slope itself.
 
 
 def _gelu(a: Tensor) -> tuple[Tensor, Tensor]:
@@ -81,27 +83,12 @@ def _silu(a: Tensor) -> tuple[Tensor, Tensor]:
     return x, sigmoid + x * (1 - sigmoid)
 
 
-def _times_gelu_slope(d: Tensor, saved: Tensor) -> Tensor:
-    product: Tensor = d * saved if d.dtype == torch.float64 else aten.gelu_backward(d, saved)
-    return product
-
-
-def _times_silu_slope(d: Tensor, saved: Tensor) -> Tensor:
-    product: Tensor = d * saved if d.dtype == torch.float64 else aten.silu_backward(d, saved)
-    return product
-
-
-def _times_scaled_tanh_slope(d: Tensor, t: Tensor) -> Tensor:
-    product: Tensor = aten.tanh_backward(d, t)
-    return product.mul_(paper.A * paper.S)
-
-
 WRITTEN_OUT = {
     "scaled_tanh": Activation(_scaled_tanh, _times_scaled_tanh_slope),
-    "tanh": Activation(_tanh, aten.tanh_backward),
-    "relu": Activation(_relu, lambda d, x: aten.threshold_backward(d, x, 0)),
-    "gelu": Activation(_gelu, _times_gelu_slope),  # the exact one, with erf
-    "silu": Activation(_silu, _times_silu_slope),
+    "tanh": Activation(_with_itself(torch.tanh), aten.tanh_backward),
+    "relu": Activation(_with_itself(torch.relu), lambda d, x: aten.threshold_backward(d, x, 0)),
+    "gelu": Activation(_gelu, lambda d, kept: d * kept if d.dtype == torch.float64 else aten.gelu_backward(d, kept)),
+    "silu": Activation(_silu, lambda d, kept: d * kept if d.dtype == torch.float64 else aten.silu_backward(d, kept)),
 }
 
 

@@ -23,7 +23,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 Saved = tuple[Tensor, ...]
-Gradients = tuple[Tensor, ...]
+# dE/dx (or d2E/dx2), None where it is not wanted, and one gradient a parameter
+Below = tuple[Tensor | None, tuple[Tensor, ...]]
 aten = torch.ops.aten
 CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))
 
@@ -44,10 +45,8 @@ class Layer(Protocol):
         """The output, and what `backward` needs besides its gradient."""
         ...
 
-    def backward(
-        self, dy: Tensor, saved: Saved, second_order: bool = False, inward: bool = True
-    ) -> tuple[Tensor | None, Gradients]:
-        """dx (None where it is not wanted: not `inward`), and one gradient a parameter."""
+    def backward(self, dy: Tensor, saved: Saved, second_order: bool = False, inward: bool = True) -> Below:
+        """dx, which a layer with parameters leaves out when not `inward`, and one gradient a parameter."""
         ...
 
 
@@ -115,9 +114,7 @@ class Conv:
         shape = (nets, maps, 2, 2, *positions) if self.step == 2 else (nets, maps, *positions)
         return sums.view(shape), (x, columns, matrix)
 
-    def backward(
-        self, dy: Tensor, saved: Saved, second_order: bool = False, inward: bool = True
-    ) -> tuple[Tensor | None, Gradients]:
+    def backward(self, dy: Tensor, saved: Saved, second_order: bool = False, inward: bool = True) -> Below:
         x, columns, matrix = saved
         if second_order:
             columns, matrix = columns.square(), matrix.square()
@@ -187,9 +184,7 @@ class Linear:
             weight, columns = weight.expand(2, -1, -1), columns.expand(2, -1, -1)
         return torch.bmm(weight, columns)[:nets]
 
-    def backward(
-        self, dy: Tensor, saved: Saved, second_order: bool = False, inward: bool = True
-    ) -> tuple[Tensor | None, Gradients]:
+    def backward(self, dy: Tensor, saved: Saved, second_order: bool = False, inward: bool = True) -> Below:
         x, weight = saved
         shape = x.shape
         if second_order:
@@ -244,9 +239,7 @@ class Subsampling:
             total *= self.scale
         return torch.addcmul(bias, coefficient, total), (x, total, coefficient)
 
-    def backward(
-        self, dy: Tensor, saved: Saved, second_order: bool = False, inward: bool = True
-    ) -> tuple[Tensor | None, Gradients]:
+    def backward(self, dy: Tensor, saved: Saved, second_order: bool = False, inward: bool = True) -> Below:
         x, total, coefficient = saved
         scale = self.scale
         if second_order:  # each of the four inputs is a connection
@@ -264,10 +257,8 @@ class AveragePool:
     def forward(self, x: Tensor, *parameters: Tensor) -> tuple[Tensor, Saved]:
         return window_sum(x) * 0.25, (x,)
 
-    def backward(
-        self, dy: Tensor, saved: Saved, second_order: bool = False, inward: bool = True
-    ) -> tuple[Tensor | None, Gradients]:
-        return spread(dy * (0.0625 if second_order else 0.25), saved[0]) if inward else None, ()
+    def backward(self, dy: Tensor, saved: Saved, second_order: bool = False, inward: bool = True) -> Below:
+        return spread(dy * (0.0625 if second_order else 0.25), saved[0]), ()
 
 
 class MaxPool:
@@ -280,11 +271,7 @@ class MaxPool:
         pairs = torch.maximum(apart[:, :, :, 0], apart[:, :, :, 1])
         return torch.maximum(pairs[:, :, 0], pairs[:, :, 1]), (x, pairs)
 
-    def backward(
-        self, dy: Tensor, saved: Saved, second_order: bool = False, inward: bool = True
-    ) -> tuple[Tensor | None, Gradients]:
-        if not inward:
-            return None, ()
+    def backward(self, dy: Tensor, saved: Saved, second_order: bool = False, inward: bool = True) -> Below:
         x, pairs = saved
         d_pairs, dx = torch.empty_like(pairs), torch.empty_like(x)
         route(dy, pairs, d_pairs)
@@ -330,9 +317,7 @@ class BatchNorm:
         normal = centred.mul_(inverse)
         return torch.addcmul(bias, weight, normal).view_as(x), (normal, weight * inverse)
 
-    def backward(
-        self, dy: Tensor, saved: Saved, second_order: bool = False, inward: bool = True
-    ) -> tuple[Tensor | None, Gradients]:
+    def backward(self, dy: Tensor, saved: Saved, second_order: bool = False, inward: bool = True) -> Below:
         normal, scale = saved
         flat = dy.flatten(2)
         of_weight, of_bias = scaled(flat, normal, second_order).sum(2), flat.sum(2)
@@ -356,9 +341,5 @@ class Dropout:
     def forward(self, x: Tensor, *parameters: Tensor) -> tuple[Tensor, Saved]:
         return (x * self.mask, (self.mask,)) if self.training else (x, ())
 
-    def backward(
-        self, dy: Tensor, saved: Saved, second_order: bool = False, inward: bool = True
-    ) -> tuple[Tensor | None, Gradients]:
-        if not inward:
-            return None, ()
+    def backward(self, dy: Tensor, saved: Saved, second_order: bool = False, inward: bool = True) -> Below:
         return scaled(dy, saved[0], second_order) if saved else dy, ()

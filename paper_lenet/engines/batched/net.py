@@ -24,7 +24,8 @@ from paper_lenet.learning.patterns import kept_units
 from paper_lenet.learning.sdlm import Network
 from paper_lenet.network.layers import EuclideanRBF, TableConv2d
 from paper_lenet.network.mlp import MLP
-from paper_lenet.network.modern import MAPS, MAPS3, statistics
+from paper_lenet.network.modern import MAPS, MAPS3
+from paper_lenet.network.paper_net import statistics
 from paper_lenet.paper import bitmaps
 
 # From this batch on the pixels of pooling windows are worth setting apart (layers.Conv).
@@ -150,6 +151,13 @@ class BatchedNet:
         for kind, tensors in self.optimiser.memory.items():
             for i, w in enumerate(tensors):
                 w[k] = torch.as_tensor(values[f"{kind}/{i}"])
+
+    def rates(self, k: int) -> tuple[float, float]:
+        """The smallest and the largest rate of network k, as loop.Net.rates."""
+        if self.eps is None:
+            return self.rate, self.rate
+        real = self.eps[k][self.connected[k]]
+        return float(real.min()), float(real.max())
 
     def output(self, x: Tensor, stack: layers.Stack) -> tuple[Tensor, Tensor, list[Any]]:
         """Penalties or weighted sums (M, classes, B); what is below an RBF output or its differences; the tape."""

@@ -21,7 +21,7 @@ from paper_lenet.engines.batched.net import BatchedNet
 from paper_lenet.engines.batched.resident import Resident, resident
 from paper_lenet.engines.engine import Checkpoint, NonFiniteError, PassRecord
 from paper_lenet.learning.patterns import Pass, all_patterns, dropout_start, passes
-from paper_lenet.learning.schedules import corrections, rate_of
+from paper_lenet.learning.schedules import numbers_of
 from paper_lenet.network.lenet5 import build
 
 # Patterns between two looks at the clock, and images that are evaluated at once.
@@ -38,7 +38,6 @@ class Trainer:
     def __init__(self, net: BatchedNet, config: Config, patterns: Resident, length: int) -> None:
         self.net, self.config, self.patterns, self.length = net, config, patterns, length
         self.batch = config.optim.batch
-        self.a_pass = -(-length // self.batch)
         device, nets = net.device, net.nets
         self.captures = captures(device)
         self.replay: Callable[[], None] | None = None  # GRAPH_STEPS steps, once they have been captured
@@ -52,13 +51,20 @@ class Trainer:
         self.bad = torch.zeros(nets, dtype=torch.int64, device=device)
         self.updates = torch.zeros((), dtype=torch.int64, device=device)
 
-    def begin(self, this: Sequence[Pass]) -> None:
-        """Before a pass: SDLM's step sizes (Eq. 21, p. 41); the sums start anew."""
+    def begin(self, this: Sequence[Pass], middle: Sequence[Checkpoint]) -> None:
+        """Before a pass: its sums are 0, and SDLM has new step sizes (Eq. 21, p. 41).
+
+        middle: where each network goes on in the pass; empty from the start.
+        """
         net, optim = self.net, self.config.optim
         for total in (self.loss, self.errors, self.bad, self.updates):
             total.zero_()
         self.pass_.fill_(this[0].pass_)
-        if net.eps is None:
+        if middle:
+            self.updates.fill_(middle[0].update // self.batch)
+            self.loss.copy_(torch.tensor([at.loss for at in middle], dtype=torch.float64))
+            self.errors.copy_(torch.tensor([at.errors for at in middle]))
+        if net.eps is None or middle:
             return
         net.train_mode(False)
         sample = torch.from_numpy(np.stack([p.hessian_sample for p in this])).to(net.device)
@@ -95,16 +101,13 @@ class Trainer:
     def advance(self, orders: Tensor, pass_: int, done: int, until: int) -> None:
         """Updates from pattern `done` of the pass to `until`; orders (M, length)."""
         self.net.train_mode(True)
-        optim = self.config.optim
         while done < until:
             count = min(GRAPH_STEPS, (until - done) // self.batch)
             batch = self.batch if count else until - done
             numbers = []
             for k in range(max(1, count)):
                 at = done + k * batch
-                update = (pass_ - 1) * self.a_pass + at // self.batch
-                rate = rate_of(optim, update, optim.passes * self.a_pass, pass_)
-                numbers.append([rate, *corrections(update), float(at)])
+                numbers.append([*numbers_of(self.config.optim, self.length, pass_, at), float(at)])
                 self.rows[k, :, :batch].copy_(orders[:, at : at + batch])
             self.net.rate = numbers[-1][0]
             self.numbers[: len(numbers)].copy_(torch.tensor(numbers, dtype=torch.float64))
@@ -156,33 +159,28 @@ def train_many(
     held_out = resident([own[0][1]] * len(seeds), models[0].side, net.device)
     trainer = Trainer(net, config, patterns, len(own[0][0].images))
     ended: dict[int, NonFiniteError] = {}
-    start = starts[0]
-    for k, at in enumerate(starts):
-        if at is not None:
-            net.set_parameters(k, at.parameters)
-            net.set_memory(k, at.memory)
+    begun = [at for at in starts if at is not None]
+    for k, at in enumerate(begun):
+        net.set_parameters(k, at.parameters)
+        net.set_memory(k, at.memory)
+
+    def outcomes() -> list[Outcome]:
+        losses, errors = trainer.loss.tolist(), trainer.errors.tolist()
+        return [
+            ended.get(k)
+            or Checkpoint(this.pass_, done, net.parameters(k), net.memory(k), losses[k], errors[k], seconds)
+            for k in range(len(seeds))
+        ]
+
     plans = [passes(config, seed, train) for seed, (train, _) in zip(seeds, own, strict=True)]
     pace = config.optim.batch * max(1, PACE // config.optim.batch)
     for these in zip(*plans, strict=True):
-        this, length = these[0], len(these[0].order)
-        if start is not None and (this.pass_, start.record is None) < (start.pass_, True):
+        this, length, began = these[0], len(these[0].order), time.perf_counter()
+        if begun and (this.pass_, begun[0].record is None) < (begun[0].pass_, True):
             continue
-        if start is not None and this.pass_ == start.pass_ and start.record is not None:
-            continue
-        middle = starts if start is not None and this.pass_ == start.pass_ else None
-        began, seconds = time.perf_counter(), 0.0
-        done = start.update if middle is not None and start is not None else 0
-        if done == 0:
-            trainer.begin(these)
-        else:
-            trainer.pass_.fill_(this.pass_)
-            for total in (trainer.bad, trainer.updates):
-                total.zero_()
-            trainer.updates += done // config.optim.batch
-            assert middle is not None
-            trainer.loss.copy_(torch.tensor([at.loss if at else 0.0 for at in middle], dtype=torch.float64))
-            trainer.errors.copy_(torch.tensor([at.errors if at else 0 for at in middle]))
-            seconds = start.seconds if start is not None else 0.0
+        middle = begun if begun and this.pass_ == begun[0].pass_ else []
+        done, seconds = (middle[0].update, middle[0].seconds) if middle else (0, 0.0)
+        trainer.begin(these, middle)
         orders = torch.from_numpy(np.stack([p.order for p in these])).to(net.device)
         while done < length:
             until = min(length, done + pace)
@@ -192,51 +190,37 @@ def train_many(
                 if update and k not in ended:
                     ended[k] = NonFiniteError(seeds[k], this.pass_, int(update))
             if len(ended) == len(seeds):
-                break
+                yield outcomes()
+                return
             if done < length:
                 seconds += time.perf_counter() - began
-                losses, errors = trainer.loss.tolist(), trainer.errors.tolist()
-                yield [
-                    ended.get(k)
-                    or Checkpoint(this.pass_, done, net.parameters(k), net.memory(k), losses[k], errors[k], seconds)
-                    for k in range(len(seeds))
-                ]
+                yield outcomes()
                 began = time.perf_counter()
         seconds += time.perf_counter() - began
-        records: list[Outcome] = []
-        if len(ended) < len(seeds):
-            last = this.pass_ == config.optim.passes
-            given = trainer.predict(held_out).cpu().numpy()
-            on_all = trainer.predict(patterns).cpu().numpy() if last else None
-            losses, errors = trainer.loss.tolist(), trainer.errors.tolist()
-        for k in range(len(seeds)):
-            if k in ended:
-                records.append(ended[k])
+        given = trainer.predict(held_out).cpu().numpy()
+        last = this.pass_ == config.optim.passes
+        on_all = trainer.predict(patterns).cpu().numpy() if last else None
+        points = outcomes()
+        for k, point in enumerate(points):
+            if isinstance(point, NonFiniteError):
                 continue
-            smallest, largest = net.rate, net.rate
-            if net.eps is not None:
-                real = net.eps[k][net.connected[k]]
-                smallest, largest = float(real.min()), float(real.max())
-            state = net.parameters(k)
-            record = PassRecord(
+            smallest, largest = net.rates(k)
+            point.record = PassRecord(
                 seed=seeds[k],
                 pass_=this.pass_,
                 eta=this.eta if config.optim.name == "sdlm" else largest,
                 rate_min=smallest,
                 rate_max=largest,
-                train_loss=losses[k] / done,
-                train_errors=errors[k],
+                train_loss=point.loss / done,
+                train_errors=point.errors,
                 train_size=done,
                 predictions=given[k],
                 test_errors=int(np.sum(given[k] != data.test_labels)),
                 seconds=seconds / len(seeds),
-                state=state,
+                state=point.parameters,
                 training_set_errors=None if on_all is None else int(np.sum(on_all[k] != own[k][0].labels)),
             )
-            records.append(Checkpoint(this.pass_, done, state, net.memory(k), record=record))
-        yield records
-        if len(ended) == len(seeds):
-            return
+        yield points
 
 
 def train(config: Config, data: Data, seed: int, start: Checkpoint | None = None) -> Iterator[Checkpoint]:

@@ -34,7 +34,7 @@ from paper_lenet.engines.fused.kernels.dense import (
 )
 from paper_lenet.engines.fused.kernels.pooling import s2_backward, s2_forward, s4_backward, s4_forward
 from paper_lenet.engines.fused.layout import Array, FlatLayout, padded
-from paper_lenet.engines.fused.penalties import curvatures, loss_of, slopes, winner
+from paper_lenet.engines.fused.penalties import answer_and_loss, cross_entropy, curvatures, slopes, through_softmax
 from paper_lenet.engines.fused.vectors import LANES
 from paper_lenet.network.layers import Subsampling
 from paper_lenet.network.modern import ModernNet
@@ -177,59 +177,29 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], s
             full_forward(p, c5w, c5b, ws, x4, x5, below5, units5, activation)
             if has_f6:
                 full_forward(p, f6w, f6b, ws, x5, x6, below6, units_last, activation)
-            label = labels[n]
             if linear:
                 full_forward(p, ow, ob, ws, x_last, y, below_output, classes, none)
-                largest = 0
-                for i in range(classes):
-                    if ws[y + i] > ws[y + largest]:
-                        largest = i
-                out[n] = largest
-                if mode == PREDICT:
-                    continue
-
-                # cross-entropy of the softmax, whose probabilities stay in g
-                total, mean = 0.0, 0.0
-                for i in range(classes):
-                    ws[g + i] = math.exp(ws[y + i] - ws[y + largest])
-                    total += ws[g + i]
-                    mean += ws[y + i] / classes
-                loss = math.log(total) + ws[y + largest] - (1.0 - smoothing) * ws[y + label]
-                if smoothing > 0.0:
-                    loss -= smoothing * mean
-                for i in range(classes):
-                    ws[g + i] /= total
-                if not math.isfinite(loss):
-                    return losses, n
-                losses += loss
-
-                for i in range(classes):
-                    if curved:
-                        ws[g + i] *= 1.0 - ws[g + i]
-                    else:
-                        ws[g + i] -= smoothing / classes + (1.0 - smoothing if i == label else 0.0)
-                full_backward(p, e, ow, ob, ws, x_last, g, d_last, below_output, classes, none, mode)
+                out[n], loss = cross_entropy(ws, y, g, labels[n], classes, smoothing)
             else:
                 rbf_forward(centres, ws, x_last, y, below_output, classes)
-                least = winner(ws, y, classes, factor)
-                out[n] = least
-                if mode == PREDICT:
-                    continue
+                out[n], loss = answer_and_loss(ws, y, g, labels[n], classes, factor, eq9, j)
+            if mode == PREDICT:
+                continue
+            if not math.isfinite(loss):
+                return losses, n
+            losses += loss
 
-                loss = loss_of(ws, y, g, label, least, classes, eq9, j)
-                if not math.isfinite(loss):
-                    return losses, n
-                losses += loss
-
-                if curved:
-                    curvatures(ws, x_last, d_last, g, centres, below_output, units_last, classes, factor)
-                    if mode == CROSS_TERMS:
-                        for unit in range(units_last):
-                            ws[d_last + unit] = math.sqrt(ws[d_last + unit]) if unit == repeat else 0.0
-                else:
-                    slopes(ws, g, label, classes, factor)
-                    rbf_backward(centres, ws, x_last, g, d_last, below_output, classes)
-
+            if linear:
+                through_softmax(ws, g, labels[n], classes, smoothing, curved)
+                full_backward(p, e, ow, ob, ws, x_last, g, d_last, below_output, classes, none, mode)
+            elif curved:
+                curvatures(ws, x_last, d_last, g, centres, below_output, units_last, classes, factor)
+                if mode == CROSS_TERMS:
+                    for unit in range(units_last):
+                        ws[d_last + unit] = math.sqrt(ws[d_last + unit]) if unit == repeat else 0.0
+            else:
+                slopes(ws, g, labels[n], classes, factor)
+                rbf_backward(centres, ws, x_last, g, d_last, below_output, classes)
             through_activation(ws, x_last, d_last, units_last, activation, mode)
             if has_f6:
                 full_backward(p, e, f6w, f6b, ws, x5, d6, d5, below6, units_last, activation, mode)

@@ -21,7 +21,7 @@ from paper_lenet.engines.fused.kernels.dense import (
     through_activation,
 )
 from paper_lenet.engines.fused.layout import Array, FlatLayout, padded
-from paper_lenet.engines.fused.penalties import curvatures, loss_of, slopes, winner
+from paper_lenet.engines.fused.penalties import answer_and_loss, curvatures, slopes
 from paper_lenet.network.mlp import MLP
 
 
@@ -65,7 +65,7 @@ class Layout(FlatLayout):
 def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], sources: str) -> tuple[Any, int]:
     """As convolutional.program. There are no cross terms to keep."""
     at = dict(at_items)
-    mode, curved, act = purpose, purpose == SECOND_ORDER, number_of("scaled_tanh")
+    mode, act = purpose, number_of("scaled_tanh")
     two, classes, units1, units_last = len(shape.units) == 3, shape.classes, shape.units[0], shape.units[-2]
     below, pixels = shape.below, shape.side**2
     below0, below1, below_last, below_output = below[0], below[1], below[-2], below[-1]
@@ -90,21 +90,17 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], s
                 full_forward(p, h2w, h2b, ws, x1, x2, below1, units_last, act)
             full_forward(p, cw, cb, ws, x_last, x3, below_last, classes, act)
             rbf_forward(centres, ws, x3, y, below_output, classes)
-            label = labels[n]
-            least = winner(ws, y, classes, factor)
-            out[n] = least
+            out[n], loss = answer_and_loss(ws, y, g, labels[n], classes, factor, eq9, j)
             if mode == PREDICT:
                 continue
-
-            loss = loss_of(ws, y, g, label, least, classes, eq9, j)
             if not math.isfinite(loss):
                 return losses, n
             losses += loss
 
-            if curved:
+            if mode == SECOND_ORDER:
                 curvatures(ws, x3, d3, g, centres, below_output, classes, classes, factor)
             else:
-                slopes(ws, g, label, classes, factor)
+                slopes(ws, g, labels[n], classes, factor)
                 rbf_backward(centres, ws, x3, g, d3, below_output, classes)
             through_activation(ws, x3, d3, classes, act, mode)
             full_backward(p, e, cw, cb, ws, x_last, d3, d_last, below_last, classes, act, mode)

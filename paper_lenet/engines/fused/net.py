@@ -32,7 +32,7 @@ from paper_lenet.engines.fused.kernels.common import CROSS_TERMS, GRADIENT, PRED
 from paper_lenet.engines.fused.layout import Array, aligned
 from paper_lenet.learning.optimisers import Optimiser
 from paper_lenet.learning.patterns import Indices, Pass, Patterns
-from paper_lenet.learning.schedules import corrections, rate_of
+from paper_lenet.learning.schedules import numbers_of
 from paper_lenet.learning.sdlm import Network
 from paper_lenet.network.layers import EuclideanRBF
 from paper_lenet.network.lenet5 import build
@@ -188,11 +188,9 @@ class FusedNet:
         if self.optimiser is None:
             self.p -= self.eps * gradient
             return
-        a_pass = -(-len(this.order) // self.optim.batch)
-        update = (this.pass_ - 1) * a_pass + position // self.optim.batch
-        self.rate = rate_of(self.optim, update, self.optim.passes * a_pass, this.pass_)
+        self.rate, *corrections = numbers_of(self.optim, len(this.order), this.pass_, position)
         p, g = (torch.from_numpy(flat)[None] for flat in (self.p, gradient))
-        self.optimiser.step([p], [g], self.rate, *corrections(update))
+        self.optimiser.step([p], [g], self.rate, *corrections)
 
     def diagonal_hessian(self, patterns: Patterns, sample: Indices) -> dict[str, Array]:
         """h_kk by parameter, averaged over the sampled patterns, as `sdlm.curvature`."""

@@ -17,11 +17,12 @@ from paper_lenet.engines import loop
 from paper_lenet.engines.engine import Checkpoint
 from paper_lenet.learning.optimisers import Optimiser, is_matrix
 from paper_lenet.learning.patterns import Indices, Pass, Patterns, dropout_start, kept_units
-from paper_lenet.learning.schedules import corrections, rate_of
+from paper_lenet.learning.schedules import numbers_of
 from paper_lenet.learning.sdlm import Network, curvature, step_sizes
 from paper_lenet.network.lenet5 import build
 from paper_lenet.network.losses import criterion
-from paper_lenet.network.modern import ModernNet, statistics
+from paper_lenet.network.modern import ModernNet
+from paper_lenet.network.paper_net import statistics
 
 PACE = 200  # about so many patterns between two checkpoints
 
@@ -99,7 +100,7 @@ class ReferenceNet:
             given[start : start + batch] = winners(output, self.model).numpy()
             gradients = torch.autograd.grad(loss, list(self.named.values()))
             with torch.no_grad():
-                self._update(gradients, this, done + start, len(this.order))
+                self._update(gradients, this, done + start)
         return losses, len(order), given
 
     def _output(self, x: Tensor, pass_: int, position: int) -> Tensor:
@@ -113,17 +114,14 @@ class ReferenceNet:
         masked: Tensor = self.model(x, dict(zip(("c5", "f6"), masks, strict=True)))
         return masked
 
-    def _update(self, gradients: tuple[Tensor, ...], this: Pass, position: int, length: int) -> None:
+    def _update(self, gradients: tuple[Tensor, ...], this: Pass, position: int) -> None:
         if self.config.optim.name == "sdlm":
             for (name, w), gradient in zip(self.named.items(), gradients, strict=True):
                 w.sub_(self.eps[name] * gradient)  # Eq. 18, p. 41
             return
-        optim = self.config.optim
-        a_pass = -(-length // optim.batch)
-        update = (this.pass_ - 1) * a_pass + position // optim.batch
-        self.rate = rate_of(optim, update, optim.passes * a_pass, this.pass_)
+        self.rate, *corrections = numbers_of(self.config.optim, len(this.order), this.pass_, position)
         parameters = [w.detach()[None] for w in self.named.values()]
-        self.optimiser.step(parameters, [g[None] for g in gradients], self.rate, *corrections(update))
+        self.optimiser.step(parameters, [g[None] for g in gradients], self.rate, *corrections)
 
     @torch.no_grad()
     def predict(self, patterns: Patterns, batch: int = 500) -> Indices:

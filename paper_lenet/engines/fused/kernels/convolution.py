@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from paper_lenet.engines.fused.kernels.common import (
-    SECOND_ORDER,
-    activate,
-    learn,
-    learn_one,
-)
+from paper_lenet.engines.fused.kernels.common import SECOND_ORDER, activate, learn, learn_one
 from paper_lenet.engines.fused.vectors import LANES, Writer, kernel
 
 TAPS = 5
@@ -17,19 +12,9 @@ TAPS = 5
 
 @kernel
 def c1_forward(
-    w: Writer,
-    x: Any,
-    x_at: Any,
-    p: Any,
-    weight: int,
-    bias: int,
-    ws: Any,
-    y: int,
-    rows: int,
-    stride: int,
-    maps: int,
+    w: Writer, x: Any, x_at: Any, p: Any, weight: int, bias: int, ws: Any, y: int, rows: int, stride: int, maps: int,
     activation: int,
-) -> None:
+) -> None:  # fmt: skip
     vectors = range(stride // LANES)
     with w.loop(rows) as r:
         a = {(m, v): w.broadcast(p, bias + m) for m in range(maps) for v in vectors}
@@ -170,19 +155,9 @@ def c3_weight_step(
 
 @kernel
 def c1_weight_step(
-    w: Writer,
-    x: Any,
-    x_at: Any,
-    p: Any,
-    e: Any,
-    weight: int,
-    ws: Any,
-    d: int,
-    rows: int,
-    stride: int,
-    maps: int,
+    w: Writer, x: Any, x_at: Any, p: Any, e: Any, weight: int, ws: Any, d: int, rows: int, stride: int, maps: int,
     mode: int,
-) -> None:
+) -> None:  # fmt: skip
     together = max(k for k in (1, 2, 3, 4) if maps % k == 0)
     for start in range(0, maps, together):
         group = range(start, start + together)

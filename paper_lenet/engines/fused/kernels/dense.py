@@ -6,13 +6,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from paper_lenet.engines.fused.activations import NONE, NUMBERED
-from paper_lenet.engines.fused.kernels.common import (
-    SECOND_ORDER,
-    activate,
-    learn,
-    sum_of_four,
-    through,
-)
+from paper_lenet.engines.fused.kernels.common import SECOND_ORDER, activate, learn, sum_of_four, through
 from paper_lenet.engines.fused.vectors import LANES, Writer, kernel
 
 # accumulators a kernel keeps in registers at once
