@@ -29,26 +29,24 @@ def squash_slope(x: Tensor) -> Tensor:
     return paper.S / paper.A * (paper.A**2 - x * x)
 
 
-def gelu(a: Tensor) -> Tensor:
-    """a times the normal distribution's Phi(a), the exact one."""
-    from torch.nn import functional as F
+def of_torch(name: str) -> Callable[[Tensor], Tensor]:
+    """A function of torch.nn.functional by its name there."""
 
-    return F.gelu(a)
+    def function(a: Tensor) -> Tensor:
+        import torch
 
+        x: Tensor = getattr(torch.nn.functional, name)(a)
+        return x
 
-def silu(a: Tensor) -> Tensor:
-    """a / (1 + exp(-a))"""
-    from torch.nn import functional as F
-
-    return F.silu(a)
+    return function
 
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "scaled_tanh": squash,
-    "tanh": lambda a: a.tanh(),
-    "relu": lambda a: a.relu(),
-    "gelu": gelu,
-    "silu": silu,
+    "tanh": of_torch("tanh"),
+    "relu": of_torch("relu"),
+    "gelu": of_torch("gelu"),  # the exact one, with erf
+    "silu": of_torch("silu"),
 }
 
 

@@ -8,18 +8,16 @@ import math
 from pathlib import Path
 from typing import Any
 
-import hydra
 import numpy as np
 import pandas as pd
 import pytest
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.config_store import ConfigStore
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from synthetic_runs import ROOT, begun, clean_tree, data, write_rows, write_runs
 
 from paper_lenet import paper
+from paper_lenet.commands.composition import compose
 from paper_lenet.config import Config, DataConfig, EngineConfig, InitConfig, LossConfig, ModelConfig, OptimConfig
 from paper_lenet.engines import NonFiniteError
 from paper_lenet.files import csv_text, write_atomic
@@ -72,12 +70,7 @@ def combinations(experiment: str, first: int | None = None) -> list[Config]:
 
 @functools.cache
 def composed(*overrides: str) -> Config:
-    ConfigStore.instance().store(name="schema", node=Config)
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        config = OmegaConf.to_object(hydra.compose("config", list(overrides)))
-    GlobalHydra.instance().clear()
-    assert isinstance(config, Config)
-    return config
+    return compose(list(overrides))
 
 
 def flat(config: Config) -> dict[str, Any]:

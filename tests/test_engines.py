@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from paper_lenet import paper
 from paper_lenet.config import Config, DistortConfig, EngineConfig, InitConfig, LossConfig, ModelConfig, OptimConfig
 from paper_lenet.data import Data, levels, normalise
-from paper_lenet.engines import NonFiniteError, PassRecord, loop, records, reference
+from paper_lenet.engines import NonFiniteError, PassRecord, loop, records
 from paper_lenet.engines.fused import FusedNet, vectors
 from paper_lenet.engines.fused import net as fused
 from paper_lenet.engines.reference import ReferenceNet
+from paper_lenet.engines.reference import net as reference
 from paper_lenet.learning.patterns import Pass, Patterns
 from paper_lenet.learning.sdlm import diagonal_hessian, step_sizes
 from paper_lenet.network.lenet5 import build

@@ -13,11 +13,11 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-FILES = sorted((Path(__file__).parents[1] / "engines").glob("*/engine.toml"))
+FILES = (Path(__file__).parents[1] / "engines").glob("*/engine.toml")
 # By name; the first one is the specification.
 TOLD: dict[str, dict[str, Any]] = {
     path.parent.name: tomllib.loads(path.read_text(encoding="utf-8"))
-    for path in sorted(FILES, key=lambda path: path.parent.name != "reference")
+    for path in sorted(FILES, key=lambda path: (path.parent.name != "reference", path))
 }
 
 

@@ -144,11 +144,6 @@ def unread(values: Mapping[str, Any], field: str) -> str | None:
     return next((key for key, wanted in READ_WHEN.get(field, {}).items() if values[key] not in wanted), None)
 
 
-def having(field: str, value: object) -> list[str]:
-    """The engines that have this value of a field."""
-    return [name for name, only in ENGINES.items() if field not in only or value in only[field]]
-
-
 def refusals(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator[str]:
     """What cannot be used of a configuration, a line a field: what the engine lacks, and what nothing would read.
 
@@ -158,7 +153,8 @@ def refusals(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator
     only = ENGINES[engine]
     for field in values:
         if field in only and values[field] not in only[field]:
-            others = " or ".join(f"engine={name}" for name in having(field, values[field]))
+            having = [name for name, has in ENGINES.items() if field not in has or values[field] in has[field]]
+            others = " or ".join(f"engine={name}" for name in having)
             yield f"{field}={_shown(values[field])} with engine.name={engine}: {others} has it"
     for field, value in values.items():
         other = unread(values, field)

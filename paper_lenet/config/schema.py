@@ -45,10 +45,6 @@ def _positive(key: str, value: float) -> None:
     _require(_is_number(value) and 0 < value <= LARGEST, key, value, f"more than 0 and at most {LARGEST:g}")
 
 
-def _optional_count(key: str, value: int | None) -> None:
-    _require(value is None or value >= 1, key, value, "at least 1, or null for all")
-
-
 @dataclass
 class DataConfig:
     """Which images, and how many of them.
@@ -77,7 +73,8 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         _check_choices("data", self)
-        _optional_count("data.train_size", self.train_size)
+        size = self.train_size
+        _require(size is None or size >= 1, "data.train_size", size, "at least 1, or null for all")
         _require(self.test_size is None or self.test_size >= 0, "data.test_size", self.test_size, "0 or more, or null")
         _require(self.skip >= 0, "data.skip", self.skip, "0 or more")
         _require(self.validation >= 0, "data.validation", self.validation, "0 or more")
@@ -141,12 +138,8 @@ class InitConfig:
         _check_choices("model.init", self)
         _positive("model.init.gain", self.gain)
         _require(0 <= self.exponent <= 2, "model.init.exponent", self.exponent, "from 0 to 2")
-        _require(
-            abs(self.coefficient_value) <= 1e30,
-            "model.init.coefficient_value",
-            self.coefficient_value,
-            "from -1e30 to 1e30",
-        )
+        _require(abs(self.coefficient_value) <= 1e30, "model.init.coefficient_value", self.coefficient_value,
+                 "from -1e30 to 1e30")  # fmt: skip
 
 
 @dataclass
@@ -262,9 +255,8 @@ class OptimConfig:
         _require(0 <= self.weight_decay <= LARGEST, "optim.weight_decay", self.weight_decay, f"from 0 to {LARGEST:g}")
         _positive("optim.epsilon", self.epsilon)
         _require(self.passes >= 1, "optim.passes", self.passes, "at least 1")
-        _require(
-            isinstance(self.eta, list) and len(self.eta) >= 1, "optim.eta", self.eta, "a list of at least one rate"
-        )
+        listed = isinstance(self.eta, list) and len(self.eta) >= 1
+        _require(listed, "optim.eta", self.eta, "a list of at least one rate")
         for value in self.eta:
             _require(_is_number(value) and value > 0, "optim.eta", value, "a positive number")
         _positive("optim.eta_factor", self.eta_factor)
@@ -340,9 +332,8 @@ class Config:
         _require(allowed.isalnum() and self.name[0].isalnum() and len(self.name) <= 100, "name", self.name,
                  "at most 100 letters, digits, '-', '_' and '.'")  # fmt: skip
         _require("\0" not in self.output, "output", repr(self.output), "a path")
-        _require(
-            isinstance(self.seeds, list) and len(self.seeds) >= 1, "seeds", self.seeds, "a list of at least one seed"
-        )
+        listed = isinstance(self.seeds, list) and len(self.seeds) >= 1
+        _require(listed, "seeds", self.seeds, "a list of at least one seed")
         whole = all(isinstance(s, int) and 0 <= s < 2**31 for s in self.seeds)
         _require(whole, "seeds", self.seeds, "from 0 to 2**31 - 1")
         _require(len(set(self.seeds)) == len(self.seeds), "seeds", self.seeds, "different from each other")

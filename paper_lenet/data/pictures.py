@@ -70,8 +70,8 @@ def grey_of(image: Image.Image) -> Grey:
     ink = alpha * np.asarray(layers.convert("RGB").convert("L")) + np.uint16(127)
     on_white = (ink + (255 - alpha) * np.uint16(255)) // 255
     on_black = ink // 255
-    flat = int(on_white.max()) - int(on_white.min()) < FAINT
-    seen: Grey = (on_black if flat else on_white).astype(np.uint8)
+    faint = int(on_white.max()) - int(on_white.min()) < FAINT
+    seen: Grey = (on_black if faint else on_white).astype(np.uint8)
     return seen
 
 

@@ -83,12 +83,9 @@ def train(net: Net, config: Config, data: Data, seed: int, start: Checkpoint | N
         net.set_memory(start.memory)
     net.prepare(patterns)
     for this in passes(config, seed, patterns):
-        at = Checkpoint(this.pass_, 0, {})
-        if start is not None:
-            if this.pass_ < start.pass_ or (this.pass_ == start.pass_ and start.record is not None):
-                continue
-            if this.pass_ == start.pass_:
-                at = start
+        if start is not None and (this.pass_, start.record is None) < (start.pass_, True):
+            continue
+        at = start if start is not None and start.pass_ == this.pass_ else Checkpoint(this.pass_, 0, {})
         began = time.perf_counter()
         if at.update == 0:
             net.begin(patterns, this)

@@ -28,15 +28,7 @@ class LeNet5(PaperNet):
         rbf_factor: float = 1.0,
     ) -> None:
         super().__init__(
-            side=paper.INPUT_SIZE,
-            maps=6,
-            table=connections.TABLE_I,
-            units=(120, 84),
-            centres=bitmaps.DIGITS,
-            pooling=pooling,
-            rbf_factor=rbf_factor,
-            init=init,
-            generator=generator,
+            paper.INPUT_SIZE, 6, connections.TABLE_I, (120, 84), bitmaps.DIGITS, pooling, rbf_factor, init, generator
         )
         assert self.parameters_by_layer() == paper.PARAMETERS
         assert self.connections() == paper.CONNECTIONS

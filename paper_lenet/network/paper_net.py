@@ -68,11 +68,6 @@ def targets(classes: int) -> Tensor:
     return 2 * torch.eye(classes) - 1
 
 
-def statistics(net: nn.Module) -> dict[str, Tensor]:
-    """The running means and variances of a network's batch normalisation, by name; empty without."""
-    return {name: b for name, b in net.named_buffers() if name.endswith(("running_mean", "running_var"))}
-
-
 class LayeredNet(nn.Module):
     """What all networks have: the states of their layers by name, and their parameters."""
 
@@ -87,12 +82,17 @@ class LayeredNet(nn.Module):
         """Number of trainable parameters of each layer, in the paper's way of counting (p. 7-8)."""
         return {name: sum(p.numel() for p in layer.parameters()) for name, layer in self.named_children()}
 
+    def state(self) -> dict[str, Tensor]:
+        """All that is trained, by its name in the state_dict: parameters, and the running means and variances."""
+        buffers = self.named_buffers()
+        return dict(self.named_parameters()) | {n: b for n, b in buffers if n.endswith(("running_mean", "running_var"))}
+
+    @torch.no_grad()
     def set_state(self, state: Mapping[str, object]) -> None:
-        """Copy parameters and running statistics by name (arrays or tensors of the state_dict's shapes) into it."""
-        named = {**dict(self.named_parameters()), **statistics(self)}
-        with torch.no_grad():
-            for name, value in state.items():
-                named[name].copy_(torch.as_tensor(value))
+        """Copy what is trained (arrays or tensors of the state_dict's shapes) into the network, by name."""
+        own = self.state()
+        for name, value in state.items():
+            own[name].copy_(torch.as_tensor(value))
 
 
 class PaperNet(LayeredNet):

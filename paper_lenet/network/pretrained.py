@@ -21,7 +21,7 @@ from paper_lenet import paper
 from paper_lenet.config import InitConfig, ModelConfig
 from paper_lenet.files import RecordError, Tensors, one_line, read_sealed, read_tensors, sha256, tensor_bytes
 from paper_lenet.network.lenet5 import build
-from paper_lenet.network.paper_net import statistics
+from paper_lenet.network.paper_net import LayeredNet
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
 DIGESTS = "digests.json"
@@ -60,7 +60,7 @@ class Recogniser(nn.Module):
 
     values: Tensor
 
-    def __init__(self, network: nn.Module, values: Tensor, about: dict[str, Any]) -> None:
+    def __init__(self, network: LayeredNet, values: Tensor, about: dict[str, Any]) -> None:
         super().__init__()
         self.network = network
         self.about = about
@@ -152,7 +152,7 @@ def recogniser(about: Mapping[str, Any], tensors: Tensors) -> Recogniser:
     # A random connection table is drawn with the initial weights, and from the same seed.
     network = build(model, int(about["seed"]))
     state = {name: values for name, values in tensors.items() if name != VALUES}
-    expected = {**dict(network.named_parameters()), **statistics(network)}
+    expected = network.state()
     if wrong := sorted(set(state) ^ set(expected)):
         raise ValueError(f"{', '.join(wrong)}: missing, or not a parameter of the network")
     for name, tensor in {**expected, VALUES: torch.empty(256)}.items():
@@ -170,8 +170,7 @@ def model_of(about: Mapping[str, Any]) -> ModelConfig:
 
 def state_of(net: Recogniser) -> Tensors:
     """The parameters of a network, and the statistics of its batch normalisation, by name."""
-    state = {**dict(net.network.named_parameters()), **statistics(net.network)}
-    return {name: values.detach().numpy() for name, values in state.items()}
+    return {name: values.detach().numpy() for name, values in net.network.state().items()}
 
 
 def file_of(net: Recogniser) -> bytes:

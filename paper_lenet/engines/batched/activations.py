@@ -53,16 +53,6 @@ def _times_scaled_tanh_slope(d: Tensor, t: Tensor) -> Tensor:
     return product.mul_(paper.A * paper.S)
 
 
-def _with_itself(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    """`of` for a slope that follows from the function's value."""
-
-    def of(a: Tensor) -> tuple[Tensor, Tensor]:
-        x = function(a)
-        return x, x
-
-    return of
-
-
 # PyTorch's own gelu and silu round the last few values of a tensor otherwise than the rest, so that a network's bits
 # would depend on its neighbours. Float64, where they must not, has them from erf and exp, at about twice the time; what
 # is saved is then the slope itself.
@@ -85,8 +75,9 @@ def _silu(a: Tensor) -> tuple[Tensor, Tensor]:
 
 WRITTEN_OUT = {
     "scaled_tanh": Activation(_scaled_tanh, _times_scaled_tanh_slope),
-    "tanh": Activation(_with_itself(torch.tanh), aten.tanh_backward),
-    "relu": Activation(_with_itself(torch.relu), lambda d, x: aten.threshold_backward(d, x, 0)),
+    # their slopes follow from the states
+    "tanh": Activation(lambda a: (torch.tanh(a),) * 2, aten.tanh_backward),
+    "relu": Activation(lambda a: (torch.relu(a),) * 2, lambda d, x: aten.threshold_backward(d, x, 0)),
     "gelu": Activation(_gelu, lambda d, kept: d * kept if d.dtype == torch.float64 else aten.gelu_backward(d, kept)),
     "silu": Activation(_silu, lambda d, kept: d * kept if d.dtype == torch.float64 else aten.silu_backward(d, kept)),
 }

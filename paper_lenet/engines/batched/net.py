@@ -25,11 +25,10 @@ from paper_lenet.learning.sdlm import Network
 from paper_lenet.network.layers import EuclideanRBF, TableConv2d
 from paper_lenet.network.mlp import MLP
 from paper_lenet.network.modern import MAPS, MAPS3
-from paper_lenet.network.paper_net import statistics
 from paper_lenet.paper import bitmaps
 
 # From this batch on the pixels of pooling windows are worth setting apart (layers.Conv).
-APART = 16
+APART_FROM = 16
 
 
 class BatchedNet:
@@ -72,25 +71,22 @@ class BatchedNet:
         each = [[self._dense(m, name, of[name]) for name in self.names] for m, of in zip(models, ones, strict=True)]
         self.connected = torch.stack([torch.cat([w.flatten() for w in ws]) > 0 for ws in each]).to(self.device)
         for k, model in enumerate(models):
-            state = {**dict(model.named_parameters()), **statistics(model)}
-            self.set_parameters(k, {name: w.detach() for name, w in state.items()})
+            self.set_parameters(k, {name: w.detach() for name, w in model.state().items()})
 
     def _layers(self, batch: int) -> layers.Stack:
         choices = self.config.model
         act = activation(choices.activation)
         pools: dict[str, layers.Layer] = {
-            "sum": layers.Subsampling(),
-            "average": layers.Subsampling(0.25),
-            "avg_pool": layers.AveragePool(),
-            "max_pool": layers.MaxPool(),
-        }
+            "sum": layers.Subsampling(), "average": layers.Subsampling(0.25),
+            "avg_pool": layers.AveragePool(), "max_pool": layers.MaxPool(),
+        }  # fmt: skip
         pool = [pools[choices.pooling], *([act] if choices.pooling in ("sum", "average") else [])]
         # the configuration has refused all others
         convolutional = [m for m in self.models if not isinstance(m, MLP)]
         table = torch.stack([m.c3.table.T for m in convolutional]).to(self.dtype).to(self.device)
         stack: list[layers.Layer] = []
         for k, of_maps in enumerate((None, table)):
-            stack += [layers.Conv(of_maps, apart=batch >= APART), *self.norms[k : k + 1], act, *pool]
+            stack += [layers.Conv(of_maps, apart=batch >= APART_FROM), *self.norms[k : k + 1], act, *pool]
         for k in range(2):
             stack += [layers.Linear(), act, *self.masks[k : k + 1]]
         if self.linear_output:

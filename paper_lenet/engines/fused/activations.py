@@ -62,8 +62,5 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 # Compiled programs know them by their number; the last one is that of a linear output.
 NUMBERED = [*ACTIVATIONS.values(), Activation(lambda w, a: a, lambda w, d, x, squared: d)]
+NUMBERS = {name: number for number, name in enumerate(ACTIVATIONS)}
 NONE = len(ACTIVATIONS)
-
-
-def number_of(name: str) -> int:
-    return list(ACTIVATIONS).index(name)

@@ -13,7 +13,7 @@ from numba import njit
 from torch import nn
 
 from paper_lenet.config import ModelConfig
-from paper_lenet.engines.fused.activations import ACTIVATIONS, NONE, number_of
+from paper_lenet.engines.fused.activations import ACTIVATIONS, NONE, NUMBERS
 from paper_lenet.engines.fused.kernels.common import CROSS_TERMS, POOLINGS, PREDICT, SECOND_ORDER
 from paper_lenet.engines.fused.kernels.convolution import (
     PLANE_STRIDE,
@@ -141,7 +141,7 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], s
     copies = maps2 // maps
     rows1, rows2, rows3 = shape.rows1, shape.rows1 // 2, shape.rows3
     rows4, has_f6, linear = rows3 // 2, len(shape.units) == 2, shape.output == "linear"
-    activation, pooling, none = number_of(shape.activation), POOLINGS.index(shape.pooling), NONE
+    activation, pooling, none = NUMBERS[shape.activation], POOLINGS.index(shape.pooling), NONE
     full, curved = shape.full, purpose in (SECOND_ORDER, CROSS_TERMS)
     image = shape.side * stride
     units5, units_last = shape.units[0], shape.units[-1]

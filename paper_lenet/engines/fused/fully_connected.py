@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from paper_lenet.engines.fused.activations import number_of
+from paper_lenet.engines.fused.activations import NUMBERS
 from paper_lenet.engines.fused.kernels.common import PREDICT, SECOND_ORDER
 from paper_lenet.engines.fused.kernels.dense import (
     full_backward,
@@ -65,7 +65,7 @@ class Layout(FlatLayout):
 def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], sources: str) -> tuple[Any, int]:
     """As convolutional.program. There are no cross terms to keep."""
     at = dict(at_items)
-    mode, act = purpose, number_of("scaled_tanh")
+    mode, act = purpose, NUMBERS["scaled_tanh"]
     two, classes, units1, units_last = len(shape.units) == 3, shape.classes, shape.units[0], shape.units[-2]
     below, pixels = shape.below, shape.side**2
     below0, below1, below_last, below_output = below[0], below[1], below[-2], below[-1]

@@ -5,8 +5,7 @@ parameter of the state_dict is. In float64 it agrees with the reference to round
 rational function good to 6e-7 (vectors.py).
 
 SDLM updates after each pattern within the compiled call. For minibatches and the other optimisers the call adds
-gradients up, and the update works on the flat arrays. Refused, by a ValueError: GELU and SiLU, whose slopes the states
-do not give, batch normalisation, dropout and Muon.
+gradients up, and the update works on the flat arrays. What engine.toml lacks is refused here too, by a ValueError.
 """
 
 from __future__ import annotations
@@ -77,6 +76,7 @@ class FusedNet:
                 model.output.centres.numpy()
             )
         self.loss, self.optim = config.loss, config.optim
+        self.for_curvature = CROSS_TERMS if self.optim.cross_terms == "kept" else SECOND_ORDER
         self.side, self.stride = shape.side, shape.stride
         self.chunk = aligned(CHUNK * self.side * self.stride, self.dtype)
 
@@ -140,13 +140,9 @@ class FusedNet:
     def prepare(self, patterns: Patterns) -> None:
         purposes = {PREDICT, STEP if self.optimiser is None and self.optim.batch == 1 else GRADIENT}
         if self.optimiser is None:
-            purposes.add(self._curvature())
+            purposes.add(self.for_curvature)
         for purpose in sorted(purposes):
             self._run(purpose, self.eps, patterns, np.arange(0), False)
-
-    def _curvature(self) -> int:
-        """The purpose of the program that measures h_kk."""
-        return CROSS_TERMS if self.optim.cross_terms == "kept" else SECOND_ORDER
 
     def begin(self, patterns: Patterns, this: Pass) -> None:
         if self.optimiser is None:
@@ -195,7 +191,7 @@ class FusedNet:
     def diagonal_hessian(self, patterns: Patterns, sample: Indices) -> dict[str, Array]:
         """h_kk by parameter, averaged over the sampled patterns, as `sdlm.curvature`."""
         h = aligned(self.layout.size, self.dtype)
-        self._run(self._curvature(), h, patterns, sample, self.loss.name == "eq9" and self.loss.curvature == "exact")
+        self._run(self.for_curvature, h, patterns, sample, self.loss.name == "eq9" and self.loss.curvature == "exact")
         return {name: value / len(sample) for name, value in self.layout.unpack(h).items()}
 
     def predict(self, patterns: Patterns) -> NDArray[np.int64]:

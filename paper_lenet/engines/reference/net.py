@@ -22,7 +22,6 @@ from paper_lenet.learning.sdlm import Network, curvature, step_sizes
 from paper_lenet.network.lenet5 import build
 from paper_lenet.network.losses import criterion
 from paper_lenet.network.modern import ModernNet
-from paper_lenet.network.paper_net import statistics
 
 PACE = 200  # about so many patterns between two checkpoints
 
@@ -40,7 +39,6 @@ class ReferenceNet:
         self.model, self.config = model, config
         self.dropout_start = torch.tensor([dropout_start(seed)])
         self.named = dict(model.named_parameters())
-        self.statistics = statistics(model)
         self.loss_of = criterion(config.loss)
         self.pace = config.optim.batch * max(1, PACE // config.optim.batch)
         self.eps: dict[str, Tensor] = {}
@@ -50,7 +48,7 @@ class ReferenceNet:
             self.optimiser = Optimiser(config.optim, like, [is_matrix(n, w) for n, w in self.named.items()])
 
     def parameters(self) -> dict[str, NDArray[Any]]:
-        return {name: w.detach().numpy().copy() for name, w in (self.named | self.statistics).items()}
+        return {name: w.detach().numpy().copy() for name, w in self.model.state().items()}
 
     def set_parameters(self, values: dict[str, NDArray[Any]]) -> None:
         self.model.set_state(values)
