@@ -1,4 +1,4 @@
-"""Statistics over seeds and over test images; scipy's, under the names that the tables use.
+"""Statistics over seeds and over test images: SciPy's and statsmodels', under the names that the tables use.
 
 Intervals over seeds say how runs differ from each other; Wilson's says how much one test set can tell.
 """
@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
 
 Interval = tuple[float, float]
 
@@ -49,37 +51,29 @@ def wilson(errors: int, n: int, level: float = 0.95) -> Interval:
     return float(interval.low), float(interval.high)
 
 
-def paired_difference(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
-    """Mean of a - b, paired by seed, and the ends of its t interval. ValueError for unequal lengths."""
-    differences = [x - y for x, y in zip(a, b, strict=True)]
-    return (mean(differences), *t_interval(differences, level))
+def paired_t(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> tuple[float, float, float, float]:
+    """Student's paired test: mean of a - b, the ends of its interval, and the two-sided p of a mean of 0.
 
-
-def paired_t_p(a: Sequence[float], b: Sequence[float]) -> float:
-    """Two-sided p of Student's paired test of a mean difference of 0; nan for fewer than two pairs.
-
-    Where all differences are the same it is 1 if they are 0, else 0. ValueError for unequal lengths.
+    Interval and p are nan for fewer than two pairs. Where all differences are the same, so are the ends, and p is 1 if
+    they are 0, else 0. ValueError for unequal lengths.
     """
     differences = [x - y for x, y in zip(a, b, strict=True)]
+    difference = mean(differences)
     if len(differences) < 2:
-        return math.nan
+        return difference, math.nan, math.nan, math.nan
     if std(differences) == 0:
-        return 0.0 if differences[0] else 1.0
-    t = mean(differences) / (std(differences) / math.sqrt(len(differences)))
-    return float(2 * stats.t.sf(abs(t), len(differences) - 1))
+        return difference, difference, difference, 0.0 if difference else 1.0
+    test = stats.ttest_rel(a, b)
+    interval = test.confidence_interval(level)
+    return difference, float(interval.low), float(interval.high), float(test.pvalue)
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """Each p of a family corrected by Holm's step-down method; nan stays nan and is none of the family.
-
-    The smallest of m is multiplied by m, the next by m - 1 and so on; none gets smaller than one before, or above 1.
-    """
-    order = sorted((k for k, p in enumerate(ps) if not math.isnan(p)), key=lambda k: ps[k])
-    corrected, largest = [math.nan] * len(ps), 0.0
-    for rank, k in enumerate(order):
-        largest = max(largest, min(1.0, (len(order) - rank) * ps[k]))
-        corrected[k] = largest
-    return corrected
+    """Each p of a family corrected by Holm's step-down method; nan stays nan and is none of the family."""
+    corrected = np.array(ps, dtype=float)
+    family = ~np.isnan(corrected)
+    corrected[family] = multipletests(corrected[family], method="holm")[1]
+    return [float(p) for p in corrected]
 
 
 def permutation_p(a: Sequence[float], b: Sequence[float]) -> float:
@@ -112,10 +106,8 @@ def mcnemar_p(wrong_a: ArrayLike, wrong_b: ArrayLike) -> float:
     a, b = np.asarray(wrong_a, dtype=bool), np.asarray(wrong_b, dtype=bool)
     if a.shape != b.shape:
         raise ValueError(f"shapes {a.shape} and {b.shape} differ: not the same images")
-    only_a, only_b = int(np.sum(a & ~b)), int(np.sum(b & ~a))
-    if only_a + only_b == 0:
-        return 1.0
-    return float(stats.binomtest(min(only_a, only_b), only_a + only_b).pvalue)
+    table = [[np.sum(~a & ~b), np.sum(~a & b)], [np.sum(a & ~b), np.sum(a & b)]]
+    return float(mcnemar(table, exact=True).pvalue)
 
 
 def verdict(values: Sequence[float], paper_value: float) -> str:

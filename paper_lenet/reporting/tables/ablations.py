@@ -134,8 +134,7 @@ def _compared(name: str, label: str, runs: pd.DataFrame, others: pd.DataFrame) -
     a, b = errors_by_seed(runs), errors_by_seed(others)
     seeds = [seed for seed in a if seed in b]
     ours, theirs = [a[seed] for seed in seeds], [b[seed] for seed in seeds]
-    difference, low, high = statistics.paired_difference(ours, theirs)
-    return Comparison(difference, low, high, statistics.paired_t_p(ours, theirs), len(seeds))
+    return Comparison(*statistics.paired_t(ours, theirs), len(seeds))
 
 
 def ablation(results: Path, name: str) -> Table:

@@ -156,7 +156,7 @@ def deviations(results: Path) -> Table:
         errors = errors_by_seed(group)
         paired = [seed for seed in errors if seed in reference]
         changed, unchanged = [errors[seed] for seed in paired], [reference[seed] for seed in paired]
-        difference, low, high = statistics.paired_difference(changed, unchanged)
+        difference, low, high, _ = statistics.paired_t(changed, unchanged)
         counts.append(len(errors))
         differences.append(difference if len(errors) == len(group) else math.nan)
         rows.append(

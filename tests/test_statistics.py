@@ -41,13 +41,22 @@ def test_wilson() -> None:
     assert statistics.wilson(10, 100) == pytest.approx((centre - half, centre + half), rel=1e-6)
 
 
-def test_paired_difference() -> None:
-    # Differences 1, 2, 3: mean 2, standard deviation 1, t quantile 4.302653 with 2 degrees of freedom.
-    mean, low, high = statistics.paired_difference([2, 4, 6], [1, 2, 3])
-    half = 4.302653 / math.sqrt(3)
-    assert (mean, low, high) == pytest.approx((2, 2 - half, 2 + half), rel=1e-6)
+def test_paired_t() -> None:
+    # Differences 1, 2, 3: mean 2, standard deviation 1, t quantile 4.302653 with 2 degrees of freedom;
+    # t = 2 / (1 / sqrt(3)) = sqrt(12), and p = 1 - t / sqrt(t² + 2).
+    half, p = 4.302653 / math.sqrt(3), 1 - math.sqrt(12 / 14)
+    assert statistics.paired_t([2, 4, 6], [1, 2, 3]) == pytest.approx((2, 2 - half, 2 + half, p), rel=1e-6)
+    assert statistics.paired_t([1, 2, 3], [2, 4, 6]) == pytest.approx((-2, -2 - half, -2 + half, p), rel=1e-6)
     with pytest.raises(ValueError, match="shorter"):
-        statistics.paired_difference([1, 2], [1])
+        statistics.paired_t([1, 2], [1])
+
+
+def test_paired_t_without_spread() -> None:
+    assert statistics.paired_t([1, 1], [1, 1]) == (0, 0, 0, 1)
+    assert statistics.paired_t([2, 2], [1, 1]) == (1, 1, 1, 0)
+    difference, *others = statistics.paired_t([1], [2])
+    assert difference == -1
+    assert all(map(math.isnan, others))
 
 
 def test_permutation() -> None:
@@ -74,16 +83,6 @@ def test_verdict() -> None:
     assert statistics.verdict(FIVE, 1 + 0.999 * half) == "reproduced"
     assert statistics.verdict(FIVE, 1 + 1.001 * half) == "not reproduced"
     assert statistics.verdict(FIVE, 1 - 1.001 * half) == "not reproduced"
-
-
-def test_paired_t() -> None:
-    # Differences 1, 2, 3: t = 2 / (1 / sqrt(3)) = sqrt(12), of 2 degrees of freedom: p = 1 - t / sqrt(t² + 2).
-    assert statistics.paired_t_p([2, 4, 6], [1, 2, 3]) == pytest.approx(1 - math.sqrt(12 / 14))
-    assert statistics.paired_t_p([1, 2, 3], [2, 4, 6]) == pytest.approx(1 - math.sqrt(12 / 14))
-    assert (statistics.paired_t_p([1, 1], [1, 1]), statistics.paired_t_p([2, 2], [1, 1])) == (1, 0)
-    assert math.isnan(statistics.paired_t_p([1], [2]))
-    with pytest.raises(ValueError):
-        statistics.paired_t_p([1, 2], [1])
 
 
 def test_holm() -> None:
