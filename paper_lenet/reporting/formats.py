@@ -77,6 +77,8 @@ TEX_TOKEN = re.compile(
 class Table:
     """Text cells with a caption above and notes below: one object, three formats.
 
+    name: of its files, without a suffix.  header, rows: plain text, each row as long as the header.
+    caption, notes: plain text with `code`.
     statistics: what is averaged, with its n, and what kind of interval there is; part of LaTeX's caption.
     best: (row, column), from 0, of the cells that LaTeX sets bold.
     """
@@ -89,6 +91,10 @@ class Table:
     statistics: str
     best: set[tuple[int, int]] = field(default_factory=set)
 
+    def numeric_columns(self) -> list[bool]:
+        """Whether all cells of each column are numbers, several numbers (1.0 ± 0.1), or say that there is none."""
+        return [all(map(_is_numeric, cells)) for cells in zip(*self.rows, strict=True)]
+
     def markdown(self) -> str:
         """A pipe table between caption and notes. Cells are plain text; caption and notes may have `code`."""
         lines = [self.header, ["---"] * len(self.header), *self.rows]
@@ -98,9 +104,9 @@ class Table:
     def csv(self) -> str:
         """The same numbers, one a cell: 1.0 ± 0.1 takes two columns; a cell that has none is empty."""
         header: list[str] = []
-        columns: list[list[str]] = []
-        for name, cells in zip(self.header, zip(*self.rows, strict=True), strict=True):
-            for part, values in _split(cells).items():
+        columns: list[Sequence[str]] = []
+        for name, cells, numeric in zip(self.header, zip(*self.rows, strict=True), self.numeric_columns(), strict=True):
+            for part, values in _split(cells).items() if numeric else [("", cells)]:
                 header.append((name or "row").removesuffix(", mean ± std") + part)
                 columns.append(values)
         rows = zip(*columns, strict=True)
@@ -112,9 +118,8 @@ class Table:
         What is too wide for a page is turned; what is too wide or too long for that too is divided, by columns, of
         which each part has the first, and by rows.
         """
-        columns = list(zip(*self.rows, strict=True))
-        numeric = [all(_is_numeric(cell) for cell in cells) for cells in columns]
-        widest = [max(map(width, cells)) for cells in columns]
+        numeric = self.numeric_columns()
+        widest = [max(map(width, cells)) for cells in zip(*self.rows, strict=True)]
         long = [wide > LONG_TEXT and not number for wide, number in zip(widest, numeric, strict=True)]
         widths = [LONG_TEXT if is_long else wide for wide, is_long in zip(widest, long, strict=True)]
         headers = [_lines(name, max(wide, SHORT_HEADER)) for name, wide in zip(self.header, widths, strict=True)]
@@ -202,9 +207,8 @@ def n_of(numbers: Sequence[int], what: str = "seeds") -> str:
 
 
 def _split(cells: Sequence[str]) -> dict[str, list[str]]:
-    """The columns of the CSV that one column of the table becomes, by what is added to its name."""
-    numeric = all(_is_numeric(cell) for cell in cells)
-    for pattern, names in PARTS if numeric else ():
+    """The columns of the CSV that one column of numbers becomes, by what is added to its name."""
+    for pattern, names in PARTS:
         found = [pattern.fullmatch(cell) for cell in cells]
         if any(found):
             lone = [cell if ONE.fullmatch(cell) else "" for cell in cells]
@@ -213,7 +217,7 @@ def _split(cells: Sequence[str]) -> dict[str, list[str]]:
                 names[0]: [_plain(text) for text in first],
                 names[1]: [_plain(match[2]) if match else "" for match in found],
             }
-    return {"": [_plain(cell) if numeric else cell for cell in cells]}
+    return {"": [_plain(cell) for cell in cells]}
 
 
 def _is_numeric(cell: str) -> bool:
