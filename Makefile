@@ -14,14 +14,7 @@ IS_OURS := $(IN_RANGE); assert sys.prefix != sys.base_prefix
 
 # Results go to outputs/results; with PUBLISH=1 into results/ and the documents.
 TO := $(if $(PUBLISH),--publish)
-TRAIN := $(PY) experiments/train.py
-COLLECT := $(PY) experiments/collect.py $(TO)
-TABLES := $(PY) experiments/tables.py $(TO)
-FIGURES := $(PY) experiments/figures.py $(TO)
-QUESTIONS := eta gain coefficient random bias pooling rbf_factor exponent cross_terms hessian order eq9 eq9_curvature
-CHOICES := modern sdlm-cross-entropy adamw-1998 sgd-modern constant-modern augmented best best-pooling best-length best-distorted
-ABLATIONS := from-1998 from-modern ladder augmented best
-CHANGES := gain bias coefficient pooling rbf_factor eta order cross_terms
+STUDY := $(PY) experiments/study.py $(TO)
 
 .PHONY: test-faults help setup reproduce readings figures-3b tutorials ablations comparison test test-slow gpu bench tables figures report check lint lock clean
 .DEFAULT_GOAL := help
@@ -59,44 +52,21 @@ $(STAMP): requirements.lock
 reproduce: setup  ## train LeNet-5 as in 1998 and show its error beside the paper's (outputs/results)
 	$(PY) experiments/reproduce.py
 
+# What each of these runs says so in its file of conf/study; experiments/study.py alone lists them.
 readings: setup  ## the study of the paper's open points (experiments/readings.md); never looks at the test set
-	$(TRAIN) experiment=readings/base 'seeds=[1000,1001,1002,1003]'
-	for question in $(QUESTIONS); do $(TRAIN) experiment=readings/$$question || exit; done
-	$(COLLECT) outputs/readings
-	$(TABLES) readings
+	$(STUDY) $@
 
 figures-3b: setup  ## Section III-B from raw data to figures: Fig. 5 to 8, distortions, Eq. 9 and what each deviation does
-	for job in fig5 strength distorted fig6 eq9-choice eq9 eq9-distorted; do $(TRAIN) experiment=$$job || exit; done
-	for change in $(CHANGES); do $(TRAIN) experiment=deviations/$$change || exit; done
-	for job in fig5 strength distorted fig6 eq9-choice eq9 eq9-distorted deviations; do $(COLLECT) outputs/$$job || exit; done
-	$(PY) experiments/distortions.py $(TO)
-	$(TABLES)
-	$(FIGURES)
+	$(STUDY) $@
 
 tutorials: setup  ## three public tutorials of "LeNet-5" trained again, with their tables and curves
-	for job in t1 t2 t3; do $(TRAIN) experiment=tutorial/$$job || exit; done
-	for job in t1 t2 t3; do $(COLLECT) outputs/tutorial-$$job || exit; done
-	$(TABLES)
-	$(FIGURES)
+	$(STUDY) $@
 
-ablations: setup  ## what of 1998 still matters: rates chosen on validation images, one detail at a time, the ladder
-	for choice in $(CHOICES); do $(TRAIN) experiment=choice/$$choice || exit; done
-	for study in $(ABLATIONS); do $(TRAIN) experiment=ablation/$$study || exit; done
-	for choice in $(CHOICES); do $(COLLECT) outputs/choice-$$choice || exit; done
-	for study in $(ABLATIONS); do $(COLLECT) outputs/ablation-$$study || exit; done
-	$(TABLES)
-	$(FIGURES)
+ablations: setup  ## what of 1998 still matters: rates chosen on hold-out images, one detail at a time, the ladder
+	$(STUDY) $@
 
 comparison: setup  ## Section III: the classifiers of Figs. 9 to 12, trained and measured; about five hours on two cores
-	for choice in comparison printed deslanted; do $(TRAIN) experiment=choice/$$choice || exit; done
-	$(TRAIN) experiment=comparison
-	for job in choice-comparison choice-printed choice-deslanted; do $(COLLECT) outputs/$$job || exit; done
-	$(COLLECT) outputs/comparison-nets
-	$(PY) experiments/comparison.py $(TO) --choose
-	$(PY) experiments/comparison.py $(TO)
-	$(PY) experiments/invariance.py $(TO)
-	$(TABLES)
-	$(FIGURES)
+	$(STUDY) $@
 
 test: setup  ## the fast tests; they need neither MNIST nor a network
 	$(PY) -m pytest
@@ -124,7 +94,6 @@ report: setup  ## results/ -> results/report/index.html, a page with all of it a
 
 check: setup  ## fail if a table or figure is not, byte for byte, what results/ gives
 	$(PY) experiments/tables.py --check
-	$(PY) experiments/distortions.py --check
 	$(PY) experiments/figures.py --check
 
 lint: setup  ## style and types

@@ -3,6 +3,6 @@
 from setuptools import find_packages, setup
 
 setup(
-    packages=[*find_packages(include=["paper_lenet*"]), "paper_lenet.conf"],
+    packages=[*find_packages(include=["paper_lenet*"]), "paper_lenet.conf", "hydra_plugins.paper_lenet_sweeper"],
     package_dir={"paper_lenet.conf": "conf"},
 )

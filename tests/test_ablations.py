@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from synthetic_runs import ROOT, begun, clean_tree, data, write_rows, write_runs
 
 from paper_lenet import paper
-from paper_lenet.commands.composition import compose
+from paper_lenet.commands import composition
 from paper_lenet.config import Config, DataConfig, EngineConfig, InitConfig, LossConfig, ModelConfig, OptimConfig
+from paper_lenet.config.studies import studies
 from paper_lenet.engines import NonFiniteError
 from paper_lenet.files import csv_text, write_atomic
 from paper_lenet.network.lenet5 import build
@@ -26,7 +25,7 @@ from paper_lenet.reporting.figures import ablations, classes, common
 from paper_lenet.reporting.formats import Table
 from paper_lenet.reporting.results import TableError, read_runs
 from paper_lenet.reporting.tables import tutorials
-from paper_lenet.reporting.tables.ablations import STUDIES, ablation, costs
+from paper_lenet.reporting.tables.ablations import costs, table
 from paper_lenet.reporting.tables.build import available
 from paper_lenet.reporting.tables.build import build as build_tables
 from paper_lenet.reporting.tables.common import trained
@@ -34,7 +33,6 @@ from paper_lenet.runs.collect import collect
 from paper_lenet.runs.records import ERROR_COLUMNS, PASS_COLUMNS, write_job
 
 CONF = ROOT / "conf"
-CHANGES = sorted(path.stem for path in (CONF / "change").glob("*.yaml"))
 # What each change changes.
 FIELDS: dict[str, set[str]] = {
     "none": set(),
@@ -52,6 +50,7 @@ FIELDS: dict[str, set[str]] = {
     "sgd": {f"optim.{key}" for key in ("name", "rate", "momentum", "weight_decay")},
     "constant_rate": {"optim.schedule", "optim.rate"},
     "distorted": {"distort.variants", "distort.strength"},
+    "thrice": {"optim.passes", "optim.eta"},
 }
 FIELDS["adamw-1998"] = FIELDS["eq9"] | FIELDS["adamw"]
 FIELDS["best"] = FIELDS["sgd"] | {"model.init.scheme", "optim.order", "optim.passes"}
@@ -59,18 +58,16 @@ FIELDS["best-distorted"] = FIELDS["best"] | FIELDS["distorted"]
 
 
 @functools.cache
-def combinations(experiment: str, first: int | None = None) -> list[Config]:
-    """Every configuration of an experiment that is a sweep by itself."""
-    node = OmegaConf.load(CONF / "experiment" / f"{experiment}.yaml")
-    choices = OmegaConf.select(node, "hydra.sweeper.params") or {}
-    overrides = [f"experiment={experiment}", *(f"{key}={value}" for key, value in choices.items())]
-    parsed = OverridesParser.create().parse_overrides(overrides)
-    return [composed(*job) for job in list(BasicSweeper.split_arguments(parsed, max_batch_size=None)[0])[:first]]
+def configurations(name: str) -> list[Config]:
+    """Every configuration of a study."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(composition, "_check_data", lambda jobs: None)
+        return [config for config, _ in composition.check_sweep([f"study={name}"], False)]
 
 
 @functools.cache
 def composed(*overrides: str) -> Config:
-    return compose(list(overrides))
+    return composition.compose(list(overrides))
 
 
 def flat(config: Config) -> dict[str, Any]:
@@ -82,10 +79,14 @@ def differing(a: Config, b: Config) -> set[str]:
     return {key for key in one if one[key] != other[key]} - {"name", "label"}
 
 
+def ablation(results: Path, name: str) -> Table:
+    return table(results, studies()[name])
+
+
 # Configurations
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change", FIELDS)
 def test_change_sets_what_it_names_and_nothing_else(change: str) -> None:
     """As the keys in its file, and in those that it includes, whatever the values in a base are."""
     keys, label = set(), ""
@@ -102,18 +103,18 @@ def test_change_sets_what_it_names_and_nothing_else(change: str) -> None:
 
 @pytest.mark.parametrize(("name", "base"), [("from-1998", "lenet5"), ("from-modern", "modern")])
 def test_one_detail_at_a_time(name: str, base: str) -> None:
-    configurations = combinations(f"ablation/{name}")
+    found = configurations(f"ablation-{name}")
     reference = composed(f"experiment={base}")
-    assert differing(configurations[0], reference) <= {"seeds"}
-    assert configurations[0].label == STUDIES[f"ablation-{name}"].base
-    for config in configurations[1:]:
-        assert any(differing(config, configurations[0]) <= fields for fields in FIELDS.values()), config.label
-    prints = {config.fingerprint() for config in configurations}
-    assert len(prints) == len({config.label for config in configurations}) == len(configurations)
+    assert differing(found[0], reference) <= {"seeds"}
+    assert found[0].label == studies()[f"ablation-{name}"].table["base"]
+    for config in found[1:]:
+        assert any(differing(config, found[0]) <= fields for fields in FIELDS.values()), config.label
+    prints = {config.fingerprint() for config in found}
+    assert len(prints) == len({config.label for config in found}) == len(found)
 
 
 def test_ladder_goes_from_1998_to_the_modern_recipe() -> None:
-    rungs = combinations("ablation/ladder")
+    rungs = configurations("ablation-ladder")
     assert [int(rung.label.split()[0]) for rung in rungs] == list(range(len(rungs)))
     assert rungs[0].fingerprint() == Config().fingerprint()
     assert rungs[-1].fingerprint() == composed("experiment=modern").fingerprint()
@@ -127,7 +128,7 @@ def test_ladder_goes_from_1998_to_the_modern_recipe() -> None:
 
 
 def test_augmented_differs_by_the_distortions_alone() -> None:
-    modern, modern_distorted, old, old_distorted = combinations("ablation/augmented")
+    modern, modern_distorted, old, old_distorted = configurations("ablation-augmented")
     assert modern.fingerprint() == composed("experiment=modern").fingerprint()
     assert old.fingerprint() == composed("change=adamw-1998").fingerprint()
     for plain, distorted in ((modern, modern_distorted), (old, old_distorted)):
@@ -135,21 +136,18 @@ def test_augmented_differs_by_the_distortions_alone() -> None:
         assert distorted.label == f"{plain.label}, distorted"
 
 
-@pytest.mark.parametrize("path", sorted((CONF / "experiment" / "choice").glob("*.yaml")), ids=lambda path: path.stem)
-def test_choice_is_made_without_the_test_set(path: Path) -> None:
-    params = OmegaConf.load(path).hydra.sweeper.params
-    assert not any(key.startswith(("data", "seeds")) for key in params)
-    # a change may have seeds of its own, and would bring them along
-    for change in params.get("change", "none").split(","):
-        config = composed(f"experiment=choice/{path.stem}", f"change={change}")
-        assert (config.data.validation, config.seeds) == (5000, [9000, 9001])
-        assert config.name == f"choice-{path.stem}"
+@pytest.mark.parametrize("name", sorted({name for study in studies().values() for name in study.chosen.values()}))
+def test_choice_is_made_without_the_test_set(name: str) -> None:
+    """And on seeds that no table of results has."""
+    for config in configurations(name):
+        assert config.data.validation == 5000
+        assert min(config.seeds) >= 2000
 
 
 def test_tutorials_have_the_sizes_that_their_pages_give() -> None:
     shapes = {"t1": (10, 64, 32, 400, 1e-8), "t2": (5, 32, 32, 400, 1e-7), "t3": (10, 64, 28, 256, 1e-7)}
     for name, (epochs, batch, side, flattened, epsilon) in shapes.items():
-        config = composed(f"experiment=tutorial/{name}")
+        config = composed(f"study=tutorial-{name}")
         net = build(config.model, 0)
         assert (config.optim.passes, config.optim.batch, config.optim.epsilon) == (epochs, batch, epsilon)
         assert (config.optim.name, config.optim.rate, config.optim.schedule) == ("adam", 1e-3, "constant")
@@ -246,8 +244,8 @@ def test_what_cannot_be_compared(tmp_path: Path) -> None:
         study(tmp_path, name, errors)  # type: ignore[arg-type]
         with pytest.raises(TableError, match=message):
             ablation(tmp_path, name)
-    study(tmp_path, "ablation-augmented", {"modern": [1.0, 1.1], "other, distorted": [1.0, 1.2]})
-    with pytest.raises(TableError, match="no runs of 'other'"):
+    study(tmp_path, "ablation-augmented", {"modern": [1.0, 1.1], "1998 network, AdamW, distorted": [1.0, 1.2]})
+    with pytest.raises(TableError, match="no runs of '1998 network, AdamW'"):
         ablation(tmp_path, "ablation-augmented")
 
 
@@ -298,7 +296,7 @@ def test_costs_of_both_networks_agree() -> None:
 def write_tutorials(results: Path) -> None:
     """Three tutorials of two seeds; seed 0 of the first calls two of the 980 zeros six, and three sixes zero."""
     wrong = {"tutorial-t1": [(0, 0, 6)] * 2 + [(0, 6, 0)] * 3 + [(1, 9, 4)] * 9}
-    for name in tutorials.NAMES:
+    for name in tutorials.TUTORIALS:
         errors = wrong.get(name, [(0, 4, 9)] * 4)
         counts: list[float | None] = [sum(seed == k for k, *_ in errors) / 100 for seed in (0, 1)]
         study(results, name, {"": counts})
@@ -356,7 +354,7 @@ def test_single_tutorial_is_not_set_beside_the_paper(tmp_path: Path, committed: 
 def test_tables_by_name(tmp_path: Path) -> None:
     write_tutorials(tmp_path)
     study(tmp_path, "ablation-ladder", {"0 1998": [1.0, 1.1], "1 + ReLU": [0.9, 1.2]})
-    names = ["ablation-ladder", *tutorials.NAMES, "tutorials", "tutorials-classes"]
+    names = ["ablation-ladder", *tutorials.TUTORIALS, "tutorials", "tutorials-classes"]
     assert available(tmp_path) == sorted(names)
     files = build_tables(tmp_path, ["ablation-ladder", "tutorials", "tutorials-classes"], None)
     assert len(files) == 9
@@ -377,7 +375,7 @@ def test_figures_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     study(tmp_path, "ablation-from-1998", {"1998": some, "ReLU": [0.9, None], "max pooling": [None, None]})
     study(tmp_path, "ablation-ladder", {"0 1998": some, "1 + ReLU": [None, None], "2 + b": [0.9, 0.8]})
     write_tutorials(tmp_path)
-    for name in tutorials.NAMES:
+    for name in tutorials.TUTORIALS:
         rows = [
             {"fingerprint": "0" * 12, "seed": seed, "pass": epoch, "train_error_percent": 5 / epoch}
             | {"test_error_percent": 2 / epoch}
@@ -386,8 +384,8 @@ def test_figures_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         ]
         write_atomic(tmp_path / "curves" / f"{name}.csv", csv_text(("fingerprint", "seed", *PASS_COLUMNS), rows))
     files = {
-        **ablations.ablation(tmp_path, "ablation-from-1998"),
-        **ablations.ablation(tmp_path, "ablation-ladder"),
+        **ablations.ablation(tmp_path, studies()["ablation-from-1998"]),
+        **ablations.ablation(tmp_path, studies()["ablation-ladder"]),
         **ablations.curves(tmp_path),
         **classes.confusion(tmp_path, "tutorial-t1"),
     }
@@ -400,4 +398,4 @@ def test_figures_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert classes.confusion(tmp_path, "tutorial-t1").items() <= files.items()
     study(tmp_path, "ablation-ladder", {"0 1998": [None, None], "1 + ReLU": [None, None]})
     with pytest.raises(TableError, match="all runs diverged"):
-        ablations.ablation(tmp_path, "ablation-ladder")
+        ablations.ablation(tmp_path, studies()["ablation-ladder"])

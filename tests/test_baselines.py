@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from sklearn.svm import SVC
 
-from paper_lenet.classifiers import svm
+from paper_lenet import paper
+from paper_lenet.classifiers import svm, systems
 from paper_lenet.classifiers.expansions import quadratic, rbf
 from paper_lenet.classifiers.fitted import Fitted, nearest, vote
 from paper_lenet.classifiers.linear import linear, pairwise
 from paper_lenet.classifiers.local import local
 from paper_lenet.classifiers.measures import curve, measured, ranks, reject_percent
 from paper_lenet.classifiers.neighbours import euclidean
-from paper_lenet.classifiers.systems import SYSTEMS
+from paper_lenet.classifiers.systems import NETWORKS, all_classifiers
 from paper_lenet.classifiers.tangent import DAMPING, tangent, tangents
-from paper_lenet.config import DataConfig
+from paper_lenet.config import ConfigError, DataConfig
+from paper_lenet.config.studies import studies
 from paper_lenet.data import load
 
 Floats = NDArray[np.float32]
@@ -280,14 +284,32 @@ def test_measured() -> None:
     assert found["rejected_before"] == "2 3"
 
 
-def test_systems_are_the_paper_s() -> None:
-    from paper_lenet import paper
+def test_classifiers_are_the_paper_s() -> None:
+    """All of the paper's, in its order, each with its variants beneath it, and then those that it does not have."""
+    every = all_classifiers()
+    names = [each.name for each in every if not each.variant]
+    published = list(paper.fig9_to_12()["classifier"])
+    assert names[: len(published)] == published
+    assert list(dict.fromkeys(each.name for each in every)) == names
+    assert len({each.key for each in every}) == len(every)
+    networks = {configuration["label"] for configuration in studies()[NETWORKS].configurations}
+    for each in every:
+        assert each.variant or not each.is_guess
+        assert each.fit is not None or each.network
+        assert each.network in {"", *networks}
+        assert bool(each.layer) == (each.fit is not None and bool(each.network))
+        assert set(each.candidates) <= set(each.settings)
+        assert all(each.settings[name] in tried for name, tried in each.candidates.items())
 
-    published = set(paper.fig9_to_12()["classifier"])
-    assert {system.name for system in SYSTEMS} <= published
-    assert len({system.key for system in SYSTEMS}) == len(SYSTEMS)
-    for system in SYSTEMS:
-        assert system.fit is not None or system.change
-        assert bool(system.layer) == (system.fit is not None and bool(system.change))
-        assert set(system.candidates) <= set(system.settings)
-        assert all(system.settings[name] in tried for name, tried in system.candidates.items())
+
+def test_networks_are_rows_by_their_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A label without a comma is a row, and one with a guess after it; what has no label is refused in one line."""
+    rows = {each.key: each for each in all_classifiers() if each.fit is None and not each.boosted}
+    assert rows["lenet-5"].version == "regular" and rows["16x16 lenet-1"].version == "small"
+    guess = rows["deslant 20x20-300-10, black and white"]
+    assert (guess.is_guess, guess.version, guess.network) == (True, "deslanted-binary", guess.key)
+    assert "lenet-4, distorted" not in rows
+    study = dataclasses.replace(studies()[NETWORKS], configurations=[{"model": "mlp"}])
+    monkeypatch.setattr(systems, "studies", lambda: {NETWORKS: study})
+    with pytest.raises(ConfigError, match=r"^conf/study/comparison-nets.yaml: label=None: .*$"):
+        all_classifiers()

@@ -11,14 +11,15 @@ import pytest
 from synthetic_runs import ROOT
 
 from paper_lenet import paper
+from paper_lenet.classifiers.fitted import Classifier
 from paper_lenet.classifiers.measures import COLUMNS
-from paper_lenet.classifiers.systems import SYSTEMS, System
+from paper_lenet.classifiers.systems import all_classifiers
 from paper_lenet.files import csv_text
 from paper_lenet.reporting.figures import common
-from paper_lenet.reporting.figures.comparison import FIGURES, bars, rejects
+from paper_lenet.reporting.figures.comparison import BARS, bars, rejects
 from paper_lenet.reporting.results import TableError
 from paper_lenet.reporting.tables import comparison as comparison_module
-from paper_lenet.reporting.tables.comparison import choice, comparison, costs, lines, measured, verdict
+from paper_lenet.reporting.tables.comparison import choice, comparison, comparison_runs, costs, lines, verdict
 from paper_lenet.runs.records import ORIGIN
 
 HERE: dict[str, Any] = {key: "x" for key in ORIGIN} | {"commit": "c0ffee" * 6, "dirty": False, "date": "2026-11-22T00"}
@@ -113,7 +114,8 @@ def test_explained(tmp_path: Path) -> None:
 
 def test_classifier_that_the_paper_has_not(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has rows with nothing published, and a bar of its own in each figure."""
-    monkeypatch.setattr(comparison_module, "SYSTEMS", (*SYSTEMS, System("forest"), System("never run")))
+    more = [*all_classifiers(), Classifier("forest"), Classifier("never run")]
+    monkeypatch.setattr(comparison_module, "all_classifiers", lambda: more)
     monkeypatch.setitem(common.STYLE, "svg.fonttype", "none")
     rows = [row("lenet-5", 0, list(range(95))), row("forest", 0, list(range(300)))]
     made = comparison(results_of(results, rows))
@@ -123,12 +125,12 @@ def test_classifier_that_the_paper_has_not(results: Path, monkeypatch: pytest.Mo
     )  # fmt: skip
     assert cells["p against lenet-5"] != "-" and "26 of 27 were not run" in made.notes[0]
     assert costs(results).rows[-1][:5] == ["forest", "-", "7.8", "-", "7.8"]
-    for name in FIGURES:
+    for name in BARS:
         svg = bars(results, name)[results / "figures" / f"{name}.svg"].decode()
         assert ">forest<" in svg and "never run" not in svg and "nan" not in svg, name
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", BARS)
 def test_figures(results: Path, name: str) -> None:
     if name == "fig10":
         with pytest.raises(TableError, match="fig10"):  # neither classifier is in it
@@ -209,21 +211,21 @@ def test_networks_need_their_runs(
     monkeypatch.setattr("sys.argv", ["comparison", "lenet-4", "--results", str(tmp_path), "--output", str(tmp_path)])
     assert command.main() == 1
     err = capsys.readouterr().err
-    assert err.count("\n") == 1 and "seed-0: not there; the command train trains it" in err
+    assert err.count("\n") == 1 and "seed-0: not there; paper-lenet train study=comparison-nets trains it" in err
 
 
 def test_committed_rows() -> None:
     """All of the paper's classifiers have a line; what was to be chosen is what did best on held-out images."""
     found = lines(ROOT / "results")
-    assert len([line for line in found if not line.system.also]) == 27
-    tried = measured(ROOT / "results", "comparison-choice")
+    assert sum(line.is_published() for line in found) == 27
+    tried = comparison_runs(ROOT / "results", "comparison-choice")
     assert set(tried["split"]) == {"validation"}
     checked = []
     for line in found:
-        if line.system.candidates and len(line.runs):
-            of_system = tried[tried["classifier"] == line.system.key]
-            assert len(of_system) == len(line.system.choices()), line.system.key
-            best = of_system.loc[of_system["error_percent"].idxmin(), "settings"]
-            assert set(line.runs["settings"]) == {best}, line.system.key
-            checked.append(line.system.key)
+        if line.classifier.candidates and len(line.runs):
+            of_classifier = tried[tried["classifier"] == line.classifier.key]
+            assert len(of_classifier) == len(line.classifier.choices()), line.classifier.key
+            best = of_classifier.loc[of_classifier["error_percent"].idxmin(), "settings"]
+            assert set(line.runs["settings"]) == {best}, line.classifier.key
+            checked.append(line.classifier.key)
     assert "linear" in checked

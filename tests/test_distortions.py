@@ -244,18 +244,18 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     monkeypatch.setenv(DIRECTORY_VARIABLE, str(tmp_path / "nothing"))
     clean_tree(monkeypatch)
     assert call(monkeypatch, "distortions", "--results", tmp_path) == 1
-    assert "distortions.csv: missing" in capsys.readouterr().err
+    assert "distortions.csv: is made only where MNIST is at hand" in capsys.readouterr().err
     found = paper.fig7().assign(yx=0.0, tx=lambda frame: frame["tx"] + 0.0025)
     rows = [{str(key): value for key, value in row.items()} | origin() for row in found.to_dict("records")]
     (tmp_path / "distortions.csv").write_text(csv_text([*PLACE, *FITTED], rows), encoding="utf-8")
-    assert call(monkeypatch, "distortions", "--results", tmp_path) == 1
+    assert call(monkeypatch, "tables", "distortions", "--results", tmp_path) == 1
     assert "no column commit" in capsys.readouterr().err
     (tmp_path / "distortions.csv").write_text(csv_text([*PLACE, *FITTED, *ORIGIN], rows), encoding="utf-8")
-    assert call(monkeypatch, "distortions", "--results", tmp_path) == 0
+    assert call(monkeypatch, "tables", "distortions", "--results", tmp_path) == 0
     table = tmp_path / "tables" / "distortions.md"
     assert "Commit c0ffeec0ffee; fits of 20" in table.read_text(encoding="utf-8")
     assert "largest error of 0.002500, and a largest yx of 0.000000" in table.read_text(encoding="utf-8")
-    assert call(monkeypatch, "distortions", "--results", tmp_path, "--check") == 0
+    assert call(monkeypatch, "tables", "distortions", "--results", tmp_path, "--check") == 0
     table.write_text(table.read_text(encoding="utf-8").replace("0.002500", "0.000000"), encoding="utf-8")
-    assert call(monkeypatch, "distortions", "--results", tmp_path, "--check") == 1
+    assert call(monkeypatch, "tables", "distortions", "--results", tmp_path, "--check") == 1
     assert str(table) in capsys.readouterr().err

@@ -22,8 +22,7 @@ from synthetic_runs import ROOT
 from paper_lenet.commands.composition import check_sweep, compose
 from paper_lenet.config.rules import CHOICES
 from paper_lenet.data import DIRECTORY_VARIABLE
-from paper_lenet.reporting.tables.build import HEADLINE
-from paper_lenet.reporting.tables.special import SPECIAL
+from paper_lenet.reporting.tables.build import HEADLINE, generated
 
 WEIGHTS = sorted((ROOT / "paper_lenet" / "weights").glob("*.md"))
 DOCUMENTS = [*(ROOT / name for name in ("README.md", "DEVIATIONS.md", "experiments/readings.md"))]
@@ -33,7 +32,7 @@ DOCUMENTS += [*sorted((ROOT / "results").glob("*.md")), *sorted((ROOT / "docs").
 NO_COMMANDS = ("bibtex", "js", "python", "text", "toml", "yaml")
 # README is what one reads in one sitting.
 README_LINES = 200
-# Generated blocks that are not of SPECIAL, and their document; NO_TABLES: there is no such file in results/tables.
+# Blocks of other code than `generated`, and their document; NO_TABLES: there is no such file in results/tables.
 NO_TABLES = {"bench": "docs/speed.md", "faults": "docs/reliability.md"}
 BLOCKS = {"headline": "README.md"} | NO_TABLES
 
@@ -47,6 +46,9 @@ ON_MNIST = "data=mnist data.train_size=10000 optim.passes=2 seeds=[0]"
 ADDED = {
     f"{TRAIN} --help": "",
     f"{TRAIN} experiment=smoke": "MNIST",
+    f"{PYTHON} experiments/study.py": "",
+    f"{TRAIN} study=eq9-choice": PLAIN.replace("seeds=[0]", "seeds=[0] data.validation=100"),
+    f"{PYTHON} experiments/study.py eq9-choice": f"{PLAIN} data.validation=100",
     f"{PYTHON} experiments/collect.py outputs/smoke": "",
     f"{PYTHON} experiments/tables.py smoke": "",
     f"{TRAIN} experiment=literal 'seeds=[0,1,2]'": PLAIN,
@@ -152,8 +154,8 @@ def test_what_is_named_is_there() -> None:
         assert targets <= there, path
         assert scripts <= {script.stem for script in (ROOT / "experiments").glob("*.py")}, path
         assert set(re.findall(r"'\.\[(\w+)\]'", text)) <= set(extras), path
-        for name in re.findall(r"experiment=([\w/-]+)", text):
-            assert (ROOT / "conf" / "experiment" / f"{name}.yaml").exists(), (path, name)
+        for group, name in re.findall(r"\b(experiment|study)=([\w/-]+)", text):
+            assert (ROOT / "conf" / group / f"{name}.yaml").exists(), (path, name)
         assert not re.search(r"pip install \S*paper-lenet", text), f"{path}: no index has this package"
     assert commands_named("`make a-b` # Command: make c, or make d experiments/e.py") == ({"a-b", "c", "d"}, {"e"})
     assert INSTEAD["make reproduce"].split()[1] in subprocess.run(
@@ -178,7 +180,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 def test_each_generated_block_is_in_its_document() -> None:
     """Once, and nowhere else; each begins and ends."""
-    shown_in = {name: special.document for name, special in SPECIAL.items() if special.document} | BLOCKS
+    shown_in = {name: each.shown.document for name, each in generated().items() if each.shown.document} | BLOCKS
     for mark in ("begin", "end"):
         found = [
             (name, document.relative_to(ROOT).as_posix())
@@ -216,7 +218,7 @@ def test_groups_of_keys() -> None:
     """docs/experiments.md names the files of each group of conf/ that a run has."""
     page = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(\w+)` \|.*\| (`.*`) \|$", page, re.MULTILINE))
-    groups = {path.name for path in (ROOT / "conf").iterdir() if path.is_dir()} - {"experiment", "change"}
+    groups = {path.name for path in (ROOT / "conf").iterdir() if path.is_dir()} - {"experiment", "study", "change"}
     files = {group: sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml")) for group in groups}
     named = {group: re.findall(r"`(\w+)`", names) for group, names in rows.items()}
     assert named == {**files, "engine": sorted(CHOICES["engine.name"])}

@@ -122,7 +122,7 @@ def test_nothing_goes_to_results(tmp_path: Path) -> None:
     assert [step.name for step in todo] == ["tests", "bench", "ladder", "collect"]
     of_step = {step.name: " ".join(step.command) for step in todo}
     assert "--record" not in of_step["bench"]
-    for part in ("experiment=ablation/ladder", "engine=batched", "engine.device=cuda", "name=ablation-ladder-gpu"):
+    for part in ("study=ablation-ladder", "engine=batched", "engine.device=cuda", "name=ablation-ladder-gpu"):
         assert part in of_step["ladder"].split()
     assert f"output={tmp_path}" in of_step["ladder"]
     assert f"--results {tmp_path / 'results'}" in of_step["collect"]

@@ -17,7 +17,7 @@ from synthetic_runs import ROOT
 from paper_lenet import activations
 
 FUNCTIONS = "ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"
-COPIED = ("conf", "docs", "experiments", "paper_lenet", "tests")
+COPIED = ("conf", "docs", "experiments", "hydra_plugins", "paper_lenet", "tests")
 
 
 def blocks(section: str) -> list[str]:
@@ -182,3 +182,21 @@ def test_an_engine_is_one_folder(copy: Path) -> None:
     assert python(copy, "-c", ENGINE) == (
         "model.dropout=0.5 with engine.name=slow: engine=reference or engine=batched has it\n"
     )
+
+
+# Run before the test of the recipe, in the same process: importing the package takes most of the time.
+LISTED = """
+import sys
+import pytest
+from paper_lenet.classifiers.systems import all_classifiers
+print([each.key for each in all_classifiers()][-2:])
+sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts=", *sys.argv[1:]]))
+"""
+
+
+def test_a_classifier_is_one_file(copy: Path) -> None:
+    """And its test: it is listed after the paper's, fitted, and what it costs is counted."""
+    for block in blocks("A classifier"):
+        follow(block, copy)
+    told = python(copy, "-c", LISTED, "tests/test_means.py")
+    assert told.startswith("['nearest mean', 'nearest mean, deslanted']\n") and "1 passed" in told

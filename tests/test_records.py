@@ -239,7 +239,7 @@ def test_dirty_means_the_code(tmp_path: Path) -> None:
 
     assert records._code_state(tmp_path) == ("unknown", True)
     git("init", "-q")
-    code, prose, choice = (tmp_path / name for name in ("paper_lenet/a.py", "README.md", "conf/experiment/a.yaml"))
+    code, prose, choice = (tmp_path / name for name in ("paper_lenet/a.py", "README.md", "conf/study/a.yaml"))
     for path in (code, prose, choice):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("1\n", encoding="utf-8")

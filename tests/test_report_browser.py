@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from synthetic_report import images, networks, outputs, write_results
+from synthetic_report import images, networks, outputs, tables, write_results
 from synthetic_runs import ROOT
 
 from paper_lenet.reporting.page.build import page
 from paper_lenet.reporting.page.live import Net, nets
+from paper_lenet.reporting.tables.build import available, made
 
 pytestmark = pytest.mark.slow
 
@@ -71,13 +72,13 @@ def shown_networks() -> list[Net]:
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Path:
+def written(tmp_path: Path) -> Path:
     """The page, in a copy with scripts that only this test needs as well."""
     results = tmp_path / "results"
     write_results(results)
     path = results / "report" / "index.html"
     path.parent.mkdir()
-    text = page(results, None, shown_networks())
+    text = page(tables(), results, None, shown_networks())
     path.write_text(text, encoding="utf-8")
     for name, script in (("use", USE), ("tell", TELL)):
         path.with_name(f"{name}.html").write_text(
@@ -90,7 +91,7 @@ def test_the_committed_results(tmp_path: Path) -> None:
     """Nothing of the real page fails, or sticks out."""
     path = tmp_path / "results" / "report" / "index.html"
     path.parent.mkdir(parents=True)
-    text = page(ROOT / "results", None, nets())
+    text = page(made(ROOT / "results", available(ROOT / "results")), ROOT / "results", None, nets())
     faults = """
       const faults = [];
       addEventListener("error", (event) => faults.push(event.message));
@@ -123,7 +124,7 @@ def read(dom: str, name: str) -> Any:
     return json.loads(html.unescape(text))
 
 
-def test_golden_outputs(made: Path, tmp_path: Path) -> None:
+def test_golden_outputs(written: Path, tmp_path: Path) -> None:
     found = read(browse(tmp_path, "--window-size=1280,900", "--dump-dom", f"{made.as_uri()}#selftest"), "selftest")
     shown = images()
     tried = shown_networks()
@@ -133,7 +134,7 @@ def test_golden_outputs(made: Path, tmp_path: Path) -> None:
     assert found["width"] == [1280, 1280]  # nothing sticks out
 
 
-def test_use(made: Path, tmp_path: Path) -> None:
+def test_use(written: Path, tmp_path: Path) -> None:
     found = read(browse(tmp_path, "--dump-dom", made.with_name("use.html").as_uri()), "used")
     assert found["faults"] == []
     empty, told, answer = found["told"]
@@ -144,7 +145,7 @@ def test_use(made: Path, tmp_path: Path) -> None:
     assert sorted(found["themes"]) == ["dark", "light"]
 
 
-def test_phone(made: Path, tmp_path: Path) -> None:
+def test_phone(written: Path, tmp_path: Path) -> None:
     """At 390 px, in a frame: a window of this browser is never so narrow."""
     frame = made.with_name("frame.html")
     listen = "addEventListener('message', (event) => { document.querySelector('pre').textContent = event.data; });"
@@ -157,7 +158,7 @@ def test_phone(made: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_picture(made: Path, tmp_path: Path, width: int) -> None:
+def test_picture(written: Path, tmp_path: Path, width: int) -> None:
     path = tmp_path / "page.png"
     browse(tmp_path, f"--window-size={width},2000", f"--screenshot={path}", made.as_uri())
     with Image.open(path) as picture:

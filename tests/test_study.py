@@ -14,13 +14,15 @@ from synthetic_runs import ROOT, call, write_rows
 
 from paper_lenet import paper
 from paper_lenet.config import Config, DistortConfig
+from paper_lenet.config.studies import studies
 from paper_lenet.files import csv_text, write_atomic
 from paper_lenet.reporting.formats import Table
 from paper_lenet.reporting.results import TableError
+from paper_lenet.reporting.tables import deviations, readings
 from paper_lenet.reporting.tables.build import available, build
 from paper_lenet.reporting.tables.claims import claims, overlap
 from paper_lenet.reporting.tables.common import TAGS
-from paper_lenet.reporting.tables.study import curve_distance, deviations, rate_distance, readings
+from paper_lenet.reporting.tables.readings import curve_distance, rate_distance
 from paper_lenet.runs.records import ERROR_COLUMNS, PASS_COLUMNS
 
 FIG5 = paper.fig5()["train_error_percent"].tolist()[:20]
@@ -99,7 +101,7 @@ def test_distances() -> None:
 
 def test_readings(tmp_path: Path) -> None:
     study(tmp_path)
-    table = readings(tmp_path)
+    table = readings.table(tmp_path, studies()["readings"])
     # By D, the one with a diverged run last.
     assert [row[0] for row in table.rows] == ["the paper", "model.init.gain=0.9", "base", "optim.eta_factor=1"]
     rows = rows_of(table)
@@ -124,7 +126,7 @@ def test_readings(tmp_path: Path) -> None:
 def test_readings_refuse_test_errors(tmp_path: Path) -> None:
     write_tests(tmp_path, "readings", [0.9, 1.0])
     with pytest.raises(TableError, match="without the test set"):
-        readings(tmp_path)
+        readings.table(tmp_path, studies()["readings"])
 
 
 def test_j_of_eq9_is_always_said(tmp_path: Path) -> None:
@@ -132,7 +134,7 @@ def test_j_of_eq9_is_always_said(tmp_path: Path) -> None:
     changes: list[Row] = [{}, {"optim.order": "reshuffled"}, {"loss.name": "eq9"}, {"loss.name": "eq9", "loss.j": 10.0}]
     rows = [run(f"f{i}", 1000, **{**eq8, **change}) for i, change in enumerate(changes)]
     write_runs(tmp_path, "readings", rows, {(row["fingerprint"], 1000): FIG5 for row in rows})
-    assert [row[0] for row in readings(tmp_path).rows[1:]] == [
+    assert [row[0] for row in readings.table(tmp_path, studies()["readings"]).rows[1:]] == [
         "base",
         "loss.j=1, loss.name=eq9",
         "loss.j=10, loss.name=eq9",
@@ -151,7 +153,7 @@ def test_deviations(tmp_path: Path) -> None:
     rows += [run("b", seed, error, **order) for seed, error in ((100, 1.0), (101, 1.2), (102, 1.4), (109, 5.0))]
     rows += [run("a", 100, 0.8, **pooling), run("a", 101, None, **{**pooling, "status": "diverged", "passes": 0})]
     write_runs(tmp_path, "deviations", rows, {})
-    table = deviations(tmp_path)
+    table = deviations.table(tmp_path, studies()["deviations"])
     assert [row[:2] for row in table.rows] == [
         ["D3, D4", "model.init.coefficient_value=2.2, model.pooling=average"],
         ["D10", "optim.order=reshuffled"],
@@ -162,7 +164,7 @@ def test_deviations(tmp_path: Path) -> None:
     assert table.rows[0][2:] == ["0.800", "-0.100", "-", "1", "-", "1 of 2"]
     assert table.rows[2][3] == "+0.050"
     write_tests(tmp_path, "distorted", [0.8, 0.9, 1.0], **DISTORTED)
-    added = deviations(tmp_path).rows[2]
+    added = deviations.table(tmp_path, studies()["deviations"]).rows[2]
     assert (added[0], added[3], added[5]) == ("D12", "-0.100", "3")
 
 

@@ -28,7 +28,7 @@ from omegaconf import OmegaConf
 from synthetic_runs import ROOT, call
 
 from paper_lenet import paper
-from paper_lenet.commands import composition
+from paper_lenet.commands import composition, sweeps
 from paper_lenet.config import (
     Config,
     ConfigError,
@@ -41,6 +41,7 @@ from paper_lenet.config import (
     OptimConfig,
 )
 from paper_lenet.config.rules import CHOICES as FIELD_CHOICES
+from paper_lenet.config.studies import studies
 from paper_lenet.data import load
 from paper_lenet.engines.reference import net
 from paper_lenet.network.lenet5 import build
@@ -49,9 +50,8 @@ from paper_lenet.runs import job, records, training, workers
 from paper_lenet.runs.records import run_folder
 
 CONF = ROOT / "conf"
-EXPERIMENTS = sorted(
-    str(path.relative_to(CONF / "experiment").with_suffix("")) for path in (CONF / "experiment").rglob("*.yaml")
-)
+RECIPES = [f"experiment={path.stem}" for path in sorted((CONF / "experiment").glob("*.yaml"))]
+RECIPES += [f"study={path.stem}" for path in sorted((CONF / "study").glob("*.yaml"))]
 # A moment, whatever else is asked for.
 TINY = (
     *("data=digits", "data.train_size=10", "data.skip=0", "data.validation=0"),
@@ -138,16 +138,16 @@ def test_literal_reading() -> None:
     assert (config.data.train_size, config.data.validation, config.distort.variants) == (None, 0, 0)
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_experiment_runs(name: str, tmp_path: Path) -> None:
-    """The last of its jobs, where it is a sweep by itself, trained for a moment on the embedded digits."""
-    path = CONF / "experiment" / f"{name}.yaml"
-    choices = OmegaConf.select(OmegaConf.load(path), "hydra.sweeper.params") or {}
-    overrides = [f"experiment={name}", *(f"{key}={value}" for key, value in choices.items()), *TINY]
-    jobs = composition.combinations(OverridesParser.create().parse_overrides(overrides))
-    config = composed(*jobs[-1], f"output={tmp_path}")
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipe_runs(recipe: str, tmp_path: Path) -> None:
+    """The last of its jobs, trained for a moment on the embedded digits."""
+    node = OmegaConf.select(OmegaConf.load(f"{CONF / recipe.replace('=', '/')}.yaml"), "study.configurations")
+    configurations: Any = OmegaConf.to_container(node) if node else []
+    parser = OverridesParser.create()
+    last = sweeps.jobs(parser, configurations, None, parser.parse_overrides([recipe]))[-1]
+    config = composed(*last, *TINY, f"output={tmp_path}")
     if config.optim.name == "sdlm":
-        config = composed(*jobs[-1], FEW_SAMPLES, f"output={tmp_path}")
+        config = composed(*last, *TINY, FEW_SAMPLES, f"output={tmp_path}")
     few = dataclasses.replace(config.data, test_size=20 if config.data.test_size is None else config.data.test_size)
     training.train_seed(config, load(few), 0, lambda progress: None)
     metrics = metrics_of(config, 0)
@@ -155,7 +155,14 @@ def test_experiment_runs(name: str, tmp_path: Path) -> None:
     assert (metrics["passes"], metrics["train_size"], metrics["diverged_at"]) == (1, 10, "")
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", [path.stem for path in sorted((CONF / "study").glob("*.yaml"))])
+def test_study_has_its_own_name(name: str) -> None:
+    """Runs, tables and figures are found by it."""
+    node = OmegaConf.load(CONF / "study" / f"{name}.yaml")
+    assert OmegaConf.select(node, "name") == studies()[name].name == name
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted((CONF / "experiment").glob("*.yaml"))])
 def test_experiment_says_what_it_is_for(name: str) -> None:
     lines = (CONF / "experiment" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "# @package _global_"
@@ -167,6 +174,19 @@ def test_experiment_says_what_it_is_for(name: str) -> None:
 
 
 # Jobs
+
+
+def test_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each entry of its configurations is a job, or several, and each job a row of its own."""
+    options = ("study=deviations", *TINY, FEW_SAMPLES, "data.test_size=10", "seeds=[0]")
+    assert call(monkeypatch, "train", *options, f"output={tmp_path}") == 0
+    assert capsys.readouterr().err == ""
+    found = [OmegaConf.load(path) for path in tmp_path.glob("deviations/*/seed-0/config.yaml")]
+    assert len(found) == len(studies()["deviations"].configurations)
+    assert {config["model"]["init"]["gain"] for config in found} == {0.9, 1.1}
+    assert [
+        config["model"]["init"]["coefficient_value"] for config in found if config["model"]["pooling"] == "average"
+    ] == [2.2]
 
 
 def test_sweep_of_an_experiment(
@@ -412,9 +432,10 @@ MISTAKES = {
     "engin=fused": "engin: no such key; did you mean engine?",
     "change=rleu": "change=rleu: no such choice; did you mean relu?",
     "change=[relu,max_pol]": "change=max_pol: no such choice; did you mean max_pool",
-    "change=comparison/lenet9": "did you mean comparison/lenet",
-    "experiment=fig55": "experiment=fig55: no such choice; did you mean fig5?",
-    "experiment=ladder": "experiment=ladder: no such choice; did you mean ablation/ladder?",
+    "study=fig55": "study=fig55: no such choice; did you mean fig5?",
+    "study=ablation-lader": "study=ablation-lader: no such choice; did you mean ablation-ladder",
+    "study=eq9-choice loss.j=0": "loss.j=0",
+    "study=noise study.time=3": "study.time=3: stands in the study's own file alone",
     "seeds=[0": "seeds",
     "optim.passes": "optim.passes",
     "loss=eq10": "loss=eq10",
@@ -448,14 +469,14 @@ SWEEPS = {
     "optim.batch=1,1": "optim.batch=1 twice: two jobs of one sweep",
     "engine.workers=1,2": "engine.workers=1 and data=digits output=out engine.workers=2: two jobs of one sweep",
     "seeds=[0,1],[1]": "two jobs of one sweep would train the same run",
-    "experiment=literal,readings/eq9": "experiment=readings/eq9: has a sweep or launcher of its own",
+    "study=fig5,eq9-choice": "study=eq9-choice data=digits output=out: has a sweep or launcher of its own",
     "optim.mu=interval(0,1)": "optim.mu=interval(0,1): not values",
     "change=glob(*no-such*)": "a sweep of no jobs",
     "change=glob(*relu*) change=tanh": "change is given twice",
     "hydra/launcher=basic,joblib": "no sweep goes over settings of Hydra",
     "hydra/launcher=submitit_slurm": "there is no Slurm here (no sbatch on PATH)",
     "seeds=[0],[1,1]": "seeds",
-    "experiment=readings/eq9 loss.j=1,0": "loss.j",
+    "study=eq9-choice loss.j=1,0": "loss.j",
 }
 
 
@@ -481,7 +502,7 @@ FILES = {
     "optim:\n  passes: 0\n": "optim.passes=0: must be at least 1",
     "- a\n- b\n": "Cannot merge",
     "name: caf\xe9\n": "'utf-8' codec can't decode",
-    "defaults:\n  - /experiment/modren\n": "experiment=modren: no such choice; did you mean modern",
+    "defaults:\n  - /experiment/modren\n": "experiment=modren: no such choice; there are lenet5, literal, ",
     "defaults:\n  - override /model: lenet6\n": "model=lenet6: no such choice; there are lenet1, ",
 }
 
@@ -495,7 +516,7 @@ def own_conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return conf
 
 
-@pytest.mark.parametrize("group", ["experiment", "change"])
+@pytest.mark.parametrize("group", ["experiment", "study", "change"])
 @pytest.mark.parametrize("text", FILES)
 def test_mistake_in_a_file_names_it(
     text: str, group: str, own_conf: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -554,10 +575,10 @@ def test_glob_goes_over_the_files_of_a_group() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_no_two_jobs_of_an_experiment_are_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_no_two_jobs_of_a_recipe_are_the_same(recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(composition, "_check_data", lambda jobs: None)
-    composition.check_sweep([f"experiment={name}"], False)
+    composition.check_sweep([recipe], False)
 
 
 def test_mistake_on_a_command_line(tmp_path: Path) -> None:

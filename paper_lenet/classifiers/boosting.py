@@ -1,6 +1,6 @@
 """Boosting (p. 14; Drucker, Schapire and Simard, 1993): each network learns from what those before it get wrong.
 
-The first is trained as ever. The second sees patterns half of which the first gets right and half wrong; the third
+The first is trained as usual. The second sees patterns half of which the first gets right and half wrong; the third
 those on which the two disagree. Patterns are the training images and as many distorted copies as it takes.
 """
 
@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from paper_lenet import generators
+from paper_lenet.classifiers.fitted import Classifier
 from paper_lenet.config import Config
-from paper_lenet.data import Data
+from paper_lenet.data import Data, Labels
 from paper_lenet.engines import NonFiniteError
 from paper_lenet.engines.fused import FusedNet
 from paper_lenet.learning.patterns import Indices, Pass, Patterns, all_patterns
@@ -46,12 +47,10 @@ def others(config: Config, data: Data, seed: int, first: Mapping[str, NDArray[An
     return [net.parameters() for net in nets[1:]]
 
 
-Chooser = Callable[[list[NDArray[np.int64]], NDArray[np.int64], np.random.Generator], NDArray[np.bool_]]
+Chooser = Callable[[list[Labels], Labels, np.random.Generator], NDArray[np.bool_]]
 
 
-def half_wrong(
-    answers: list[NDArray[np.int64]], labels: NDArray[np.int64], generator: np.random.Generator
-) -> NDArray[np.bool_]:
+def half_wrong(answers: list[Labels], labels: Labels, generator: np.random.Generator) -> NDArray[np.bool_]:
     """The patterns that the first network gets wrong, and as many of the others."""
     kept = np.asarray(answers[0] != labels)
     right = np.flatnonzero(~kept)
@@ -59,15 +58,13 @@ def half_wrong(
     return kept
 
 
-def at_odds(
-    answers: list[NDArray[np.int64]], labels: NDArray[np.int64], generator: np.random.Generator
-) -> NDArray[np.bool_]:
+def at_odds(answers: list[Labels], labels: Labels, generator: np.random.Generator) -> NDArray[np.bool_]:
     """The patterns to which the first two networks give different labels."""
     return np.asarray(answers[0] != answers[1])
 
 
 def found(patterns: Patterns, nets: list[FusedNet], choose: Chooser, generator: np.random.Generator) -> Indices:
-    """So many patterns that the chooser takes, or all of them where there are fewer."""
+    """The first WANTED patterns that the chooser takes, or all of them where there are fewer."""
     taken: list[Indices] = []
     with tqdm(total=WANTED, desc=f"patterns of network {len(nets) + 1}", leave=False, disable=None) as bar:
         for start in range(0, len(patterns), CHUNK):
@@ -93,3 +90,9 @@ def trained(config: Config, patterns: Patterns, chosen: Indices, seed: int) -> F
         if done < len(order):
             raise NonFiniteError(seed, pass_, done + 1)
     return net
+
+
+CLASSIFIERS = [
+    Classifier("dist boosted lenet-4", network="lenet-4, distorted", boosted=True),
+    Classifier("dist boosted lenet-4", "the first network alone", network="lenet-4, distorted"),
+]

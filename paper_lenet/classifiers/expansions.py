@@ -8,7 +8,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import pairwise_distances
 
 from paper_lenet import paper
-from paper_lenet.classifiers.fitted import Fitted, Values
+from paper_lenet.classifiers.fitted import Classifier, Fitted, Values
 from paper_lenet.classifiers.linear import linear
 from paper_lenet.data import Labels
 
@@ -29,12 +29,9 @@ def quadratic(images: Values, labels: Labels, seed: int = 0, squashed: bool = Fa
         return np.asarray(projected[:, first] * projected[:, second], np.float32)
 
     last = linear(products(images), labels, squashed=squashed)
-    projection = COMPONENTS * images.shape[1]
-    return Fitted(
-        lambda test: last.scores(products(test)),
-        projection + len(first) + last.multiply_adds,
-        projection + images.shape[1] + last.variables,
-    )
+    projection, mean = COMPONENTS * images.shape[1], images.shape[1]
+    multiply_adds = projection + len(first) + last.multiply_adds
+    return Fitted(lambda test: last.scores(products(test)), multiply_adds, projection + mean + last.variables)
 
 
 def rbf(images: Values, labels: Labels, seed: int, width: float, ridge: float) -> Fitted:
@@ -54,8 +51,16 @@ def rbf(images: Values, labels: Labels, seed: int, width: float, ridge: float) -
         return np.asarray(np.exp(-pairwise_distances(some, centres, metric="sqeuclidean") / (2 * sigma**2)), np.float32)
 
     last = linear(units(images), labels, ridge=ridge)
-    return Fitted(
-        lambda test: last.scores(units(test)),
-        centres.size + last.multiply_adds,
-        centres.size + 1 + last.variables,
-    )
+    multiply_adds, variables = centres.size + last.multiply_adds, centres.size + 1 + last.variables
+    return Fitted(lambda test: last.scores(units(test)), multiply_adds, variables)
+
+
+CLASSIFIERS = [
+    Classifier("40 pca + quadratic", fit=quadratic, settings={"squashed": True},
+               candidates={"squashed": (False, True)}),
+    Classifier("40 pca + quadratic", "sums not squashed", fit=quadratic),
+    Classifier("40 pca + quadratic", "black and white", "binary", quadratic, {"squashed": True}, is_guess=True),
+    Classifier("1000 rbf + linear", fit=rbf, settings={"width": 1.0, "ridge": 1e-8},
+               candidates={"width": (0.5, 1.0, 2.0, 4.0), "ridge": (1e-8, 1e-6, 1e-4)}, seeds=3),
+    Classifier("1000 rbf + linear", "black and white", "binary", rbf, {"width": 1.0, "ridge": 1e-8}, is_guess=True),
+]  # fmt: skip

@@ -1,16 +1,17 @@
-"""What every classifier is once it has learned, and what several families share."""
+"""What every classifier is, before and after it has learned, and what several families share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from paper_lenet import paper
-from paper_lenet.data import Labels
+from paper_lenet.data import Images, Labels
 
 Values = NDArray[np.float32]
 Scores = NDArray[np.float32]
@@ -29,6 +30,55 @@ class Fitted:
     scores: Callable[[Any], Scores]
     multiply_adds: int
     variables: int
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """One classifier, or a variant of one.
+
+    name: as in `paper/fig9_to_12_classifiers.csv`, where the paper has it.
+    variant: how it differs from the classifier of that name; empty for that one. A variant has a row of its own.
+    version: of the images, as DataConfig.version.
+    fit: (images, labels, seed, **settings) -> Fitted; None where networks alone are the classifier.
+    settings: what the paper gives, or what was chosen on 5,000 images held out of the training set.
+    candidates: the values that were tried for each setting that was chosen.
+    is_guess: whether the variant is a guess at what the paper did, put to the test.
+    network: label in conf/study/comparison-nets.yaml of the network that it is or that `fit` builds on; or empty.
+    layer: of that network: `fit` is given its states, and replaces all layers above it (D21).
+    boosted: whether two more of that network are trained on what the first gets wrong.
+    seeds: how many times it is fitted; once where nothing is left to chance.
+    as_rows: whether each image is one row of features, (N, pixels), and not (N, side, side).
+    max_test_images: how many test images it is shown, the first ones, where all would take too long.
+    """
+
+    name: str
+    variant: str = ""
+    version: str = "regular"
+    fit: Callable[..., Fitted] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    candidates: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    is_guess: bool = False
+    network: str = ""
+    layer: str = ""
+    boosted: bool = False
+    seeds: int = 1
+    as_rows: bool = True
+    max_test_images: int | None = None
+
+    @property
+    def key(self) -> str:
+        """What distinguishes it from all others: "name" or "name, variant"."""
+        return f"{self.name}, {self.variant}" if self.variant else self.name
+
+    def images(self, images: Images) -> Values:
+        """What `fit` and its scores take, from bytes of its version (N, side, side)."""
+        values = (images / np.float32(255)).astype(np.float32)
+        return values.reshape(len(values), -1) if self.as_rows else values
+
+    def choices(self) -> list[dict[str, Any]]:
+        """Every combination of the candidates, with the settings that are given."""
+        names = list(self.candidates)
+        return [{**self.settings, **dict(zip(names, each, strict=True))} for each in product(*self.candidates.values())]
 
 
 def one_of_ten(labels: Labels) -> NDArray[np.float64]:

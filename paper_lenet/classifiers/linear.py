@@ -11,7 +11,7 @@ from scipy import linalg, optimize
 from tqdm import tqdm
 
 from paper_lenet import paper
-from paper_lenet.classifiers.fitted import Fitted, Scores, Values, one_of_ten
+from paper_lenet.classifiers.fitted import Classifier, Fitted, Scores, Values, one_of_ten
 from paper_lenet.data import Labels
 
 # Of the largest eigenvalue: pixels that are never inked, or always together, get no weight of their own.
@@ -27,7 +27,7 @@ def linear(images: Values, labels: Labels, seed: int = 0, ridge: float = 0.0, sq
     squashed: the squares are those of the sums squashed by Eq. 6, not of the sums themselves.  # D17
     """
     x, wanted = _with_bias(images), one_of_ten(labels)
-    weights = _squashed(x, wanted) if squashed else _least_squares(x, wanted, ridge)
+    weights = _squashed(x, wanted) if squashed else _solve(x.T @ x + ridge * len(x) * np.eye(x.shape[1]), x.T @ wanted)
     return Fitted(lambda test: np.asarray(_with_bias(test) @ weights, np.float32), weights.size - paper.CLASSES,
                   weights.size)  # fmt: skip
 
@@ -82,10 +82,6 @@ def _squashed(x: Matrix, wanted: Matrix) -> Matrix:
     return np.asarray(scale[:, None] * found.x.reshape(shape))
 
 
-def _least_squares(x: Matrix, wanted: Matrix, ridge: float = 0.0) -> Matrix:
-    return _solve(x.T @ x + ridge * len(x) * np.eye(x.shape[1]), x.T @ wanted)
-
-
 def _solve(gram: Matrix, right: Matrix) -> Matrix:
     """The smallest solution of the normal equations gram w = right, whose matrix may be singular."""
     values, vectors = linalg.eigh(gram)
@@ -97,3 +93,18 @@ def _solve(gram: Matrix, right: Matrix) -> Matrix:
 
 def _with_bias(images: Values) -> Matrix:
     return np.hstack([images.astype(np.float64), np.ones((len(images), 1))])
+
+
+CLASSIFIERS = [
+    Classifier("linear", fit=linear, settings={"squashed": True}, candidates={"squashed": (False, True)}),
+    Classifier("linear", "sums not squashed", fit=linear),
+    Classifier("linear", "black and white", "binary", linear, {"squashed": True}, is_guess=True),
+    Classifier("deslant linear", version="deslanted", fit=linear, settings={"squashed": True},
+               candidates={"squashed": (False, True)}),
+    Classifier("deslant linear", "sums not squashed", version="deslanted", fit=linear),
+    Classifier("deslant linear", "black and white", "deslanted-binary", linear, {"squashed": True}, is_guess=True),
+    Classifier("pairwise linear", fit=pairwise, settings={"rule": "squashed"}),
+    Classifier("pairwise linear", "sums not squashed", fit=pairwise, settings={"rule": "sum"}),
+    Classifier("pairwise linear", "by votes", "regular", pairwise, {"rule": "vote"}, is_guess=True),
+    Classifier("pairwise linear", "black and white", "binary", pairwise, {"rule": "squashed"}, is_guess=True),
+]  # fmt: skip

@@ -7,7 +7,7 @@ from sklearn.neighbors import NearestNeighbors
 from tqdm import tqdm
 
 from paper_lenet import paper
-from paper_lenet.classifiers.fitted import Fitted, Scores, Values, one_of_ten
+from paper_lenet.classifiers.fitted import Classifier, Fitted, Scores, Values, one_of_ten
 from paper_lenet.data import Labels
 
 
@@ -23,8 +23,8 @@ def local(images: Values, labels: Labels, seed: int, k: int, ridge: float) -> Fi
 
     def scores(test: Values) -> Scores:
         found = np.empty((len(test), paper.CLASSES))
-        nearest = neighbours.kneighbors(test, return_distance=False)
-        for n, chosen in enumerate(tqdm(nearest, desc="local learning", leave=False, disable=None)):
+        indices = neighbours.kneighbors(test, return_distance=False)
+        for n, chosen in enumerate(tqdm(indices, desc="local learning", leave=False, disable=None)):
             x, t = images[chosen].astype(np.float64), wanted[chosen]
             middle, mean = x.mean(0), t.mean(0)
             x = x - middle
@@ -35,3 +35,9 @@ def local(images: Values, labels: Labels, seed: int, k: int, ridge: float) -> Fi
     # To each training image, then the normal equations of the nearest ones and their elimination.
     equations = k * features * (features + paper.CLASSES) + features**3 // 3
     return Fitted(scores, images.size + equations, images.size)
+
+
+CLASSIFIERS = [
+    Classifier("lenet-4 / local", fit=local, network="lenet-4", layer="c5", settings={"k": 200, "ridge": 0.1},
+               candidates={"k": (50, 200, 800), "ridge": (0.01, 0.1, 1.0)}),
+]  # fmt: skip

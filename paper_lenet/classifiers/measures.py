@@ -15,9 +15,9 @@ from paper_lenet.classifiers.fitted import Scores
 from paper_lenet.data import Labels
 from paper_lenet.runs.records import ORIGIN
 
-# Fig. 10: of the patterns that are not rejected so many per cent may be wrong.
+# Fig. 10: the error, in per cent, that is allowed on the patterns that are not rejected.
 ACCEPTED_ERROR = 0.5
-# The clock looks at so many recognitions, the first images.
+# How many images are timed, the first ones.
 TIMED = 200
 COLUMNS = (
     *("classifier", "settings", "dataset", "split", "fingerprint", "seed", "train_size", "test_size"),

@@ -6,8 +6,10 @@ taken off and are set to length 1 first. cost: of a training pattern on the wron
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,7 @@ from sklearn.svm import SVC
 from tqdm import tqdm
 
 from paper_lenet import paper
-from paper_lenet.classifiers.fitted import Fitted, Scores, Values
+from paper_lenet.classifiers.fitted import Classifier, Fitted, Scores, Values
 from paper_lenet.data import Labels
 
 # Patterns that a machine is first trained on, and that are added at most before it is trained again.
@@ -50,12 +52,7 @@ class Machine:
 def polynomial(images: Values, labels: Labels, seed: int, degree: int, cost: float) -> Fitted:
     """Ten machines trained on all images (Cortes and Vapnik, 1995)."""
     x = of_length_one(images)
-    machines, used = [], set()
-    for digit in _counted("support vectors"):
-        chosen, machine = trained(x, labels == digit, degree, cost)
-        machines.append(machine)
-        used.update(chosen.tolist())
-    return _fitted(machines, len(used))
+    return _fitted(trained(x, labels == digit, degree, cost) for digit in _counted("support vectors"))
 
 
 def virtual(images: Values, labels: Labels, seed: int, degree: int, cost: float) -> Fitted:
@@ -63,12 +60,7 @@ def virtual(images: Values, labels: Labels, seed: int, degree: int, cost: float)
 
     images: (N, pixels) of square ones. Schoelkopf, Burges and Vapnik (1996).
     """
-    machines, used = [], set()
-    for digit in _counted("virtual support vectors"):
-        shown, machine = _virtual(images, labels == digit, degree, cost)
-        machines.append(machine)
-        used.update(shown)
-    return _fitted(machines, len(used))
+    return _fitted(_virtual(images, labels == digit, degree, cost) for digit in _counted("virtual support vectors"))
 
 
 def reduced(images: Values, labels: Labels, seed: int, degree: int, cost: float, vectors: int = REDUCED) -> Fitted:
@@ -77,10 +69,12 @@ def reduced(images: Values, labels: Labels, seed: int, degree: int, cost: float,
     vectors: of each machine. They are first the support vectors that take most off what is left of the machine's
     normal, then moved until its distance to theirs is least.
     """
-    machines = []
-    for digit in _counted("reduced set"):
-        machines.append(fewer(_virtual(images, labels == digit, degree, cost)[1], vectors))
-    return _fitted(machines, vectors * len(machines))
+
+    def few(digit: int) -> tuple[list[tuple[int, int]], Machine]:
+        _, machine = _virtual(images, labels == digit, degree, cost)
+        return [(digit, k) for k in range(vectors)], fewer(machine, vectors)
+
+    return _fitted(few(digit) for digit in _counted("reduced set"))
 
 
 def of_length_one(images: Values) -> Values:
@@ -147,7 +141,7 @@ def moved(images: Values) -> list[Values]:
 
 
 def fewer(machine: Machine, vectors: int) -> Machine:
-    """The machine of so many vectors whose normal is nearest to the machine's in the space of the kernel.
+    """The machine with this number of vectors whose normal is nearest to the machine's in the space of the kernel.
 
     Its bias makes the sums of the two alike on average over the machine's vectors.
     """
@@ -195,8 +189,10 @@ def _counted(what: str) -> Iterator[int]:
     yield from tqdm(range(paper.CLASSES), desc=what, unit="class", leave=False, disable=None)
 
 
-def _fitted(machines: list[Machine], vectors: int) -> Fitted:
-    """vectors: that the machines have between them; one that several have is stored, and compared with, once."""
+def _fitted(found: Iterable[tuple[Iterable[Any], Machine]]) -> Fitted:
+    """found: per class which vectors it has, and its machine; what several have is stored, and compared with, once."""
+    named, machines = zip(*found, strict=True)
+    vectors = len(set(chain(*named)))
 
     def scores(test: Values) -> Scores:
         x = of_length_one(test)
@@ -204,3 +200,11 @@ def _fitted(machines: list[Machine], vectors: int) -> Fitted:
 
     costs = vectors * machines[0].vectors.shape[1] + sum(len(machine.weights) for machine in machines)
     return Fitted(scores, costs, costs + len(machines))
+
+
+CLASSIFIERS = [
+    Classifier("svm poly 4", version="deslanted", fit=polynomial, settings={"degree": 4, "cost": 1.0},
+               candidates={"cost": (1.0, 10.0, 100.0)}),
+    Classifier("rs-svm poly 5", fit=reduced, settings={"degree": 5, "cost": 1.0}),
+    Classifier("dist v-svm poly 9", fit=virtual, settings={"degree": 9, "cost": 1.0}),
+]  # fmt: skip

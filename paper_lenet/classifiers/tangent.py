@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from tqdm import tqdm
 
-from paper_lenet.classifiers.fitted import Fitted, Scores, Values, nearest, vote
+from paper_lenet.classifiers.fitted import Classifier, Fitted, Scores, Values, nearest, vote
 from paper_lenet.data import Labels
 
 TANGENTS = 7
@@ -131,3 +131,11 @@ def tangent(
     # To all images by Euclidean distance; to each kept one, d with the vectors of both and those with each other.
     kept = prefiltered * flat.shape[1] * (2 * TANGENTS + TANGENTS**2 + 1)
     return Fitted(scores, flat.size + kept, flat.size + planes.size)
+
+
+CLASSIFIERS = [
+    Classifier("16x16 tangent distance", version="small", fit=tangent, settings={"k": 1, "smoothing": 0.5},
+               candidates={"k": (1, 3), "smoothing": (0.25, 0.5, 0.75, 1.0)}, as_rows=False),
+    Classifier("16x16 tangent distance", "no prefilter, 500 images", version="small", fit=tangent,
+               settings={"k": 1, "smoothing": 0.5, "prefiltered": 60_000}, as_rows=False, max_test_images=500),
+]  # fmt: skip

@@ -1,9 +1,8 @@
 """The classifiers of Figs. 9 to 12, fitted and measured one by one -> runs/comparison.csv.
 
 paper-lenet comparison [names ...] [--choose] [--again] [--publish]: all of those that are not there yet, or
-the named ones. Networks are trained first, by experiment=comparison; here their finished runs are measured.
---choose tries the candidates of what the paper does not give, on held-out training images
--> runs/comparison-choice.csv.
+the named ones. Networks are trained first, by study=comparison-nets; here their finished runs are measured.
+--choose tries the candidates of what the paper does not give, on held-out images -> runs/comparison-choice.csv.
 """
 
 from __future__ import annotations
@@ -20,22 +19,24 @@ import numpy as np
 import torch
 
 from paper_lenet.classifiers import boosting
-from paper_lenet.classifiers.fitted import Fitted, Values
+from paper_lenet.classifiers.fitted import Classifier, Fitted, Values
 from paper_lenet.classifiers.measures import COLUMNS, Row, fingerprint, measured
-from paper_lenet.classifiers.systems import SYSTEMS, System
-from paper_lenet.commands.composition import FAILURES, compose, one_line
+from paper_lenet.classifiers.systems import NETWORKS, all_classifiers
+from paper_lenet.commands.composition import FAILURES, check_sweep, one_line
 from paper_lenet.commands.places import add_place, place_of
 from paper_lenet.config import Config, ConfigError, DataConfig
 from paper_lenet.data import Data, Images, load
 from paper_lenet.engines import NonFiniteError
-from paper_lenet.engines.reference import inputs
+from paper_lenet.engines.reference.net import inputs
 from paper_lenet.files import RecordError, add_rows, read_rows, read_tensors
 from paper_lenet.learning.patterns import Patterns, all_patterns
 from paper_lenet.network.lenet5 import build
 from paper_lenet.runs.records import finished, origin, run_folder
 
 VALIDATION = 5000
+CHOICE = "choice-comparison"  # the study that trains networks with that many images held out, at several rates
 AT_ONCE = 500  # images that a network is shown together
+Settings = dict[str, Any]
 Made = tuple[str, int]  # fingerprint and seed of a row
 
 
@@ -54,18 +55,15 @@ def main() -> int:
     arguments = parser.parse_args()
     path = place_of(arguments).results / "runs" / ("comparison-choice.csv" if arguments.choose else "comparison.csv")
     try:
-        unknown = set(arguments.names) - {system.key for system in SYSTEMS}
-        if unknown:
-            raise ConfigError(f"{', '.join(sorted(unknown))}: no such classifier; there are "
-                              + "; ".join(system.key for system in SYSTEMS))  # fmt: skip
+        every = {classifier.key: classifier for classifier in all_classifiers()}
+        if unknown := set(arguments.names) - set(every):
+            raise ConfigError(f"{', '.join(sorted(unknown))}: no such classifier; there are {'; '.join(every)}")
         torch.set_num_threads(1)
         rows = earlier(path)
-        for system in SYSTEMS:
-            if arguments.names and system.key not in arguments.names:
-                continue
+        for key in arguments.names or every:
             # read again, since another process may have added some
             there = {(row["fingerprint"], int(row["seed"])) for row in earlier(path) if not arguments.again}
-            for row in (tried if arguments.choose else rows_of)(system, there, arguments.output):
+            for row in (tried if arguments.choose else rows_of)(every[key], there, arguments.output):
                 rows = add_rows(path, COLUMNS, ("fingerprint", "seed"), [{**row, **origin()}], in_order)
                 print(f"{row['classifier']} seed {row['seed']} {row['settings']}: {row['error_percent']:.2f} %, "
                       f"{row['train_seconds']:.0f} s", flush=True)  # fmt: skip
@@ -86,74 +84,92 @@ def earlier(path: Path) -> list[dict[str, str]]:
 
 
 def in_order(rows: list[dict[str, str]]) -> list[dict[str, str]]:
-    """By the order of SYSTEMS, so that the file does not depend on what came when."""
-    order = {system.key: k for k, system in enumerate(SYSTEMS)}
+    """By the order of `all_classifiers`, so that the file does not depend on what came when."""
+    order = {classifier.key: k for k, classifier in enumerate(all_classifiers())}
     return sorted(rows, key=lambda row: (order.get(row["classifier"], len(order)), row["settings"], int(row["seed"])))
 
 
-def tried(system: System, there: set[Made], output: str) -> Iterator[Row]:
-    """A row for each combination of the candidates, on held-out images."""
-    config = composed(system, output, "choice/comparison") if system.change and system.candidates else None
-    for settings in system.choices() if system.candidates else []:
-        yield from made_row(system, settings, config.seeds[0] if config else 0, config, VALIDATION, there)
+def tried(classifier: Classifier, there: set[Made], output: str) -> Iterator[Row]:
+    """One row per combination of the candidates, on held-out images."""
+    if classifier.candidates:
+        config = composed(classifier.network, output, VALIDATION) if classifier.network else None
+        for settings in classifier.choices():
+            yield from made_row(classifier, settings, config.seeds[0] if config else 0, config, VALIDATION, there)
 
 
-def rows_of(system: System, there: set[Made], output: str) -> Iterator[Row]:
-    """A row for each seed, on the test images."""
-    config = composed(system, output, "comparison") if system.change else None
-    for seed in config.seeds if config else range(system.seeds):
-        yield from made_row(system, dict(system.settings), seed, config, 0, there)
+def rows_of(classifier: Classifier, there: set[Made], output: str) -> Iterator[Row]:
+    """One row per seed, on the test images."""
+    config = composed(classifier.network, output) if classifier.network else None
+    for seed in config.seeds if config else range(classifier.seeds):
+        yield from made_row(classifier, dict(classifier.settings), seed, config, 0, there)
 
 
 def made_row(
-    system: System, settings: dict[str, Any], seed: int, config: Config | None, validation: int, there: set[Made]
+    classifier: Classifier, settings: Settings, seed: int, config: Config | None, validation: int, there: set[Made]
 ) -> Iterator[Row]:
     """The row of one fit, none where it is there; config: of the network that it has, which tells it from another."""
-    here = fingerprint(system.key, {**settings, **({"network": config.fingerprint()} if config else {})})
+    here = fingerprint(classifier.key, {**settings, **({"network": config.fingerprint()} if config else {})})
     if (here, seed) in there:
         return
-    data = data_of(system.version, validation)
-    made = on_network(system, settings, config, seed, data) if config else fitted(system, settings, seed, data)
-    classifier, seconds = made
-    shown, labels = data.test_images[: system.first], data.test_labels[: system.first]
+    data = data_of(classifier.version, validation)
+    what = (classifier, settings, seed, data)
+    made, seconds = on_network(config, *what) if config else fitted(*what)
+    size = classifier.max_test_images
+    shown, labels = data.test_images[:size], data.test_labels[:size]
     yield {
-        "classifier": system.key,
+        "classifier": classifier.key,
         "settings": " ".join(f"{name}={value}" for name, value in sorted(settings.items())),
         "dataset": data.name,
         "split": data.split,
         "fingerprint": here,
         "seed": seed,
         "train_size": len(data.train_labels),
-        "multiply_adds": classifier.multiply_adds,
-        "variables": classifier.variables,
+        "multiply_adds": made.multiply_adds,
+        "variables": made.variables,
         "train_seconds": seconds,
-        **measured(classifier.scores, shown if system.change else system.images(shown), labels),
+        **measured(made.scores, shown if config else classifier.images(shown), labels),
     }
 
 
-def fitted(system: System, settings: dict[str, Any], seed: int, data: Data) -> tuple[Fitted, float]:
+def fitted(classifier: Classifier, settings: Settings, seed: int, data: Data) -> tuple[Fitted, float]:
     """A classifier that is no network, and the seconds that it took."""
-    assert system.fit is not None
+    assert classifier.fit is not None
     began = time.perf_counter()
-    made = system.fit(system.images(data.train_images), data.train_labels, seed, **settings)
+    made = classifier.fit(classifier.images(data.train_images), data.train_labels, seed, **settings)
     return made, time.perf_counter() - began
 
 
-def composed(system: System, output: str, experiment: str) -> Config:
-    return compose([f"experiment={experiment}", f"change=comparison/{system.change}", f"output={output}"])
+def composed(network: str, output: str, validation: int = 0) -> Config:
+    """The configuration of a network of this label; with images held out, that of the same rate in the study of rates.
+
+    Raises ConfigError where the study has none.
+    """
+    study = CHOICE if validation else NETWORKS
+    rate = composed(network, output).optim.eta_factor if validation else None
+    for config in configurations(study, output):
+        if config.label == network and rate in (None, config.optim.eta_factor):
+            return config
+    raise ConfigError(f"conf/study/{study}.yaml: no configuration of label {network}")
 
 
-def on_network(system: System, settings: dict[str, Any], config: Config, seed: int, data: Data) -> tuple[Fitted, float]:
+@cache
+def configurations(study: str, output: str) -> list[Config]:
+    return [config for config, _ in check_sweep([f"study={study}", f"output={output}"], True)]
+
+
+def on_network(
+    config: Config, classifier: Classifier, settings: Settings, seed: int, data: Data
+) -> tuple[Fitted, float]:
     """A trained network, the three of boosting, or what `fit` makes of the states of a layer; the seconds of all of it.
 
     Its scores are of images as they are in `data`. Raises RecordError where the network's run is not there.
     """
     metrics = finished(config, seed)
     if metrics is None:
-        raise RecordError(f"{run_folder(config, seed)}: not there; the command train trains it")
+        raise RecordError(f"{run_folder(config, seed)}: not there; paper-lenet train study=comparison-nets trains it")
     _, state = read_tensors(run_folder(config, seed) / "weights.safetensors")
     began = time.perf_counter()
-    found = [state, *(boosting.others(config, data, seed, state) if system.boosted else [])]
+    found = [state, *(boosting.others(config, data, seed, state) if classifier.boosted else [])]
     nets = [build(config.model, seed).eval() for _ in found]
     for net, values in zip(nets, found, strict=True):
         net.set_state(values)
@@ -168,16 +184,16 @@ def on_network(system: System, settings: dict[str, Any], config: Config, seed: i
         )
 
     net, parameters = nets[0], nets[0].parameters_by_layer()
-    if system.fit is None:
+    if classifier.fit is None:
         made = Fitted(lambda images: -states(images, "output"), len(nets) * net.multiply_adds(),
                       len(nets) * sum(parameters.values()))  # fmt: skip
         return made, metrics["seconds"] + time.perf_counter() - began
-    head = system.fit(states(data.train_images, system.layer), data.train_labels, seed, **settings)
+    head = classifier.fit(states(data.train_images, classifier.layer), data.train_labels, seed, **settings)
     seconds = time.perf_counter() - began
     layers = net.trained_layers()
-    above = layers[layers.index(system.layer) + 1 :]
+    above = layers[layers.index(classifier.layer) + 1 :]
     made = Fitted(
-        lambda images: head.scores(states(images, system.layer)),
+        lambda images: head.scores(states(images, classifier.layer)),
         # all layers above the last map are fully connected: a weight, a multiplication
         net.multiply_adds() - sum(getattr(net, name).weight.numel() for name in above) + head.multiply_adds,
         sum(parameters.values()) - sum(parameters[name] for name in above) + head.variables,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -22,30 +21,39 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from paper_lenet.commands.entry import ROOT
+from paper_lenet.commands import sweeps
 from paper_lenet.config import Config, ConfigError, DataConfig
+from paper_lenet.config import studies as study_files
 from paper_lenet.config.rules import CHOICES
+from paper_lenet.config.studies import Study
 from paper_lenet.data import DataError, load
 from paper_lenet.files import RecordError
 from paper_lenet.runs import job
 from paper_lenet.runs.records import run_folder
 from paper_lenet.runs.workers import JobError
 
-# A wheel has it inside the package.
-CONF = str(next(path / "conf" for path in (ROOT, ROOT / "paper_lenet") if (path / "conf").is_dir()))
+CONF = str(study_files.CONF)
 FAILURES = (
     *(HydraException, OmegaConfBaseException, yaml.YAMLError, ConfigError, DataError, RecordError, JobError),
     MemoryError,
 )
 # Groups whose files say something about all of the configuration; several changes make one.
-GLOBAL_GROUPS = ("experiment", "change")
+GLOBAL_GROUPS = ("experiment", "study", "change")
 LAUNCHERS = ("joblib", "submitit_local", "submitit_slurm")
 # As many choices are listed; of more, those that are like the wrong one.
 FEW = 8
 # Of SequenceMatcher: two letters of a word of four may have changed places.
 ALIKE = 0.7
 
-ConfigStore.instance().store(name="schema", node=Config)
+
+@dataclasses.dataclass
+class Composed(Config):
+    """What conf/ gives: the configuration of a job, and the study that it is one of."""
+
+    study: Study = dataclasses.field(default_factory=Study)
+
+
+ConfigStore.instance().store(name="schema", node=Composed)
 # The only group without files in conf/: an engine is a folder of paper_lenet/engines and nothing else.
 for engine in CHOICES["engine.name"]:
     ConfigStore.instance().store(group="engine", name=engine, node={"name": engine})
@@ -53,10 +61,9 @@ for engine in CHOICES["engine.name"]:
 
 def to_config(composed: DictConfig) -> Config:
     """The checked configuration. Raises ConfigError for a value out of range and for a key that was added."""
-    config = OmegaConf.to_object(composed)
-    assert isinstance(config, Config)
-    _refuse_added(config, "")
-    return config
+    whole = OmegaConf.to_object(composed)
+    _refuse_added(whole, "")
+    return Config(**{f.name: getattr(whole, f.name) for f in dataclasses.fields(Config)})
 
 
 def _refuse_added(node: Any, path: str) -> None:
@@ -76,10 +83,10 @@ def compose(overrides: list[str]) -> Config:
 
 
 def check_sweep(overrides: list[str], multirun: bool) -> list[tuple[Config, str]]:
-    """Compose and check every combination of a sweep, if it is one, and then that the data of each can be had.
+    """Compose and check every job of a sweep or a study, and then that the data of each can be had.
 
-    An experiment may be a sweep by itself, with its own choices. Returns the configuration of each job with its
-    overrides; none for a single job. Raises ConfigError with the overrides of a wrong one, and for a sweep of no jobs.
+    A study or an experiment may be a sweep by itself. Returns the configuration of each job with its overrides;
+    none for a single job. Raises ConfigError with the overrides of a wrong one, and for a sweep of no jobs.
     """
     jobs: list[tuple[Config, str]] = []
     with hydra.initialize_config_dir(CONF, version_base="1.3"):
@@ -87,7 +94,8 @@ def check_sweep(overrides: list[str], multirun: bool) -> list[tuple[Config, str]
         # Hydra reads what is the sweep's own from these alone.
         settled = [str(o.input_line) for o in given if not o.is_sweep_override()]
         composed, own = _composed(settled)
-        if not multirun and own.mode != RunMode.MULTIRUN:
+        configurations = sweeps.configurations_of(composed)
+        if not multirun and not configurations and own.mode != RunMode.MULTIRUN:
             for override in given:
                 if override.is_sweep_override() or override.key_or_group == "hydra/launcher":
                     raise ConfigError(f"{override.input_line}: is for a sweep only: add -m")
@@ -98,17 +106,16 @@ def check_sweep(overrides: list[str], multirun: bool) -> list[tuple[Config, str]
                 "hydra/launcher=submitit_slurm: there is no Slurm here (no sbatch on PATH); joblib and submitit_local "
                 "launch jobs on this machine"
             )
-        choices = [f"{key}={value}" for key, value in (own.sweeper.params or {}).items()]
-        parsed = [*_parser().parse_overrides(choices), *given]
         of_hydra = [str(o.input_line) for o in given if o.is_hydra_override()]
-        for combination in combinations(o for o in parsed if not o.is_hydra_override()):
+        of_jobs = [o for o in given if not o.is_hydra_override()]
+        for combination in sweeps.jobs(_parser(), configurations, own.sweeper.params, of_jobs):
             job_of = " ".join(combination)
             try:
                 composed, its = _composed([*of_hydra, *combination])
                 config = _checked(composed, combination)
             except FAILURES as error:
                 raise ConfigError(f"{one_line(error)} (in {job_of})") from None
-            if _of_a_sweep(its) != _of_a_sweep(own):
+            if (_of_a_sweep(its), sweeps.configurations_of(composed)) != (_of_a_sweep(own), configurations):
                 raise ConfigError(f"{job_of}: has a sweep or launcher of its own, lost among others: run it by itself")
             jobs.append((config, job_of))
     if not jobs:
@@ -122,20 +129,6 @@ def check_sweep(overrides: list[str], multirun: bool) -> list[tuple[Config, str]
                 raise ConfigError(f"{error} (in {job_of})") from None
     _check_data(jobs)
     return jobs
-
-
-def combinations(overrides: Iterable[Override]) -> list[list[str]]:
-    """The overrides of each job of a sweep: all combinations of the values; of a key that comes twice the last one."""
-    values: dict[str, list[str]] = {}
-    for override in overrides:
-        key = override.get_key_element()
-        if not override.is_sweep_override():
-            values[key] = [f"{key}={override.get_value_element_as_str()}"]
-        elif override.is_discrete_sweep():
-            values[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
-        else:
-            raise ConfigError(f"{override.input_line}: not values that can be gone through one by one")
-    return [list(combination) for combination in itertools.product(*values.values())]
 
 
 def _parser() -> OverridesParser:
@@ -153,6 +146,8 @@ def _parsed(overrides: list[str]) -> list[Override]:
             values = [o.input_line.partition("=")[2] for o in (first[key], override) if o.input_line]
             both = f"; change=[{','.join(values)}] makes one of both" if key == "change" and all(values) else ""
             raise ConfigError(f"{key} is given twice: {first[key].input_line} and {override.input_line}{both}")
+        if key.startswith("study."):
+            raise ConfigError(f"{override.input_line}: stands in the study's own file alone")
         if override.is_hydra_override() and override.is_sweep_override():
             raise ConfigError(f"{override.input_line}: no sweep goes over settings of Hydra")
         _refuse_single_values(override)
@@ -283,13 +278,13 @@ def _no_such_choice(error: MissingConfigException, missing: str) -> str:
     where = "".join(
         f"{_shown(str(path))}: " for path in files if line.search(path.read_text(encoding="utf-8", errors="replace"))
     )
-    listed = f"; there are {', '.join(choices)}" if 0 < len(choices) <= FEW else _nearest(choice, choices, "/")
+    listed = f"; there are {', '.join(choices)}" if 0 < len(choices) <= FEW else nearest(choice, choices, "/")
     return f"{where}{group}={choice}: no such choice{listed}"
 
 
 def _nearest_keys(key: str) -> str:
     groups = ["engine", *(path.name for path in Path(CONF).iterdir() if path.is_dir())]
-    return _nearest(key, _keys(Config(), "") if "." in key else [*groups, *_keys(Config(), "")], ".")
+    return nearest(key, _keys(Config(), "") if "." in key else [*groups, *_keys(Config(), "")], ".")
 
 
 def _keys(node: Any, prefix: str) -> list[str]:
@@ -300,7 +295,7 @@ def _keys(node: Any, prefix: str) -> list[str]:
     return found
 
 
-def _nearest(wrong: str, right: Sequence[str], separator: str) -> str:
+def nearest(wrong: str, right: Sequence[str], separator: str) -> str:
     """`; did you mean ...?` with those that it is a part of or that are like it; nothing if there are none."""
     parts = [name for name in right if wrong in name.split(separator)]
     last = {name.rpartition(separator)[2]: name for name in reversed(right)}

@@ -46,7 +46,7 @@ class Step:
 def steps(folder: Path) -> list[Step]:
     """Tests first: what an untested engine measures says nothing."""
     python, command = sys.executable, [sys.executable, "-m", "paper_lenet"]
-    ladder = [*command, "train", "experiment=ablation/ladder", "engine=batched",
+    ladder = [*command, "train", "study=ablation-ladder", "engine=batched",
               "engine.device=cuda", f"name={NAME}", f"output={folder}"]  # fmt: skip
     collect = [*command, "collect", str(folder / NAME), "--results", str(folder / "results"),
                "--allow-dirty"]  # fmt: skip

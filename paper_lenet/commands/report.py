@@ -9,11 +9,13 @@ import argparse
 import sys
 
 from paper_lenet.commands.places import add_place, place_of
+from paper_lenet.config import ConfigError
 from paper_lenet.data import DataError
 from paper_lenet.files import RecordError, write_atomic
 from paper_lenet.reporting.page.build import page
 from paper_lenet.reporting.page.live import nets
 from paper_lenet.reporting.results import TableError
+from paper_lenet.reporting.tables.build import available, made
 from paper_lenet.reporting.tables.distortions import mnist_at_hand
 
 
@@ -26,9 +28,9 @@ def main() -> int:
         data = mnist_at_hand()
         if data is None:
             print("report: MNIST is not at hand; the page goes without its images")
-        html = page(results, data, nets())
+        html = page(made(results, available(results)), results, data, nets())
         write_atomic(target, html)
-    except (DataError, RecordError, TableError) as error:
+    except (ConfigError, DataError, RecordError, TableError) as error:
         print(f"report: {error}", file=sys.stderr)
         return 1
     print(f"wrote {target} ({len(html.encode()) / 1e6:.1f} MB); open it in a browser")

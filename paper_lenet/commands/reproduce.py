@@ -30,29 +30,12 @@ NO_MNIST = """
 """
 
 
-def arguments_of(description: str) -> tuple[list[str], Place]:
-    """The overrides of a script's command line, and where its results go."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("overrides", nargs="*", help="as for train, such as optim.passes=1")
-    add_place(parser)
-    arguments = parser.parse_args()
-    return arguments.overrides, place_of(arguments)
-
-
-def composed(experiment: str, overrides: Sequence[str]) -> Config:
-    """The checked configuration of an experiment with overrides. Raises one of FAILURES."""
+def composed(overrides: Sequence[str]) -> Config:
+    """The checked configuration with overrides. Raises one of FAILURES."""
     for override in overrides:
-        if re.split("[=/.]", override.lstrip("+~"))[0] in ("experiment", "hydra"):
-            raise ConfigError(f"{override}: this command trains experiment={experiment}; train takes any other")
-    return compose([f"experiment={experiment}", *overrides])
-
-
-def refuse_to_publish(place: Place, experiment: str, config: Config) -> None:
-    """Raises ConfigError where another configuration would take the place of the published one."""
-    published = composed(experiment, [])
-    ours, theirs = ((each.name, each.seeds, each.fingerprint()) for each in (config, published))
-    if place.published and ours != theirs:
-        raise ConfigError(f"only experiment={experiment} as it is can be published in its place, without overrides")
+        if re.split("[=/.]", override.lstrip("+~"))[0] in ("experiment", "study", "hydra"):
+            raise ConfigError(f"{override}: this command trains experiment={EXPERIMENT}; train takes any other")
+    return compose([f"experiment={EXPERIMENT}", *overrides])
 
 
 def step(command: str, *arguments: str) -> None:
@@ -71,10 +54,16 @@ def options(place: Place) -> list[str]:
 
 def main() -> int:
     started = time.perf_counter()
-    overrides, place = arguments_of("Train LeNet-5 as in 1998 and show its error beside the paper's.")
+    parser = argparse.ArgumentParser(description="Train LeNet-5 as in 1998 and show its error beside the paper's.")
+    parser.add_argument("overrides", nargs="*", help="as for train, such as optim.passes=1")
+    add_place(parser)
+    arguments = parser.parse_args()
+    overrides, place = arguments.overrides, place_of(arguments)
     try:
-        config = composed(EXPERIMENT, overrides)
-        refuse_to_publish(place, EXPERIMENT, config)
+        config = composed(overrides)
+        ours, published = ((each.name, each.seeds, each.fingerprint()) for each in (config, composed([])))
+        if place.published and ours != published:
+            raise ConfigError(f"only experiment={EXPERIMENT} as it is can be published in its place, without overrides")
         try:
             load(config.data)
         except DataUnavailable as error:
@@ -82,7 +71,7 @@ def main() -> int:
                 raise
             print(NO_MNIST.format(reason=error, name=config.name), file=sys.stderr, flush=True)
             overrides = [*overrides, "data=digits"]
-            config = composed(EXPERIMENT, overrides)
+            config = composed(overrides)
             load(config.data)
     except FAILURES as error:
         print(f"error: {one_line(error)}", file=sys.stderr)

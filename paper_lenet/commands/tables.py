@@ -10,6 +10,7 @@ import argparse
 import sys
 
 from paper_lenet.commands.places import add_place, place_of
+from paper_lenet.config import ConfigError
 from paper_lenet.files import RecordError
 from paper_lenet.reporting.results import TableError
 from paper_lenet.reporting.tables.build import available, build, differing, write
@@ -32,7 +33,7 @@ def main() -> int:
             raise TableError(f"not what the results give: {', '.join(map(str, wrong))}")
         if not arguments.check:
             write(files)
-    except (TableError, RecordError) as error:
+    except (ConfigError, TableError, RecordError) as error:
         print(f"tables: {error}", file=sys.stderr)
         return 1
     if arguments.check:

@@ -1,4 +1,4 @@
-"""Train: paper-lenet train experiment=lenet5 seeds=[0,1,2] engine=fused; -m sweeps over anything.
+"""Train: paper-lenet train experiment=lenet5 seeds=[0,1,2]; study=noise trains a study, -m sweeps over anything.
 
 What is finished is left alone, and what was interrupted is gone on with. Every wrong key, value or file ends in one
 line and exit code 1; a sweep checks all its combinations first.
@@ -90,6 +90,8 @@ def main() -> int:
             jobs = check_sweep([a for a in arguments if a not in flags], bool(flags))
             for planned, _ in jobs:
                 write_job(planned)
+            if jobs and not flags:  # a study
+                sys.argv.append("--multirun")
         train()
         if not interrupted and not workers.interrupts:
             check_ends(jobs)

@@ -31,11 +31,12 @@ NUMBERS = (
 RUN = ["fingerprint", "seed"]
 
 
-def read_results(path: Path) -> pd.DataFrame:
+def read_results(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     """A CSV file of results, whole rows only. Raises TableError if it cannot be read, was cut off, or has no rows."""
-    frame = _read_csv(path)
+    frame = read_csv(path)
     if frame.empty or "fingerprint" not in frame:
         raise TableError(f"{path}: no results in it")
+    _need_columns(path, frame, columns)
     return frame
 
 
@@ -45,8 +46,7 @@ def read_runs(results: Path, name: str) -> pd.DataFrame:
     Raises TableError, which names file and row.
     """
     path = results / "runs" / f"{name}.csv"
-    runs = read_results(path)
-    _need_columns(path, runs, RUN_COLUMNS)
+    runs = read_results(path, RUN_COLUMNS)
     _need_numbers(path, runs, NUMBERS)
     for column in IN_EVERY_RUN:
         _need(path, runs, runs[column].notna(), f"no {column}")
@@ -70,8 +70,7 @@ def read_curves(results: Path, name: str, runs: pd.DataFrame) -> pd.DataFrame:
     runs: all of results/runs/<name>.csv, those that diverged among them.
     """
     path = results / "curves" / f"{name}.csv"
-    curves = read_results(path)
-    _need_columns(path, curves, (*RUN, *PASS_COLUMNS))
+    curves = read_results(path, (*RUN, *PASS_COLUMNS))
     _need_numbers(path, curves, ("seed", *PASS_COLUMNS))
     for column in (*RUN, "pass", "train_error_percent"):
         _need(path, curves, curves[column].notna(), f"no {column}")
@@ -91,8 +90,7 @@ def read_errors(results: Path, name: str, runs: pd.DataFrame) -> pd.DataFrame:
     also where a run has not as many wrong images as its row of results/runs counts.
     """
     path = results / "errors" / f"{name}.csv"
-    errors = _read_csv(path)
-    _need_columns(path, errors, (*RUN, *ERROR_COLUMNS))
+    errors = read_csv(path, (*RUN, *ERROR_COLUMNS))
     _need_numbers(path, errors, ("seed", *ERROR_COLUMNS))
     for column in (*RUN, *ERROR_COLUMNS):
         _need(path, errors, errors[column].notna(), f"no {column}")
@@ -106,18 +104,23 @@ def read_errors(results: Path, name: str, runs: pd.DataFrame) -> pd.DataFrame:
     return errors.merge(finished(runs)[RUN], on=RUN)
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
-    """A CSV file that ends with its last row, all rows as long as its header; it may have none. Raises TableError."""
+def read_csv(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """A CSV file with these columns that ends with its last row, all as long as its header; it may have none.
+
+    Raises TableError.
+    """
     # Hexadecimal digits may look like a number, even like 12e456789012.
     text = {"fingerprint": str, "commit": str, "diverged_at": str, "label": str}
     try:
         read_table(path)
         # an empty cell is missing, a label "None" is not
-        return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
+        frame = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
     except RecordError as error:
         raise TableError(str(error)) from error
     except (OSError, ValueError) as error:
         raise TableError(f"{path}: cannot be read: {one_line(error)}") from error
+    _need_columns(path, frame, columns)
+    return frame
 
 
 def _need_columns(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> None:

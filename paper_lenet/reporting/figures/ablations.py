@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MultipleLocator, NullLocator
 
+from paper_lenet.config.studies import Shown, Study, studies
 from paper_lenet.reporting import statistics
-from paper_lenet.reporting.figures.common import HELD_OUT, SIZE, STYLE, TRAINING, drawn, literal
+from paper_lenet.reporting.figures.common import HELD_OUT, SIZE, STYLE, TRAINING, Drawing, drawn, literal
 from paper_lenet.reporting.results import TableError, errors_by_seed, finished, read_curves
-from paper_lenet.reporting.tables.ablations import STUDIES, Row, compare
+from paper_lenet.reporting.tables.ablations import Row, compare, options_of
 from paper_lenet.reporting.tables.claims import published_test
 from paper_lenet.reporting.tables.classes import tested
-from paper_lenet.reporting.tables.tutorials import NAMES
+from paper_lenet.reporting.tables.common import runs_of
+from paper_lenet.reporting.tables.tutorials import TUTORIALS
 
 # Inches a row takes, and what is around the rows.
 ROW, AROUND = 0.185, 0.75
@@ -25,13 +28,14 @@ LINES = ("-", "--", ":")
 MARKERS = ("o", "^", "s")
 
 
-def ablation(results: Path, name: str) -> dict[Path, bytes]:
+def ablation(results: Path, study: Study) -> dict[Path, bytes]:
     """One study: the differences from its base with their 95 % intervals, or, where rows have an order, the errors.
 
     Returns the bytes of figures/<name>.svg and .png; nothing is written. Raises TableError where nothing can be drawn.
     """
-    rows = compare(name, published_test(results, name, STUDIES[name].any_passes))
-    in_order = STUDIES[name].in_order
+    name, options = study.name, options_of(study)
+    rows = compare(study, published_test(results, name, options.any_passes))
+    in_order = bool(options.against)
     if not any(len(errors_by_seed(row.runs)) for row in rows):
         raise TableError(f"{name}: all runs diverged, nothing to draw")
 
@@ -40,7 +44,7 @@ def ablation(results: Path, name: str) -> dict[Path, bytes]:
         figure = Figure(figsize=(SIZE[0], AROUND + ROW * len(shown)), layout="constrained")
         axes = figure.add_subplot()
         (_draw_errors if in_order else _draw_differences)(axes, shown)
-        base, more = STUDIES[name].base, "; bars: single seeds" if in_order else ""
+        base, more = options.base, "; bars: single seeds" if in_order else ""
         what = "test error, %" if in_order else f"test error minus that of {base}, points"
         seeds = max(len(row.runs) for row in rows)
         # below the figure, not the axes, whose place the labels of the rows take
@@ -106,7 +110,7 @@ def curves(results: Path) -> dict[Path, bytes]:
     Returns the bytes of figures/tutorials.svg and .png; nothing is written. Raises TableError.
     """
     found = {}
-    for name in NAMES:
+    for name in TUTORIALS:
         runs = tested(results, name)
         done = finished(runs)
         if done.empty:
@@ -117,7 +121,7 @@ def curves(results: Path) -> dict[Path, bytes]:
     def draw() -> Figure:
         figure = Figure(figsize=(SIZE[0], SIZE[1] + 0.5), layout="constrained")
         axes = figure.add_subplot()
-        for name, line, marker in zip(NAMES, LINES, MARKERS, strict=True):
+        for name, line, marker in zip(TUTORIALS, LINES, MARKERS, strict=True):
             for column, what, color in (
                 ("train_error_percent", "training", TRAINING),
                 ("test_error_percent", "test", HELD_OUT),
@@ -142,3 +146,15 @@ def curves(results: Path) -> dict[Path, bytes]:
         return figure
 
     return drawn(results, "tutorials", draw)
+
+
+FIGURES = {
+    **{
+        name: Drawing(study.figure, partial(ablation, study=study), runs_of(name), shown=study.shown)
+        for name, study in studies().items()
+        if study.table.get("kind") == "ablations"
+    },
+    "tutorials": Drawing(
+        "Error against epoch of the three tutorials.", curves, runs_of(*TUTORIALS), shown=Shown("today", 6)
+    ),
+}

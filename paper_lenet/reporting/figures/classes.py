@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from paper_lenet import paper
-from paper_lenet.reporting.figures.common import SIZE, drawn, literal
-from paper_lenet.reporting.tables.classes import SCORES, confusions, scores
+from paper_lenet.config.studies import Shown
+from paper_lenet.reporting.figures.common import SIZE, Drawing, drawn, literal
+from paper_lenet.reporting.tables.classes import NETWORK, SCORES, confusions, scores
+from paper_lenet.reporting.tables.common import runs_of
+from paper_lenet.reporting.tables.tutorials import TUTORIALS
 
 # Beside the matrix, in its columns: where the scores begin, and how far apart they are.
 SCORES_AT, SCORES_STEP = paper.CLASSES + 0.35, 1.45
@@ -59,3 +63,14 @@ def confusion(results: Path, name: str) -> dict[Path, bytes]:
         return figure
 
     return drawn(results, f"confusion-{name}", draw)
+
+
+FIGURES = {
+    f"confusion-{name}": Drawing(
+        "What the networks take for what: true label against answer, and precision, recall and F1 of each digit, means "
+        "over seeds.",
+        *(partial(confusion, name=name), runs_of(name)),
+        shown=Shown("network", 6) if name == NETWORK else Shown("today", 7),
+    )
+    for name in (NETWORK, *TUTORIALS)
+}

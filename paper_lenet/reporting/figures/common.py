@@ -9,6 +9,7 @@ import io
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 
 from paper_lenet import paper
+from paper_lenet.config.studies import Shown
 from paper_lenet.files import write_atomic
 from paper_lenet.reporting.formats import named
 from paper_lenet.reporting.results import TableError, read_runs
@@ -37,6 +39,22 @@ STYLE: dict[Any, Any] = {
 TRAINING, HELD_OUT = "#0072B2", "#D55E00"
 # A name that matplotlib gives to a part of an SVG: what kind it is, and a hash.
 HASHED = re.compile(rb'(?<=["#])([A-Za-z])[0-9a-f]{10}(?=[")])')
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure: what gives the bytes of its files, and what stands beneath it.
+
+    draw: from the folder of results and from what it wants.  needs: the files in that folder without which there is no
+    figure.  wants: `data`, MNIST, and `network`, a trained LeNet-5.  shown: where it stands.
+    A module of this folder names its own in `FIGURES`, by the name of their files.
+    """
+
+    caption: str
+    draw: Callable[..., dict[Path, bytes]]
+    needs: tuple[str, ...] = ()
+    wants: tuple[str, ...] = ()
+    shown: Shown = field(default_factory=Shown)
 
 
 def one_configuration(results: Path, name: str) -> tuple[pd.DataFrame, pd.DataFrame, str]:

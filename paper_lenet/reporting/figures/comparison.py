@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,12 @@ from paper_lenet import paper
 from paper_lenet.classifiers.invariance import COLUMNS as INVARIANCE_COLUMNS
 from paper_lenet.classifiers.invariance import NAME as INVARIANCE
 from paper_lenet.classifiers.measures import ACCEPTED_ERROR, curve
-from paper_lenet.files import one_line
+from paper_lenet.config.studies import Shown
 from paper_lenet.reporting import statistics
-from paper_lenet.reporting.figures.common import HELD_OUT, SIZE, STYLE, TRAINING, drawn
-from paper_lenet.reporting.results import TableError, numbers
-from paper_lenet.reporting.tables.comparison import ADDS, ERROR, MEMORY, REJECT, Line, lines
+from paper_lenet.reporting.figures.common import HELD_OUT, SIZE, STYLE, TRAINING, Drawing, drawn
+from paper_lenet.reporting.results import TableError, numbers, read_csv
+from paper_lenet.reporting.tables.common import runs_of
+from paper_lenet.reporting.tables.comparison import ADDS, ERROR, MEMORY, NAME, REJECT, Line, lines
 
 ROW, AROUND = 0.2, 0.8
 BAR = 0.38
@@ -27,8 +29,9 @@ BAR = 0.38
 
 @dataclass(frozen=True)
 class Bars:
-    """One figure: the paper's column, ours and its factor to the paper's unit, the axis."""
+    """One figure: its caption, the paper's column, ours and its factor to the paper's unit, the axis."""
 
+    caption: str
     published: str
     ours: str
     factor: float
@@ -37,13 +40,16 @@ class Bars:
     digits: Callable[[float], str]
 
 
-FIGURES = {
-    "fig9": Bars(ERROR, "error_percent", 1.0, "test error, %", False, lambda v: f"{v:.2f}".rstrip("0").rstrip(".")),
-    "fig10": Bars(REJECT, "reject_percent", 1.0, "rejected for 0.5 % error, %", False,
+BARS = {
+    "fig9": Bars("Test errors of the paper's classifiers, its numbers beside ours.", ERROR, "error_percent", 1.0,
+                 "test error, %", False, lambda v: f"{v:.2f}".rstrip("0").rstrip(".")),
+    "fig10": Bars("How much each must reject for 0.5 % error, the paper's numbers beside ours.", REJECT,
+                  "reject_percent", 1.0, "rejected for 0.5 % error, %", False,
                   lambda v: f"{v:.1f}".removesuffix(".0")),
-    "fig11": Bars(ADDS, "multiply_adds", 1e-3, "multiply-adds a recognition, thousands", True,
-                  lambda v: f"{v:,.0f}"),
-    "fig12": Bars(MEMORY, "variables", 1e-3, "variables stored, thousands", True, lambda v: f"{v:,.0f}"),
+    "fig11": Bars("Multiply-adds of one recognition, the paper's numbers beside ours.", ADDS, "multiply_adds", 1e-3,
+                  "multiply-adds a recognition, thousands", True, lambda v: f"{v:,.0f}"),
+    "fig12": Bars("Variables that each must store, the paper's numbers beside ours.", MEMORY, "variables", 1e-3,
+                  "variables stored, thousands", True, lambda v: f"{v:,.0f}"),
 }  # fmt: skip
 
 
@@ -52,8 +58,8 @@ def bars(results: Path, name: str) -> dict[Path, bytes]:
 
     Returns the bytes of figures/<name>.svg and .png; nothing is written. Raises TableError where nothing can be drawn.
     """
-    about = FIGURES[name]
-    found = [line for line in lines(results) if not line.system.also and len(line.runs)]
+    about = BARS[name]
+    found = [line for line in lines(results) if not line.classifier.variant and len(line.runs)]
     # Fig. 10 has a part of the paper's; ours are drawn where there is a bar to stand beside, or never is one
     shown = [line for line in found if not pd.isna(line.published[about.published]) or not line.is_published()]
     if not shown:
@@ -64,7 +70,7 @@ def bars(results: Path, name: str) -> dict[Path, bytes]:
         axes = figure.add_subplot()
         for place, line in enumerate(shown):
             _pair(axes, place, line, about)
-        axes.set_yticks(range(len(shown)), [line.system.name for line in shown])
+        axes.set_yticks(range(len(shown)), [line.classifier.name for line in shown])
         axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.tick_params(axis="y", length=0)
         if about.log:
@@ -82,7 +88,7 @@ def bars(results: Path, name: str) -> dict[Path, bytes]:
 
 def _pair(axes: Axes, place: int, line: Line, about: Bars) -> None:
     ours = [about.factor * value for value in numbers(line.runs, about.ours)]
-    theirs, mean = float(line.published[about.published]), statistics.mean(ours)
+    theirs, mean = line.published[about.published], statistics.mean(ours)
     half = statistics.std(ours) if len(ours) > 1 and not about.log else 0.0
     name = "ours" if about.log else "ours, mean ± std"
     both = ((theirs, -BAR / 2, "0.72", "paper", 0.0), (mean, BAR / 2, TRAINING, name, half))
@@ -103,7 +109,7 @@ def rejects(results: Path) -> dict[Path, bytes]:
 
     Returns the bytes of figures/rejects.svg and .png; nothing is written. Raises TableError where there is no curve.
     """
-    found = [line for line in lines(results) if not line.system.also and not pd.isna(line.published[REJECT])]
+    found = [line for line in lines(results) if not line.classifier.variant and not pd.isna(line.published[REJECT])]
     found = [line for line in found if len(line.runs) and not line.runs["rejected_before"].isna().any()]
     if not found:
         raise TableError("rejects: no classifier of Fig. 10 was run")
@@ -119,7 +125,7 @@ def rejects(results: Path) -> dict[Path, bytes]:
                 share = 100 * np.arange(len(left)) / paper.TEST_SIZE
                 axes.plot(share, left, color=TRAINING, lw=0.8, label="ours, a line a seed" if not number else "")
             axes.plot(line.published[REJECT], ACCEPTED_ERROR, "o", color=HELD_OUT, ms=4, mfc="white", label="paper")
-            axes.set_title(line.system.name, pad=3)
+            axes.set_title(line.classifier.name, pad=3)
             axes.grid(color="0.9", lw=0.5)
             axes.set_axisbelow(True)
         for axes in panels[len(found) :]:
@@ -149,12 +155,7 @@ def invariances(results: Path) -> dict[Path, bytes]:
     Returns the bytes of figures/invariance.svg and .png; nothing is written. Raises TableError.
     """
     path = results / f"{INVARIANCE}.csv"
-    try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise TableError(f"{path}: cannot be read: {one_line(error)}") from error
-    if missing := [column for column in INVARIANCE_COLUMNS if column not in table]:
-        raise TableError(f"{path}: no column {', '.join(missing)}")
+    table = read_csv(path, INVARIANCE_COLUMNS)
     if table.empty or set(table["dataset"]) != {"mnist"} or set(table["test_size"]) != {paper.TEST_SIZE}:
         raise TableError(f"{path}: not of MNIST's {paper.TEST_SIZE} test images")
 
@@ -178,3 +179,21 @@ def invariances(results: Path) -> dict[Path, bytes]:
         return figure
 
     return drawn(results, INVARIANCE, draw)
+
+
+FIGURES = {
+    **{
+        name: Drawing(about.caption, partial(bars, name=name), runs_of(NAME), shown=Shown("classifiers", 1))
+        for name, about in BARS.items()
+    },
+    "rejects": Drawing(
+        "Error on what is left against the share that is rejected, and the paper's point of each classifier.",
+        *(rejects, runs_of(NAME)),
+        shown=Shown("classifiers", 2),
+    ),
+    "invariance": Drawing(
+        "Test error on images that are scaled, shifted, turned or noisy, and the paper's estimates.",
+        *(invariances, (f"{INVARIANCE}.csv",)),
+        shown=Shown("classifiers", 3),
+    ),
+}

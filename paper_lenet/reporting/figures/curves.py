@@ -6,6 +6,7 @@ The training error of all curves is measured on the fly: each pattern just befor
 from __future__ import annotations
 
 import textwrap
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,19 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
 from paper_lenet import paper
+from paper_lenet.config.studies import Shown
 from paper_lenet.reporting.figures.common import (
     HELD_OUT,
     SIZE,
     STYLE,
     TRAINING,
+    Drawing,
     drawn,
     literal,
     one_configuration,
 )
 from paper_lenet.reporting.results import TableError, finished, read_curves, read_runs
-from paper_lenet.reporting.tables.common import configurations, of_fig5
-from paper_lenet.reporting.tables.study import differing_fields, usual
+from paper_lenet.reporting.tables.common import configurations, differing_fields, of_fig5, runs_of, usual
 
 ERRORS = ["train_error_percent", "test_error_percent"]
 # Panels in a row, of the curves of several configurations.
@@ -152,3 +154,13 @@ def _label_curves(axes: Axes, passes: int) -> None:
     axes.set_xlim(left=0)
     if passes <= 25:
         axes.xaxis.set_major_locator(MultipleLocator(5 if passes > 6 else 1))
+
+
+_FIG5 = (
+    "Error against pass through the training set, training and test: mean and range of our seeds, and the points of "
+    "the paper's Fig. 5."
+)
+FIGURES = {
+    "fig5-lenet5": Drawing(_FIG5, partial(fig5, name="lenet5"), runs_of("lenet5"), shown=Shown("headline")),
+    "fig5-fig5": Drawing(_FIG5, partial(fig5, name="fig5"), runs_of("fig5"), shown=Shown("figures", 1)),
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,12 @@ from numpy.typing import NDArray
 
 from paper_lenet import paper
 from paper_lenet.config import DistortConfig
+from paper_lenet.config.studies import Shown
 from paper_lenet.data import Data, levels, normalise
 from paper_lenet.data.distortions import draw, warp
-from paper_lenet.reporting.figures.common import HELD_OUT, drawn, on_paper_terms, one_configuration
+from paper_lenet.reporting.figures.common import HELD_OUT, Drawing, drawn, on_paper_terms, one_configuration
 from paper_lenet.reporting.results import TableError, read_errors
+from paper_lenet.reporting.tables.common import runs_of
 from paper_lenet.reporting.tables.distortions import inverse_maps
 
 # Two columns of a page: 700 pixels of images at 100 to the inch, so that at 300 dpi each is 3 by 3 dots.
@@ -69,7 +72,7 @@ def fig7(results: Path, data: Data) -> dict[Path, bytes]:
     return drawn(results, "fig7", make)
 
 
-def fig8(results: Path, name: str, data: Data) -> dict[Path, bytes]:
+def fig8(results: Path, data: Data, name: str) -> dict[Path, bytes]:
     """Fig. 8 redrawn: the test images that our seeds most often get wrong, as many as the paper has errors.
 
     Under each: true label, most frequent wrong answer (the smaller digit of two), and the share of seeds that get
@@ -140,3 +143,18 @@ def _wall(wall: Wall, above: int) -> tuple[Figure, Axes]:
     axes.set_axis_off()
     axes.imshow(wall, cmap="gray_r", vmin=paper.BACKGROUND, vmax=paper.FOREGROUND, interpolation="none", aspect="auto")
     return figure, axes
+
+
+_FIG8 = "The test images that our seeds most often get wrong, as in Fig. 8; framed are those among the paper's."
+FIGURES = {
+    "fig7": Drawing(
+        "Distorted digits: the paper's Fig. 7 redrawn from fitted maps, and random ones of our own generator.",
+        fig7,
+        wants=("data",),
+        shown=Shown("figures", 3),
+    ),
+    **{
+        f"fig8-{name}": Drawing(_FIG8, partial(fig8, name=name), runs_of(name), ("data",), Shown("figures", 4))
+        for name in ("fig5", "distorted")
+    },
+}

@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 
 from paper_lenet import paper
 from paper_lenet.config import InitConfig, ModelConfig
+from paper_lenet.config.studies import Shown
 from paper_lenet.data import Data, normalise
 from paper_lenet.files import RecordError, read_tensors
 from paper_lenet.network.lenet5 import build
 from paper_lenet.network.paper_net import PaperNet
 from paper_lenet.paper import bitmaps
 from paper_lenet.paper.connections import TABLE_I
-from paper_lenet.reporting.figures.common import HELD_OUT, SIZE, TRAINING, drawn
+from paper_lenet.reporting.figures.common import HELD_OUT, SIZE, TRAINING, Drawing, drawn
 
 # The test image of Fig. 2, from 0: a 2.
 FIG2_IMAGE = 1
@@ -226,3 +227,21 @@ def _grey(axes: Axes, values: NDArray[np.floating], ends: tuple[float, float]) -
     axes.set_yticks([])
     axes.spines[:].set(visible=True, color="0.6", linewidth=0.4)
     axes.imshow(values, cmap="Greys", vmin=ends[0], vmax=ends[1], interpolation="none", aspect="auto")
+
+
+FIGURES = {
+    "fig2": Drawing(
+        "The states of every layer of a trained LeNet-5 for one test image, as in Fig. 2.",
+        fig2,
+        wants=("network", "data"),
+        shown=Shown("network", 1),
+    ),
+    "fig3": Drawing("The codes of Fig. 3; framed are the ten digits.", fig3, shown=Shown("network", 2)),
+    "table1": Drawing("Table I: which maps of S2 feed which of C3.", table1, shown=Shown("network", 3)),
+    "kernels": Drawing(
+        "C1's kernels, and the coefficients and biases of S2 and S4, after training.",
+        kernels,
+        wants=("network",),
+        shown=Shown("network", 4),
+    ),
+}

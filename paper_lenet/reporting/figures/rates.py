@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MultipleLocator, NullLocator
 
 from paper_lenet import paper
-from paper_lenet.reporting.figures.common import HELD_OUT, SIZE, STYLE, TRAINING, drawn, literal
+from paper_lenet.config.studies import Shown
+from paper_lenet.reporting.figures.common import HELD_OUT, SIZE, STYLE, TRAINING, Drawing, drawn, literal
 from paper_lenet.reporting.results import TableError
 from paper_lenet.runs.rates import COLUMNS, LAYERS, RATES
 
@@ -62,3 +63,12 @@ def rates(results: Path, name: str = "rates") -> dict[Path, bytes]:
         return made
 
     return drawn(results, name, draw)
+
+
+FIGURES = {
+    "rates": Drawing(
+        "Effective learning rates by layer and pass, and the range that the paper gives for the first.",
+        *(rates, ("rates.csv",)),
+        shown=Shown("network", 5),
+    )
+}

@@ -12,15 +12,18 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from paper_lenet import paper
+from paper_lenet.config.studies import Shown
 from paper_lenet.reporting import statistics
 from paper_lenet.reporting.figures.common import (
     HELD_OUT,
     SIZE,
     TRAINING,
+    Drawing,
     drawn,
     on_paper_terms,
 )
 from paper_lenet.reporting.results import TableError, read_runs
+from paper_lenet.reporting.tables.common import runs_of
 
 # results/runs/<name>.csv of Fig. 6; all but the first may be missing. Eq. 9 is drawn beside the full set.
 SIZES, FULL, DISTORTED, EQ9 = "fig6", "fig5", "distorted", "eq9"
@@ -123,3 +126,12 @@ def _size_name(text: str) -> str:
     """15000 -> 15,000, and the last one on two lines."""
     spaced = re.sub(r"\d+", lambda number: f"{int(number[0]):,}", str(text)).replace("+", " + ")
     return "\n".join(spaced.rsplit(" ", 1)) if " " in spaced else spaced
+
+
+FIGURES = {
+    "fig6": Drawing(
+        "Error against the size of the training set: ours with intervals, and the paper's Fig. 6.",
+        *(fig6, runs_of(SIZES)),
+        shown=Shown("figures", 2),
+    )
+}

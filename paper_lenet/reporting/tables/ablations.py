@@ -1,17 +1,19 @@
-"""What each detail of 1998, or of today, changes in the test error: a row a configuration, paired by seed with a base.
+"""What each detail of 1998, or of today, changes in the test error, paired by seed with a base.
 
-A file of results/runs is one study; its configurations are told apart by their labels.
+One row per configuration; they are told apart by their labels.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
 
+from paper_lenet.config.studies import Study
 from paper_lenet.network.lenet5 import build
 from paper_lenet.reporting import statistics
 from paper_lenet.reporting.formats import Table, lowest, n_of
@@ -19,50 +21,40 @@ from paper_lenet.reporting.results import TableError, errors_by_seed, finished, 
 from paper_lenet.reporting.tables.claims import published_test
 from paper_lenet.reporting.tables.common import diverged_note, percent, provenance, statistics_cells, trained
 
-WITH_DISTORTIONS = ", distorted"
+PREVIOUS = "previous"
 
 
 @dataclass(frozen=True)
-class Study:
-    """How the configurations of a file are compared.
+class Options:
+    """How the configurations of a study are compared: its `table`.
 
     base: the label of the one that all are compared with.  caption: of the table.
-    step: what a row is compared with besides, in words; empty for nothing.  earlier: the label of that for each label,
-        from all labels in order, where there is one.
-    in_order: rows by label, not by difference.
+    step: what a row is compared with besides, in words; empty for nothing.  against: the label of that by the row's, or
+        `previous` for the row before; with it rows are in the order of their labels, not of their differences.
     any_passes: configurations may be trained for longer than the paper's passes; a column tells for how long.
     """
 
     base: str
     caption: str
     step: str = ""
-    earlier: Callable[[list[str]], dict[str, str]] = lambda labels: {}
-    in_order: bool = False
+    against: str | Mapping[str, str] = field(default_factory=dict)
     any_passes: bool = False
 
-
-def _rung_before(labels: list[str]) -> dict[str, str]:
-    return dict(zip(labels[1:], labels, strict=False))
-
-
-def _undistorted(labels: list[str]) -> dict[str, str]:
-    return {label: label.removesuffix(WITH_DISTORTIONS) for label in labels if label.endswith(WITH_DISTORTIONS)}
+    def earlier(self, labels: list[str]) -> Mapping[str, str]:
+        """What each label is compared with besides, where there is something; labels: all of them, in order."""
+        return dict(pairwise(labels[::-1])) if isinstance(self.against, str) else self.against
 
 
-STUDIES = {
-    "ablation-from-1998": Study("1998", "One detail of today at a time in the recipe of 1998."),
-    "ablation-from-modern": Study("modern", "One detail of 1998 at a time in the recipe of today."),
-    "ablation-ladder": Study(
-        "0 1998", "From the recipe of 1998 to that of today, step upon step.", "the rung before", _rung_before, True
-    ),
-    "ablation-augmented": Study(
-        "modern", "What distortions add.", "the same without distortions", _undistorted, True
-    ),
-    "ablation-best": Study(
-        "modern", "The best recipe of LeNet-5's size that was found.", "the same without distortions", _undistorted,
-        True, any_passes=True
-    ),
-}  # fmt: skip
+def options_of(study: Study) -> Options:
+    """Raises TableError for one that is missing, and for one that there is not."""
+    given = {key: value for key, value in study.table.items() if key != "kind"}
+    try:
+        options = Options(**given)
+    except TypeError as error:
+        raise TableError(f"conf/study/{study.name}.yaml: study.table: {error}") from error
+    if isinstance(options.against, str) and options.against != PREVIOUS:
+        raise TableError(f"conf/study/{study.name}.yaml: study.table.against={options.against}: must be {PREVIOUS}")
+    return options
 
 
 @dataclass(frozen=True)
@@ -86,21 +78,21 @@ class Row:
     from_earlier: Comparison | None
 
 
-def compare(name: str, runs: pd.DataFrame) -> list[Row]:
+def compare(study: Study, runs: pd.DataFrame) -> list[Row]:
     """The configurations of one study in the order of its table, the base first but where the order is that of labels.
 
-    Raises TableError for labels that are not one a configuration, and for seeds that a base has and a row lacks.
+    Raises TableError for configurations that share a label, and for seeds that a base has and a row lacks.
     """
-    study = STUDIES[name]
+    name, options = study.name, options_of(study)
     if "label" not in runs or runs["label"].isna().any():
         raise TableError(f"{name}: runs without a label")
     groups = {str(label): group for label, group in runs.groupby("label")}
     if any(group["fingerprint"].nunique() > 1 for group in groups.values()):
         raise TableError(f"{name}: several configurations of one label")
-    if study.base not in groups:
-        raise TableError(f"{name}: no runs of {study.base!r}, with which the others are compared")
+    if options.base not in groups:
+        raise TableError(f"{name}: no runs of {options.base!r}, with which the others are compared")
     labels = sorted(groups, key=_place)
-    earlier = study.earlier(labels)
+    earlier = options.earlier(labels)
 
     def against(label: str, other: str | None) -> Comparison | None:
         if other is None or other == label:
@@ -110,9 +102,9 @@ def compare(name: str, runs: pd.DataFrame) -> list[Row]:
         return _compared(name, label, groups[label], groups[other])
 
     rows = [
-        Row(label, groups[label], against(label, study.base), against(label, earlier.get(label))) for label in labels
+        Row(label, groups[label], against(label, options.base), against(label, earlier.get(label))) for label in labels
     ]
-    if study.in_order:
+    if options.against:
         return rows
     return sorted(rows, key=lambda row: (row.from_base is not None, *_size(row)))
 
@@ -137,18 +129,18 @@ def _compared(name: str, label: str, runs: pd.DataFrame, others: pd.DataFrame) -
     return Comparison(*statistics.paired_t(ours, theirs), len(seeds))
 
 
-def ablation(results: Path, name: str) -> Table:
+def table(results: Path, study: Study) -> Table:
     """The table of one study: size, time and test error of each configuration, and its differences from others."""
-    study = STUDIES[name]
-    runs = published_test(results, name, study.any_passes)
-    rows = compare(name, runs)
-    header = ["", "parameters", "multiply-adds", *(["passes"] if study.any_passes else []), "seconds a run"]
+    name, options = study.name, options_of(study)
+    runs = published_test(results, name, options.any_passes)
+    rows = compare(study, runs)
+    header = ["", "parameters", "multiply-adds", *(["passes"] if options.any_passes else []), "seconds a run"]
     header += ["test error, %", "n seeds"]
     comparisons = [[row.from_base for row in rows]]
-    header += [f"minus {study.base.removeprefix('0 ')}, points", "its 95 % interval", "p", "p by Holm"]
-    if study.step:
+    header += [f"minus {options.base.removeprefix('0 ')}, points", "its 95 % interval", "p", "p by Holm"]
+    if options.step:
         comparisons.append([row.from_earlier for row in rows])
-        header += [f"minus {study.step}, points", "95 % interval of that", "p of that", "p of that by Holm"]
+        header += [f"minus {options.step}, points", "95 % interval of that", "p of that", "p of that by Holm"]
     corrected = [statistics.holm([each.p if each else math.nan for each in family]) for family in comparisons]
     cells = []
     for k, row in enumerate(rows):
@@ -157,7 +149,7 @@ def ablation(results: Path, name: str) -> Table:
         errors = numbers(done, "test_error_percent")
         line = [
             *(row.label, f"{parameters:,}", f"{multiply_adds:,}"),
-            *([f"{row.runs['passes'].max():.0f}"] if study.any_passes else []),
+            *([f"{row.runs['passes'].max():.0f}"] if options.any_passes else []),
             f"{done['seconds'].median():.0f}" if len(done) else "-",
             statistics_cells(errors, len(row.runs), percent)[0],
             f"{len(done)} of {len(row.runs)}",
@@ -182,7 +174,7 @@ def ablation(results: Path, name: str) -> Table:
     )
     whole = [numbers(row.runs, "test_error_percent") if row.runs["status"].eq("ok").all() else [] for row in rows]
     best = lowest([statistics.mean(errors) for errors in whole], header.index("test error, %"))
-    return Table(name, study.caption, header, cells, notes, statistics_note, best)
+    return Table(name, options.caption, header, cells, notes, statistics_note, best)
 
 
 def _permutation_note(n: int) -> str:

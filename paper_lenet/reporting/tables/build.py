@@ -1,51 +1,83 @@
-"""Tables of results/runs/*.csv in the formats of formats.py, and the documents that show them.
-
-Each is the one of a file (plain.py), or has a name and rows of its own (special.py).
-"""
+"""Tables of results/, in the formats of formats.py, and the documents that show them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import pkgutil
+from collections.abc import Iterator, Sequence
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
+from paper_lenet.config.studies import Shown, studies
 from paper_lenet.files import write_atomic
+from paper_lenet.reporting import tables
+from paper_lenet.reporting.formats import Table
 from paper_lenet.reporting.results import TableError, read_runs
+from paper_lenet.reporting.tables.common import Generated, runs_of
 from paper_lenet.reporting.tables.plain import headline, sweep
-from paper_lenet.reporting.tables.special import SPECIAL
 
 HEADLINE = "lenet5"
 
 
+def generated() -> dict[str, Generated]:
+    """The tables that are more than one row per configuration, by name: of this folder's modules, and of the studies.
+
+    Raises ConfigError for a wrong study, TableError for one whose kind of table there is not.
+    """
+    found: dict[str, Generated] = {}
+    kinds = [module.name for module in pkgutil.iter_modules(tables.__path__)]
+    for kind in kinds:
+        found |= getattr(import_module(f"{tables.__name__}.{kind}"), "TABLES", {})
+    for name, study in studies().items():
+        if study.table:
+            kind = str(study.table.get("kind"))
+            make = getattr(import_module(f"{tables.__name__}.{kind}"), "table", None) if kind in kinds else None
+            if make is None:
+                raise TableError(f"conf/study/{name}.yaml: study.table.kind={kind}: no such kind of table")
+            beside = [study.table["beside"]] if "beside" in study.table else []
+            found[name] = Generated(partial(make, study=study), runs_of(name, *beside), study.shown)
+    return found
+
+
 def available(results: Path) -> list[str]:
-    """The names of all tables that the files in results/runs give, those of special.py among them."""
-    names = {path.stem for path in (results / "runs").glob("*.csv")}
-    special = {name for name, about in SPECIAL.items() if names.issuperset(about.sources)}
-    return sorted((names - set(SPECIAL)) | special)
+    """The names of all tables that the files in results/ give."""
+    special = generated()
+    plain = {path.stem for path in (results / "runs").glob("*.csv")} - set(special)
+    there = {name for name, each in special.items() if all((results / need).exists() for need in each.needs)}
+    return sorted(plain | there)
+
+
+def made(results: Path, names: Sequence[str]) -> Iterator[tuple[Table, Shown]]:
+    """The tables of these names, of `generated` or in results/runs, and where each is shown. Raises TableError."""
+    special, known = generated(), studies()
+    for name in names:
+        if name in special:
+            yield special[name].make(results), special[name].shown
+            continue
+        runs = read_runs(results, name)
+        several = runs["fingerprint"].nunique() > 1
+        shown = known[name].shown if name in known else Shown()
+        if name == HEADLINE:
+            shown = Shown("headline", 2, "README.md")
+        yield (sweep if several else headline)(name, runs), shown
 
 
 def build(results: Path, names: Sequence[str], documents: Path | None) -> dict[Path, str]:
     """The text of every file that the named tables give: tables/<name>.{md,tex,csv} and the documents that show one.
 
-    names: of files in results/runs, or of tables in special.py. documents: the folder of README.md and the
-    other documents, of which one that is not there is left out; None for no documents. Nothing is written. Raises
-    TableError.
+    documents: the folder of README.md and the other documents, of which one that is not there is left out; None for no
+    documents. Nothing is written. Raises TableError.
     """
     files: dict[Path, str] = {}
-    for name in names:
-        if name in SPECIAL:
-            table, document, marker = SPECIAL[name].make(results), SPECIAL[name].document, name
-        else:
-            runs = read_runs(results, name)
-            one_configuration = runs["fingerprint"].nunique() == 1
-            table = headline(name, runs) if one_configuration else sweep(name, runs)
-            document, marker = ("README.md", "headline") if name == HEADLINE else (None, "")
-            if documents and document and not one_configuration:
-                raise TableError(f"{results / 'runs' / name}.csv: several configurations; the headline needs one")
+    for table, shown in made(results, names):
         for suffix, text in (("md", table.markdown()), ("tex", table.latex()), ("csv", table.csv())):
-            files[results / "tables" / f"{name}.{suffix}"] = text
-        shown_in = documents / document if documents and document else None
-        if shown_in is not None and shown_in.exists():
-            files[shown_in] = spliced(files.get(shown_in) or _read(shown_in), marker, table.markdown(), shown_in)
+            files[results / "tables" / f"{table.name}.{suffix}"] = text
+        if documents and table.name == HEADLINE and read_runs(results, HEADLINE)["fingerprint"].nunique() > 1:
+            raise TableError(f"{results / 'runs' / HEADLINE}.csv: several configurations; the headline needs one")
+        document = documents / shown.document if documents and shown.document else None
+        if document is not None and document.exists():
+            marker = "headline" if table.name == HEADLINE else table.name
+            files[document] = spliced(files.get(document) or _read(document), marker, table.markdown(), document)
     return files
 
 

@@ -12,15 +12,18 @@ from pathlib import Path
 import pandas as pd
 
 from paper_lenet import paper
+from paper_lenet.config.studies import Shown
 from paper_lenet.reporting import statistics
 from paper_lenet.reporting.formats import Table, n_of
 from paper_lenet.reporting.results import TableError, finished, numbers, read_curves, read_errors, read_runs
 from paper_lenet.reporting.tables.common import (
     VERDICT_RULE,
+    Generated,
     check_promise,
     diverged_note,
     percent,
     provenance,
+    runs_of,
     statistics_cells,
     verdict_cell,
 )
@@ -49,7 +52,7 @@ def published_test(results: Path, name: str, any_passes: bool = False) -> pd.Dat
 
 
 def claims(results: Path) -> Table:
-    """The paper's claims about LeNet-5, Fig. 5 and 6 and the distortions, a row a number."""
+    """The paper's claims about LeNet-5, Fig. 5 and 6 and the distortions, one row per number."""
     header = ["", "paper", "ours, mean ± std", "95 % interval of the mean", "95 % interval of the test set"]
     header += ["n seeds", "verdict"]
     sizes = paper.fig6().set_index("training_set")
@@ -204,7 +207,7 @@ def _gain_row(plain: pd.DataFrame, distorted: pd.DataFrame, suffix: str) -> tupl
 
 
 def _wrong_images(results: Path, name: str, runs: pd.DataFrame) -> list[set[int]]:
-    """The test images that each run got wrong, a set a run that did not diverge."""
+    """The test images that each run got wrong, one set per run that did not diverge."""
     if runs["fingerprint"].nunique() > 1:
         raise TableError(f"{name}: several configurations; the overlap is that of one")
     errors = read_errors(results, name, runs)
@@ -226,3 +229,9 @@ def _wilson(values: Sequence[float]) -> str:
 
 def _mean_and_std(values: list[float]) -> str:
     return statistics_cells(values, len(values), lambda value: f"{value:.1f}")[0]
+
+
+TABLES = {
+    "claims": Generated(claims, runs_of("fig5"), Shown("headline", 1, "docs/results.md")),
+    "overlap": Generated(overlap, runs_of("fig5"), Shown("figures", 9, "docs/results.md")),
+}

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_fscore_support
 
 from paper_lenet import paper
+from paper_lenet.config.studies import Shown
 from paper_lenet.reporting import statistics
 from paper_lenet.reporting.formats import Table, n_of
 from paper_lenet.reporting.results import TableError, finished, read_errors, read_runs
-from paper_lenet.reporting.tables.common import check_promise, diverged_note, provenance
+from paper_lenet.reporting.tables.common import Generated, check_promise, diverged_note, provenance, runs_of
 
 SCORES = ("precision", "recall", "F1")
 WHAT_SCORES_ARE = (
@@ -84,3 +85,6 @@ def scores(matrix: NDArray[np.int64]) -> NDArray[np.floating]:
     true, called = np.indices(matrix.shape).reshape(2, -1)
     scores = precision_recall_fscore_support(true, called, sample_weight=matrix.ravel(), zero_division=0.0)
     return np.array(scores[:3])
+
+
+TABLES = {"classes": Generated(classes, runs_of(NETWORK), Shown("network"))}

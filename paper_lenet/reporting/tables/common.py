@@ -6,18 +6,23 @@ Runs that diverged are counted and stated, never averaged.
 from __future__ import annotations
 
 import itertools
+import json
+import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from paper_lenet import paper
 from paper_lenet.config import NOT_METHOD, Config, ConfigError
+from paper_lenet.config.studies import Shown
 from paper_lenet.reporting import statistics
-from paper_lenet.reporting.formats import n_of
+from paper_lenet.reporting.formats import Table, n_of
 from paper_lenet.reporting.results import TableError
 from paper_lenet.runs.collect import RUN_COLUMNS, configuration
 from paper_lenet.runs.records import GUESSING_PERCENT, UNKNOWN, flat
@@ -38,6 +43,25 @@ TAGS = {
     "optim.order": "D10",
     "optim.cross_terms": "D11",
 }
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A table that code makes of results/.
+
+    make: what gives it, from the folder of results.  needs: the files in that folder without which there is none.
+    shown: where it stands.  A module of this folder names its own in `TABLES`, by the name of their files; the tables
+    that are those of a study it names nowhere: its `table(results, study)` makes them, and the study says which it is.
+    """
+
+    make: Callable[[Path], Table]
+    needs: tuple[str, ...]
+    shown: Shown = field(default_factory=Shown)
+
+
+def runs_of(*names: str) -> tuple[str, ...]:
+    """The files of results/runs of these names, as `Generated.needs` has them."""
+    return tuple(f"runs/{name}.csv" for name in names)
 
 
 @dataclass(frozen=True)
@@ -234,3 +258,51 @@ def percent(value: float) -> str:
 def rate(value: float) -> str:
     """An effective learning rate with three digits."""
     return f"{value:.3g}"
+
+
+def usual(runs: pd.DataFrame) -> dict[str, str]:
+    """The most common value of each varied field over configurations; of equally common ones that of Config().
+
+    That is the reading from which a study departs, one point at a time, and stays so when defaults change.
+    """
+    configurations = runs.drop_duplicates("fingerprint")
+    values = {}
+    for column in varied_columns(runs):
+        counts = configurations[column].map(_text).value_counts()
+        common = sorted(counts.index[counts == counts.max()])
+        default = _default(column)
+        values[column] = default if default in common else common[0]
+    return values
+
+
+def differing_fields(group: pd.DataFrame, base: Mapping[str, str]) -> dict[str, str]:
+    """The fields of one configuration that differ from `base`; with a change to Eq. 9 also j, which only it reads."""
+    fields = {column: _text(group[column].iloc[0]) for column in base}
+    with_j = fields.get("loss.name") == "eq9" != base.get("loss.name")
+    return {key: text for key, text in fields.items() if text != base[key] or (key == "loss.j" and with_j)}
+
+
+def settings(fields: Mapping[str, str]) -> str:
+    """Fields as the command line has them, with commas between them."""
+    return ", ".join(f"{key}={value}" for key, value in fields.items())
+
+
+def _default(field: str) -> str:
+    try:
+        return _text(attrgetter(field)(Config()))
+    except AttributeError:
+        return ""
+
+
+def _text(value: Any) -> str:
+    """A field's value as results/runs has it, whether it was read as an integer or as a float."""
+    if isinstance(value, list):
+        return json.dumps(value)
+    if value is None or value != value:
+        return "null"
+    return f"{value:.8g}" if isinstance(value, float) else str(value)
+
+
+def number(value: float, format_: str = ".3f") -> str:
+    """A number as a cell; `-` for none."""
+    return format(value, format_) if math.isfinite(value) else "-"

@@ -1,25 +1,29 @@
 """Tables of Figs. 9 to 12: each classifier's error, rejects, multiply-adds and memory, the paper's beside ours.
 
-results/runs/comparison.csv has a row a classifier and seed (experiments/comparison.py).
+results/runs/comparison.csv has one row per classifier and seed (experiments/comparison.py).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from paper_lenet import paper
+from paper_lenet.classifiers.fitted import Classifier
 from paper_lenet.classifiers.measures import ACCEPTED_ERROR, COLUMNS
-from paper_lenet.classifiers.systems import SYSTEMS, System
+from paper_lenet.classifiers.systems import all_classifiers
+from paper_lenet.config.studies import Shown
 from paper_lenet.reporting import statistics
 from paper_lenet.reporting.formats import Table, n_of
 from paper_lenet.reporting.results import TableError, numbers, read_results
-from paper_lenet.reporting.tables.common import origin, percent, statistics_cells
+from paper_lenet.reporting.tables.common import Generated, origin, percent, runs_of, statistics_cells
 
 NAME, CHOICE = "comparison", "comparison-choice"
 REFERENCE = "lenet-5"
@@ -27,20 +31,21 @@ ERROR, REJECT, ADDS, MEMORY = (
     *("fig9_test_error_percent", "fig10_reject_percent_for_half_percent_error"),
     *("fig11_kilo_multiply_accumulates", "fig12_kilo_variables"),
 )
+NOT_PRINTED = dict.fromkeys((ERROR, REJECT, ADDS, MEMORY), math.nan)
 # "The uncertainty in the quoted error rates is about 0.1%" (p. 12).
 UNCERTAINTY = 0.1
-# What still counts as close: so many points, or this share of the paper's error, whichever is more.
+# Close is a difference of at most this many points, or of this share of the paper's error, whichever is more.
 CLOSE, CLOSE_SHARE = 0.3, 0.15
-# So many runs give an interval for one more; that of fewer is so wide that it holds anything.
+# The fewest runs that give an interval for one more; that of fewer is so wide that it holds anything.
 ENOUGH = 5
 
 
 @dataclass(frozen=True)
 class Line:
-    """One row: the system, the paper's numbers (NaN where it has none) and our runs, which may be none."""
+    """One row: the classifier, the paper's numbers (NaN where it has none) and our runs, which may be none."""
 
-    system: System
-    published: pd.Series[float]
+    classifier: Classifier
+    published: Mapping[Any, float]
     runs: pd.DataFrame
 
     def errors(self) -> list[float]:
@@ -48,47 +53,46 @@ class Line:
 
     def is_published(self) -> bool:
         """Whether the paper has this classifier."""
-        return not self.system.also and not math.isnan(self.published[ERROR])
+        return not self.classifier.variant and not math.isnan(self.published[ERROR])
+
+    def printed(self, column: str) -> str:
+        """The paper's number; "-" of a variant, and where the paper has none."""
+        value = self.published[column]
+        return "-" if self.classifier.variant or math.isnan(value) else f"{value:g}"
 
     def size(self) -> int:
-        return self.system.first or paper.TEST_SIZE
+        return self.classifier.max_test_images or paper.TEST_SIZE
 
 
-def measured(results: Path, name: str = NAME) -> pd.DataFrame:
+def comparison_runs(results: Path, name: str = NAME) -> pd.DataFrame:
     """results/runs/<name>.csv. Raises TableError where it is not one, or not of MNIST."""
     path = results / "runs" / f"{name}.csv"
-    runs = read_results(path)
-    missing = [column for column in COLUMNS if column not in runs]
-    if missing:
-        raise TableError(f"{path}: no column {', '.join(missing)}")
+    runs = read_results(path, COLUMNS)
     if set(runs["dataset"]) != {"mnist"} or runs.duplicated(["fingerprint", "seed", "split"]).any():
         raise TableError(f"{path}: other images than MNIST's, or a run twice")
     return runs
 
 
 def lines(results: Path) -> list[Line]:
-    """The paper's classifiers in its order, each with ours beneath it that differ from it; those without runs too.
+    """One line per classifier and variant, in the order of `all_classifiers`; also of those without runs.
 
-    Last come those of SYSTEMS that the paper has not, if they were run; nothing is published of them.
+    Of a classifier that the paper does not have, only if it or a variant was run; nothing is published of it.
     """
-    runs = measured(results)
-    sizes = runs["classifier"].map({system.key: system.first for system in SYSTEMS}).fillna(paper.TEST_SIZE)
+    runs, every = comparison_runs(results), {each.key: each for each in all_classifiers()}
+    if unknown := sorted(set(runs["classifier"]) - set(every)):
+        raise TableError(f"{NAME}: no such classifier: {', '.join(unknown)}")
+    sizes = runs["classifier"].map({key: each.max_test_images for key, each in every.items()}).fillna(paper.TEST_SIZE)
     if not ((runs["split"] == "test") & (runs["test_size"] == sizes)).all():
         raise TableError(f"{NAME}: not the {paper.TEST_SIZE} test images, all of it")
-    published = paper.fig9_to_12().set_index("classifier")
-    unknown = sorted(set(runs["classifier"]) - {system.key for system in SYSTEMS})
-    if unknown:
-        raise TableError(f"{NAME}: no such classifier: {', '.join(unknown)}")
+    published: dict[str, Mapping[Any, float]] = {every[key].name: NOT_PRINTED for key in runs["classifier"]}
+    published |= {str(row.pop("classifier")): row for row in paper.fig9_to_12().to_dict("records")}
     found = []
-    others = [system.name for system in SYSTEMS if system.key in set(runs["classifier"])]
-    for name in dict.fromkeys([*published.index, *others]):
-        systems = [system for system in SYSTEMS if system.name == name] or [System(name)]
-        theirs = published.loc[name] if name in published.index else pd.Series(math.nan, published.columns)
-        for system in systems:
-            of_system = runs[runs["classifier"] == system.key]
-            if of_system["fingerprint"].nunique() > 1:
-                raise TableError(f"{NAME}: several settings of {system.key}")
-            found.append(Line(system, theirs, of_system))
+    for key, classifier in every.items():
+        of_classifier = runs[runs["classifier"] == key]
+        if of_classifier["fingerprint"].nunique() > 1:
+            raise TableError(f"{NAME}: several settings of {key}")
+        if classifier.name in published:
+            found.append(Line(classifier, published[classifier.name], of_classifier))
     return found
 
 
@@ -112,17 +116,17 @@ def verdicts(found: list[Line]) -> list[str]:
 
     Of a guess `fits` or `does not fit`; of other variants `-`.
     """
-    own = [verdict(line.errors(), float(line.published[ERROR])) for line in found]
-    guessed = {line.system.name for line, of in zip(found, own, strict=True)
-               if line.system.explains and of in ("reproduced", "close")}  # fmt: skip
+    own = [verdict(line.errors(), line.published[ERROR]) for line in found]
+    guessed = {line.classifier.name for line, of in zip(found, own, strict=True)
+               if line.classifier.is_guess and of in ("reproduced", "close")}  # fmt: skip
     result = []
     for line, of in zip(found, own, strict=True):
-        if line.system.explains:
+        if line.classifier.is_guess:
             result.append({"reproduced": "fits", "close": "fits", "differs": "does not fit"}.get(of, of))
         elif not line.is_published():
             result.append("-")
         else:
-            result.append("explained" if of == "differs" and line.system.name in guessed else of)
+            result.append("explained" if of == "differs" and line.classifier.name in guessed else of)
     return result
 
 
@@ -141,24 +145,23 @@ def comparison(results: Path) -> Table:
     header = ["", "paper, %", "test error, mean ± std, %", "95 % interval of the test set", "n", "verdict"]
     header += [f"p against {REFERENCE}", "paper, % rejected", "% rejected, mean ± std"]
     rows, found = [], lines(results)
-    reference, given = next(line for line in found if line.system.key == REFERENCE), verdicts(found)
+    reference, given = next(line for line in found if line.classifier.key == REFERENCE), verdicts(found)
     for line, of_line in zip(found, given, strict=True):
         errors = line.errors()
         rejects = statistics_cells(numbers(line.runs, "reject_percent"), len(line.runs), lambda v: f"{v:.2f}")[0]
-        own = not line.system.also
         rows.append([
-            line.system.key,
-            _given(line.published[ERROR]) if own else "-",
+            line.classifier.key,
+            line.printed(ERROR),
             statistics_cells(errors, len(errors), percent)[0] if errors else "-",
             _wilson(errors, line.size()),
             str(len(errors)) if errors else "-",
             of_line,
             _mcnemar(line, reference),
-            _given(line.published[REJECT]) if own else "-",
+            line.printed(REJECT),
             rejects if errors else "-",
         ])  # fmt: skip
     counts = [of_line for line, of_line in zip(found, given, strict=True) if line.is_published()]
-    near = sum(within(line.errors(), float(line.published[ERROR])) for line in found
+    near = sum(within(line.errors(), line.published[ERROR]) for line in found
                if line.is_published() and line.errors())  # fmt: skip
     notes = [
         "Verdict: reproduced, if the paper's error, give or take the 0.1 points that it states, lies within what one "
@@ -174,7 +177,7 @@ def comparison(results: Path) -> Table:
         f"Rejected: the smallest share of the images that must be rejected, those whose two best scores differ least "
         f"first, for {ACCEPTED_ERROR:g} % of the rest to be wrong.",
         *_without_prefilter(found),
-        provenance(NAME, measured(results)),
+        _source(comparison_runs(results)),
     ]
     counts_of = n_of([len(line.runs) for line in found if len(line.runs)])
     statistics_note = (
@@ -186,18 +189,14 @@ def comparison(results: Path) -> Table:
 
 
 def _without_prefilter(found: list[Line]) -> list[str]:
-    """What a classifier that was shown few images would have done on them by its main row."""
-    said = []
-    for line in found:
-        if not line.system.first or line.runs.empty:
-            continue
-        main = next(other for other in found if other.system.name == line.system.name and not other.system.also)
-        if main.runs.empty:
-            continue
-        first = line.system.first
-        own, all_ = (next(iter(wrong_images(each.runs).values()))[:first] for each in (line, main))
-        said.append(f"{line.system.key}: {own.sum()} of {first} are wrong, of the same images by `{main.system.key}` "
-                    f"{all_.sum()}; {(own & all_).sum()} are wrong by both.")  # fmt: skip
+    """How many images a variant that was shown few gets wrong, and how many of the same the classifier itself."""
+    by_key, said = {line.classifier.key: line for line in found}, []
+    for key, line in by_key.items():
+        main, size = by_key.get(line.classifier.name, line), line.classifier.max_test_images
+        if size and len(line.runs) and len(main.runs):
+            own, all_ = (next(iter(wrong_images(each.runs).values()))[:size] for each in (line, main))
+            said.append(f"{key}: {own.sum()} of {size} are wrong, of the same images by `{main.classifier.key}` "
+                        f"{all_.sum()}; {(own & all_).sum()} are wrong by both.")  # fmt: skip
     return said
 
 
@@ -209,24 +208,23 @@ def costs(results: Path) -> Table:
     for line in lines(results):
         if line.runs.empty:
             continue
-        own = not line.system.also
         rows.append([
-            line.system.key,
-            _given(line.published[ADDS]) if own else "-",
+            line.classifier.key,
+            line.printed(ADDS),
             _thousands(line.runs["multiply_adds"]),
-            _given(line.published[MEMORY]) if own else "-",
+            line.printed(MEMORY),
             _thousands(line.runs["variables"]),
             f"{line.runs['microseconds'].median():.3g}",
             f"{line.runs['train_seconds'].median():.3g}",
         ])  # fmt: skip
-    runs = measured(results)
+    runs = comparison_runs(results)
     counts_of = n_of(list(runs.groupby("classifier").size()))
     notes = [
         "Multiply-adds of one recognition and variables to be stored are counted from what was fitted, not typed.",
         f"Times are medians on one thread of {', '.join(sorted(runs['cpu'].unique()))}, recognitions in batches: an "
         "indication. Networks are timed by the reference, not by the fused engine that trained them. Of the paper's "
         "times only LeNet-5's is stated: 2 to 3 days of training on one 200 MHz R10000 processor.",
-        provenance("comparison-costs", runs),
+        _source(runs),
     ]
     return Table("comparison-costs", "What the classifiers of Figs. 11 and 12 cost: the paper's numbers and ours.",
                  header, rows, notes, f"Counted, or medians of times, over {counts_of}; no intervals.")  # fmt: skip
@@ -234,27 +232,22 @@ def costs(results: Path) -> Table:
 
 def choice(results: Path) -> Table:
     """What was tried for what the paper does not give, on held-out training images."""
-    runs = measured(results, CHOICE)
+    runs = comparison_runs(results, CHOICE)
     if set(runs["split"]) != {"validation"}:
         raise TableError(f"{CHOICE}: errors on other than held-out training images")
     rows = []
-    for name, of_system in runs.groupby("classifier", sort=False):
-        least = of_system["error_percent"].min()
-        for _, run in of_system.iterrows():
+    for name, of_classifier in runs.groupby("classifier", sort=False):
+        least = of_classifier["error_percent"].min()
+        for _, run in of_classifier.iterrows():
             error = float(run["error_percent"])
             rows.append([str(name), str(run["settings"]), f"{error:.2f}", "lowest" if error == least else "-"])
     return Table(CHOICE, "Settings that the paper does not give, on images held out of the training set.",
-                 ["", "settings", "validation error, %", ""], rows, [provenance(CHOICE, runs)],
+                 ["", "settings", "validation error, %", ""], rows, [_source(runs, CHOICE)],
                  f"n = 1 fit each, on {runs['test_size'].iloc[0]:,} images; no intervals.")  # fmt: skip
 
 
-def provenance(table: str, runs: pd.DataFrame) -> str:
-    name = CHOICE if table == CHOICE else NAME
+def _source(runs: pd.DataFrame, name: str = NAME) -> str:
     return f"{origin(runs, 'fits')}; results/runs/{name}.csv, by experiments/tables.py."
-
-
-def _given(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:g}"
 
 
 def _thousands(values: pd.Series[float]) -> str:
@@ -283,7 +276,7 @@ def wrong_images(runs: pd.DataFrame) -> dict[int, np.ndarray]:
 
 
 def _mcnemar(line: Line, reference: Line) -> str:
-    if line.runs.empty or line is reference or reference.runs.empty or line.system.first:
+    if line.runs.empty or line is reference or reference.runs.empty or line.classifier.max_test_images:
         return "-"
     ours, theirs = wrong_images(line.runs), wrong_images(reference.runs)
     pairs = [(a, b) for i, a in ours.items() for j, b in theirs.items() if len(ours) == 1 or i == j]
@@ -291,3 +284,10 @@ def _mcnemar(line: Line, reference: Line) -> str:
         return "-"
     p = median(statistics.mcnemar_p(a, b) for a, b in pairs)
     return f"{p:.2g}" if p > 0 else "< 1e-300"  # less than a float holds
+
+
+TABLES = {
+    NAME: Generated(comparison, runs_of(NAME), Shown("classifiers", 1, "docs/classifiers.md")),
+    "comparison-costs": Generated(costs, runs_of(NAME), Shown("classifiers", 2)),
+    CHOICE: Generated(choice, runs_of(CHOICE), Shown("classifiers", 3)),
+}

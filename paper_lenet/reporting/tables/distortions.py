@@ -17,10 +17,13 @@ from scipy import ndimage, optimize, stats
 
 from paper_lenet import paper
 from paper_lenet.config import DataConfig, DistortConfig
+from paper_lenet.config.studies import Shown
 from paper_lenet.data import DIRECTORY_VARIABLE, USUAL_DIRECTORIES, Data, levels, load
 from paper_lenet.data.distortions import Maps, inverse, warp
 from paper_lenet.reporting.formats import Table
-from paper_lenet.reporting.tables.common import origin
+from paper_lenet.reporting.results import read_csv
+from paper_lenet.reporting.tables.common import Generated, origin
+from paper_lenet.runs.records import ORIGIN
 
 PLACE = ("digit", "column", "mnist_train_index")
 FITTED = ("xx", "xy", "yx", "yy", "tx", "ty")
@@ -95,11 +98,14 @@ def _refit_one(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDAr
     return values
 
 
-def table(fitted: pd.DataFrame, refitted: pd.DataFrame, config: DistortConfig) -> Table:
-    """The fitted parameters beside the ranges that our generator draws from.
+def distortions(results: Path) -> Table:
+    """The parameters of the maps fitted to Fig. 7, beside the ranges that our generator draws from by default.
 
-    refitted: as `refit` gives it, with the columns of records.origin.
+    results/distortions.csv has what `refit` gave, with the columns of records.origin.
     """
+    path = results / "distortions.csv"
+    refitted = read_csv(path, (*PLACE, *FITTED, *ORIGIN))
+    fitted, config = paper.fig7(), DistortConfig()
     found = parameters(fitted, config.centre)
     shear, translation = config.shear, config.translation
     spans = [config.inverse_scale, config.squeeze, [-shear, shear], *[[-translation, translation]] * 4]
@@ -154,3 +160,6 @@ def _refit_note(fitted: pd.DataFrame, refitted: pd.DataFrame) -> str:
 
 def _number(value: float) -> str:
     return f"{value:.3f}"
+
+
+TABLES = {"distortions": Generated(distortions, ("distortions.csv",), Shown("figures", 3))}

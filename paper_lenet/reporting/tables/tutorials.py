@@ -5,54 +5,30 @@ Each reports one run on MNIST's test images.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from paper_lenet import paper
+from paper_lenet.config.studies import Shown, studies
 from paper_lenet.reporting import statistics
 from paper_lenet.reporting.formats import Table, n_of
 from paper_lenet.reporting.results import finished, numbers
 from paper_lenet.reporting.tables.classes import SCORES, WHAT_SCORES_ARE, confusions, scores, tested
 from paper_lenet.reporting.tables.common import (
+    Generated,
     diverged_note,
     intervals_note,
     percent,
     provenance,
+    runs_of,
     statistics_cells,
     verdict_cell,
 )
 
-
-@dataclass(frozen=True)
-class Tutorial:
-    """A tutorial: what it trains, in short, where it stands, and the test accuracy in % that it reports, if any."""
-
-    what: str
-    source: str
-    accuracy: float | None
-
-
-TUTORIALS = {
-    "tutorial-t1": Tutorial(
-        "T1, PyTorch: batch normalisation, ReLU, max pooling; 10 epochs",
-        'V. Bhargava, "LeNet-5", blog, 8 May 2022',
-        98.97,
-    ),
-    "tutorial-t2": Tutorial(
-        "T2, Keras: tanh, average pooling; 5 epochs",
-        '"Understanding and Implementing LeNet-5 CNN Architecture", article, 2020',
-        98.59,
-    ),
-    "tutorial-t3": Tutorial(
-        "T3, Keras: ReLU, max pooling; 54,000 images, 10 epochs",
-        'S. Ali, "LeNet-5 - A complete guide", 29 Apr 2024',
-        None,
-    ),
-}
-NAMES = tuple(TUTORIALS)
+# Their studies, in order.
+TUTORIALS = {name: study for name, study in sorted(studies().items()) if study.target == "tutorials"}
 
 
 def tutorials(results: Path) -> Table:
@@ -64,10 +40,10 @@ def tutorials(results: Path) -> Table:
     for name, tutorial in TUTORIALS.items():
         values = [100 - error for error in numbers(finished(used[name]), "test_error_percent")]
         low, high = statistics.prediction_interval(values)
-        reported = tutorial.accuracy
+        reported = tutorial.published.value
         rows.append(
             [
-                *(tutorial.what, "not given" if reported is None else f"{reported:g}"),
+                *(tutorial.title, "not given" if reported is None else f"{reported:g}"),
                 *statistics_cells(values, len(used[name]), percent),
                 f"{percent(low)} to {percent(high)}" if len(values) > 1 else "-",
                 str(len(values)),
@@ -78,9 +54,11 @@ def tutorials(results: Path) -> Table:
     notes = [
         "Accuracy on the 10,000 test images after the last epoch.",
         "Verdict: reproduced if the reported accuracy lies within the 95 % prediction interval for one run.",
-        "Sources: " + "; ".join(f"{name[-2:].upper()}: {each.source}" for name, each in TUTORIALS.items()) + ".",
+        "Sources: "
+        + "; ".join(f"{name[-2:].upper()}: {each.published.source}" for name, each in TUTORIALS.items())
+        + ".",
         *diverged_note(runs),
-        provenance("tutorials", runs, NAMES),
+        provenance("tutorials", runs, list(TUTORIALS)),
     ]
     caption = "Three tutorials, as they report themselves and as we find them."
     statistics_note = intervals_note([len(finished(of_one)) for of_one in used.values()])
@@ -102,7 +80,13 @@ def by_class(results: Path) -> Table:
     notes = [
         WHAT_SCORES_ARE,
         *diverged_note(runs),
-        provenance("tutorials-classes", runs, NAMES),
+        provenance("tutorials-classes", runs, list(TUTORIALS)),
     ]
     statistics_note = f"Means over {n_of([len(of_name) for of_name in found.values()])}; no intervals."
     return Table("tutorials-classes", "The three tutorials digit by digit.", header, rows, notes, statistics_note)
+
+
+TABLES = {
+    "tutorials": Generated(tutorials, runs_of(*TUTORIALS), Shown("today", 6, "docs/ablations.md")),
+    "tutorials-classes": Generated(by_class, runs_of(*TUTORIALS), Shown("today", 7)),
+}
