@@ -200,3 +200,55 @@ def test_a_classifier_is_one_file(copy: Path) -> None:
         follow(block, copy)
     told = python(copy, "-c", LISTED, "tests/test_means.py")
     assert told.startswith("['nearest mean', 'nearest mean, deslanted']\n") and "1 passed" in told
+
+
+STUDY = """
+from pathlib import Path
+from synthetic_runs import write_rows
+from paper_lenet.commands import composition
+from paper_lenet.commands.study import selected
+from paper_lenet.config.rules import dotted
+from paper_lenet.config.schema import defaults
+from paper_lenet.config.studies import command_of
+from paper_lenet.reporting.figures.build import Hand, drawings
+from paper_lenet.reporting.tables.build import available, made
+
+name, results = "ablation-momentum", Path("made")
+composition._check_data = lambda jobs: None
+configs = [config for config, _ in composition.check_sweep([f"study={name}"], False)]
+varied = {key for config in configs for key, value in dotted(config.to_dict()).items() if value != defaults()[key]}
+rows = [
+    {key: value for key, value in dotted(config.to_dict()).items() if key in varied}
+    | {"fingerprint": config.fingerprint(), "seed": seed, "test_error_percent": error}
+    for config, error in zip(configs, (1.0, 1.5, 2.5), strict=True) for seed in config.seeds
+]
+write_rows(results, name, rows)
+((table, shown),) = made(results, available(results))
+print([(row[0], row[table.header.index("minus SGD with momentum, points")]) for row in table.rows])
+print(shown.section, command_of(name), name in [study.name for study in selected(["ablations"])])
+drawn = [path.name for files in drawings(results, Hand(None, None)) if not isinstance(files, str) for path in files]
+print(*(file for file in drawn if file.startswith(name)))
+"""
+
+
+def test_a_study_is_one_file(copy: Path) -> None:
+    """Of an ablation: its jobs, its table, its figure, its section of the page and what runs it."""
+    (file,) = blocks("A study")
+    follow(file, copy)
+    assert python(copy, "-c", STUDY).splitlines() == [
+        "[('SGD with momentum', '-'), ('half the momentum', '+0.500'), ('no momentum', '+1.500')]",
+        "today make ablations True",
+        "ablation-momentum.svg ablation-momentum.png",
+    ]
+
+
+def test_a_table_is_one_file(copy: Path) -> None:
+    """It is made of the committed results, shown, and held against them."""
+    (file,) = blocks("A table")
+    follow(file, copy)
+    shutil.copytree(ROOT / "results", copy / "results")
+    told = python(copy, "experiments/tables.py", "extremes", "--results", "results")
+    assert told.startswith("**The range of seeds.**") and "| lowest | 0." in told
+    assert python(copy, "experiments/tables.py", "extremes", "--check") == "3 files agree with the results\n"
+    code = "from paper_lenet.reporting.tables.build import *; print(generated()['extremes'].shown.section)"
+    assert python(copy, "-c", code) == "network\n"

@@ -293,13 +293,17 @@ class EngineConfig:
         _require(self.workers >= 0, "engine.workers", self.workers, "0 or more")
 
 
-# Keys that came after results had been published: at their defaults they leave the fingerprint as it was.
-ADDED_LATER = (
-    *("engine.summation", "engine.device", "data.input", "data.skip", "data.version", "model.hidden", "model.side"),
-    *("model.activation", "model.table", "model.output", "model.geometry", "model.batch_norm", "model.dropout"),
-    *("model.init.scheme", "loss.smoothing", "optim.name", "optim.batch", "optim.schedule", "optim.rate"),
-    *("optim.momentum", "optim.nesterov", "optim.weight_decay", "optim.epsilon"),
-)
+# Keys that came after results had been published: at these values, whatever the defaults are by now, they leave the
+# fingerprint as it was.
+ADDED_LATER = {
+    **{"engine.summation": 0, "engine.device": "cpu"},
+    **{"data.input": "paper", "data.skip": 0, "data.version": "regular"},
+    **{"model.hidden": [], "model.side": paper.IMAGE_SIZE, "model.activation": "scaled_tanh", "model.table": "paper"},
+    **{"model.output": "rbf", "model.geometry": "padded", "model.batch_norm": False, "model.dropout": 0.0},
+    **{"model.init.scheme": "paper", "loss.smoothing": 0.0, "optim.name": "sdlm", "optim.batch": 1},
+    **{"optim.schedule": "paper", "optim.rate": 1e-3, "optim.momentum": 0.9, "optim.nesterov": False},
+    **{"optim.weight_decay": 0.0, "optim.epsilon": 1e-8},
+}
 # What does not change what is computed, so that no fingerprint and no table has it.
 NOT_METHOD = ("name", "seeds", "output", "resume", "force", "engine.workers", "data.dir")
 
@@ -356,7 +360,7 @@ class Config:
         for key in ("label", *NOT_METHOD, *ADDED_LATER):
             *groups, last = key.split(".")
             inner = functools.reduce(dict.__getitem__, groups, method)
-            if key not in ADDED_LATER or inner[last] == defaults()[key]:
+            if key not in ADDED_LATER or inner[last] == ADDED_LATER[key]:
                 del inner[last]
         return hashlib.sha256(json.dumps(method, sort_keys=True).encode()).hexdigest()[:12]
 
