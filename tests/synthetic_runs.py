@@ -120,7 +120,7 @@ def reseal(folder: Path, **changes: object) -> None:
 
 def clean_tree(monkeypatch: pytest.MonkeyPatch, dirty: bool = False, commit: str = "c0ffee" * 6 + "c0de") -> None:
     """Let runs record this state of the code, whatever the state of the working tree is."""
-    monkeypatch.setattr("paper_lenet.runs.records._code_state", lambda root: (commit, dirty))
+    monkeypatch.setattr("paper_lenet.runs.environment.code_state", lambda root: (commit, dirty))
 
 
 def call(monkeypatch: pytest.MonkeyPatch, script: str, *arguments: object) -> int:

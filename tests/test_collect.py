@@ -15,7 +15,8 @@ from paper_lenet.engines import NonFiniteError
 from paper_lenet.files import json_text, sealed
 from paper_lenet.reporting.tables.common import origin
 from paper_lenet.runs.collect import CollectError, collect
-from paper_lenet.runs.records import UNKNOWN, job_folder, run_folder, write_job
+from paper_lenet.runs.environment import UNKNOWN
+from paper_lenet.runs.records import job_folder, run_folder, write_job
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ from paper_lenet.reporting.figures.comparison import BARS, bars, rejects
 from paper_lenet.reporting.results import TableError
 from paper_lenet.reporting.tables import comparison as comparison_module
 from paper_lenet.reporting.tables.comparison import choice, comparison, comparison_runs, costs, lines, verdict
-from paper_lenet.runs.records import ORIGIN
+from paper_lenet.runs.environment import ORIGIN
 
 HERE: dict[str, Any] = {key: "x" for key in ORIGIN} | {"commit": "c0ffee" * 6, "dirty": False, "date": "2026-11-22T00"}
 

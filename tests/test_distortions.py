@@ -22,7 +22,7 @@ from paper_lenet.files import csv_text
 from paper_lenet.learning.patterns import Patterns, all_patterns, passes
 from paper_lenet.reporting.tables import distortions
 from paper_lenet.reporting.tables.distortions import FITTED, PLACE
-from paper_lenet.runs.records import ORIGIN, origin
+from paper_lenet.runs.environment import ORIGIN, origin
 
 IDENTITY = inverse(1, 1, 0, 0, 0)
 

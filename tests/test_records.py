@@ -21,7 +21,7 @@ from synthetic_runs import ROOT, begun, config, data, record, write_runs
 
 from paper_lenet.engines import NonFiniteError
 from paper_lenet.files import RecordError, add_rows, read_rows, write_atomic
-from paper_lenet.runs import records
+from paper_lenet.runs import environment
 from paper_lenet.runs.collect import RUN_COLUMNS
 from paper_lenet.runs.records import run_folder, write_job
 
@@ -237,13 +237,13 @@ def test_dirty_means_the_code(tmp_path: Path) -> None:
         command = ["git", "-C", str(tmp_path), *identity, *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
-    assert records._code_state(tmp_path) == ("unknown", True)
+    assert environment.code_state(tmp_path) == ("unknown", True)
     git("init", "-q")
     code, prose, choice = (tmp_path / name for name in ("paper_lenet/a.py", "README.md", "conf/study/a.yaml"))
     for path in (code, prose, choice):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("1\n", encoding="utf-8")
-    assert records._code_state(tmp_path) == ("unknown", True)
+    assert environment.code_state(tmp_path) == ("unknown", True)
     git("add", ".")
     git("commit", "-q", "-m", "a")
     commit = git("rev-parse", "HEAD")
@@ -251,15 +251,15 @@ def test_dirty_means_the_code(tmp_path: Path) -> None:
     # A run records all that the files of conf/ say: changed, or of one's own, they are no other code.
     choice.write_text("2\n", encoding="utf-8")
     choice.with_name("mine.yaml").write_text("1\n", encoding="utf-8")
-    assert records._code_state(tmp_path) == (commit, False)
+    assert environment.code_state(tmp_path) == (commit, False)
     # A folder below another project's root is not that project's code.
-    assert records._code_state(tmp_path / "paper_lenet") == ("unknown", True)
+    assert environment.code_state(tmp_path / "paper_lenet") == ("unknown", True)
     code.write_text("2\n", encoding="utf-8")
-    assert records._code_state(tmp_path) == (commit, True)
+    assert environment.code_state(tmp_path) == (commit, True)
 
 
 def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    environment = records.environment()
-    assert {"python", "numpy", "torch", "numba", "cpu", "gpu", "threads", "commit", "dirty"} <= set(environment)
+    found = environment.environment()
+    assert {"python", "numpy", "torch", "numba", "cpu", "gpu", "threads", "commit", "dirty"} <= set(found)
     monkeypatch.setenv("PATH", "")
-    assert (records.environment()["commit"], records.environment()["dirty"]) == ("unknown", True)
+    assert (environment.environment()["commit"], environment.environment()["dirty"]) == ("unknown", True)

@@ -91,7 +91,7 @@ def test_wheel_in_an_empty_folder(tmp_path: Path) -> None:
     """Built without the network, it trains, collects, makes tables and reads digits far from the repository."""
     source, installed, here = tmp_path / "source", tmp_path / "installed", tmp_path / "here"
     here.mkdir()
-    for folder in ("paper_lenet", "conf"):
+    for folder in ("paper_lenet", "conf", "hydra_plugins"):
         shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy2(ROOT / name, source / name)
@@ -123,7 +123,10 @@ def test_wheel_in_an_empty_folder(tmp_path: Path) -> None:
         done = paper_lenet(*arguments)
         assert done.returncode == 0 and said in done.stdout, done.stderr
     for arguments, said in (
-        (("train", "experiment=nope"), "error: experiment=nope: no such choice\n"),
+        (
+            ("train", "experiment=nope"),
+            "error: experiment=nope: no such choice; there are lenet5, literal, modern, smoke\n",
+        ),
         (("train", "loss=nope"), "error: loss=nope: no such choice; there are cross_entropy, eq8, eq9\n"),
         (("nope",), "paper-lenet: nope: no such command; paper-lenet --help lists them\n"),
         (("gpu",), "gpu: needs the repository, whose tests it runs\n"),

@@ -12,7 +12,7 @@ from scipy.ndimage import affine_transform
 from paper_lenet import paper
 from paper_lenet.data import Images, Labels
 from paper_lenet.network.pretrained import load_pretrained
-from paper_lenet.runs.records import ORIGIN
+from paper_lenet.runs.environment import ORIGIN
 
 NAME = "invariance"
 COLUMNS = ("kind", "amount", "classifier", "dataset", "errors", "test_size", "error_percent", *ORIGIN)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from paper_lenet.classifiers.fitted import Scores
 from paper_lenet.data import Labels
-from paper_lenet.runs.records import ORIGIN
+from paper_lenet.runs.environment import ORIGIN
 
 # Fig. 10: the error, in per cent, that is allowed on the patterns that are not rejected.
 ACCEPTED_ERROR = 0.5

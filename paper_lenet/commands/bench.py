@@ -41,7 +41,8 @@ from paper_lenet.engines import Checkpoint, batched, fused, records, reference
 from paper_lenet.files import RecordError, write_atomic
 from paper_lenet.reporting.results import TableError
 from paper_lenet.reporting.tables.build import splice
-from paper_lenet.runs.records import RunWriter, environment
+from paper_lenet.runs.environment import environment
+from paper_lenet.runs.records import RunWriter
 
 ROUNDS = 7
 UPDATES = {"reference": 500, "fused": 20_000, "batched": 200, "tutorial": 3200, "batched, modern": 9600}

@@ -31,7 +31,8 @@ from paper_lenet.engines.reference.net import inputs
 from paper_lenet.files import RecordError, add_rows, read_rows, read_tensors
 from paper_lenet.learning.patterns import Patterns, all_patterns
 from paper_lenet.network.lenet5 import build
-from paper_lenet.runs.records import finished, origin, run_folder
+from paper_lenet.runs.environment import origin
+from paper_lenet.runs.records import finished, run_folder
 
 VALIDATION = 5000
 CHOICE = "choice-comparison"  # the study that trains networks with that many images held out, at several rates

@@ -16,7 +16,7 @@ from paper_lenet.files import RecordError, csv_text, write_atomic
 from paper_lenet.reporting.results import TableError
 from paper_lenet.reporting.tables.build import build, write
 from paper_lenet.reporting.tables.distortions import FITTED, PLACE, mnist_at_hand, refit
-from paper_lenet.runs.records import ORIGIN, origin
+from paper_lenet.runs.environment import ORIGIN, origin
 
 
 def main() -> int:

@@ -23,7 +23,7 @@ import torch
 
 from paper_lenet.commands.entry import INTERRUPTED, ROOT
 from paper_lenet.files import RecordError, held, json_text, write_atomic
-from paper_lenet.runs.records import environment
+from paper_lenet.runs.environment import environment
 
 # Of a call, until the step that runs is asked to stop; and how long it may take to do so.
 SECONDS = 530.0

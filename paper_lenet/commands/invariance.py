@@ -22,7 +22,7 @@ from paper_lenet.commands.places import add_place, place_of
 from paper_lenet.config import DataConfig
 from paper_lenet.data import Data, Images, Labels, load
 from paper_lenet.files import RecordError, add_rows, read_rows
-from paper_lenet.runs.records import origin
+from paper_lenet.runs.environment import origin
 
 NETWORKS = {"LeNet-5 of 1998": "lenet5-1998", "LeNet-5 of today": "lenet5-modern"}
 NEIGHBOURS = "3 nearest neighbours"

@@ -23,8 +23,8 @@ from paper_lenet.files import csv_text, write_atomic
 from paper_lenet.reporting.figures.common import write
 from paper_lenet.reporting.figures.rates import rates
 from paper_lenet.reporting.results import TableError
+from paper_lenet.runs.environment import origin
 from paper_lenet.runs.rates import COLUMNS, measure
-from paper_lenet.runs.records import origin
 from paper_lenet.runs.workers import cores
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from paper_lenet.engines import Checkpoint, PassRecord
 from paper_lenet.files import RecordError, read_tensors, tensor_bytes, write_atomic
 
-NAME = "checkpoint.safetensors"
+FILE = "checkpoint.safetensors"
 Rows = list[dict[str, Any]]
 _ARRAYS = ("state", "predictions")  # of a record; its state is the checkpoint's parameters
 
@@ -23,7 +23,7 @@ def write(folder: Path, run: dict[str, Any], rows: Rows, point: Checkpoint) -> N
         record = {key: value for key, value in vars(point.record).items() if key not in _ARRAYS}
     progress = {key: getattr(point, key) for key in ("pass_", "update", "loss", "errors", "seconds")}
     about = {"run": run, "rows": rows, "progress": progress, "record": record}
-    write_atomic(folder / NAME, tensor_bytes(about, tensors))
+    write_atomic(folder / FILE, tensor_bytes(about, tensors))
 
 
 def read(folder: Path) -> tuple[dict[str, Any], Rows, Checkpoint] | None:
@@ -31,7 +31,7 @@ def read(folder: Path) -> tuple[dict[str, Any], Rows, Checkpoint] | None:
 
     Raises RecordError for a damaged or foreign one.
     """
-    path = folder / NAME
+    path = folder / FILE
     if not path.exists():
         return None
     about, tensors = read_tensors(path)

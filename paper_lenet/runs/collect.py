@@ -21,7 +21,8 @@ from paper_lenet.files import (
     sha256,
     write_atomic,
 )
-from paper_lenet.runs.records import ERROR_COLUMNS, PASS_COLUMNS, Job, doubt, flat, read_job
+from paper_lenet.runs.environment import doubt
+from paper_lenet.runs.records import ERROR_COLUMNS, PASS_COLUMNS, Job, flat, read_job
 
 # Those of metrics.json, and their order in results/runs.
 RUN_COLUMNS = (

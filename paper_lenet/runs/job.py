@@ -13,7 +13,8 @@ from tqdm import tqdm
 from paper_lenet.config import Config, ConfigError
 from paper_lenet.data import load
 from paper_lenet.files import RecordError
-from paper_lenet.runs.records import GUESSING_PERCENT, environment, finished, run_folder, tidy, write_job
+from paper_lenet.runs.environment import environment
+from paper_lenet.runs.records import GUESSING_PERCENT, finished, run_folder, tidy, write_job
 from paper_lenet.runs.training import Interrupted, Progress
 from paper_lenet.runs.workers import JobError, asked_to_stop, cores, end_with_launcher, running, train_all
 

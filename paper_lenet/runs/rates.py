@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from paper_lenet.config import Config
 from paper_lenet.data import load
-from paper_lenet.runs.records import ORIGIN
+from paper_lenet.runs.environment import ORIGIN
 from paper_lenet.runs.training import engine
 
 RATES = ("min", "median", "max")

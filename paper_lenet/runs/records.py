@@ -8,17 +8,12 @@ from __future__ import annotations
 
 import json
 import math
-import platform
-import subprocess
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from omegaconf import OmegaConf
 
 from paper_lenet import paper
@@ -41,6 +36,7 @@ from paper_lenet.files import (
     write_atomic,
 )
 from paper_lenet.runs import checkpoints
+from paper_lenet.runs.environment import environment, now
 
 PASS_COLUMNS = (
     *("pass", "eta", "rate_min", "rate_max"),
@@ -49,14 +45,6 @@ PASS_COLUMNS = (
 ERROR_COLUMNS = ("index", "true_label", "predicted_label")
 # A network that gives all images one digit, or any, is wrong for 88.7 to 90.2 % of MNIST; one that learns is below.
 GUESSING_PERCENT = 85.0
-# Released weights lie in the package, but no run reads them: releasing one network must not make the next run dirty.
-# Nor does a file of one's own in conf/: a run records all that it says.
-CODE = (
-    *("paper_lenet", "experiments", "pyproject.toml", "requirements.lock"),
-    ":(exclude)paper_lenet/weights",
-)
-# Where git cannot tell the commit, as of an archive of the code.
-UNKNOWN = "unknown"
 
 
 def job_folder(config: Config) -> Path:
@@ -137,84 +125,18 @@ def tidy(folder: Path) -> None:
     """Remove what a process left in a run's folder that was killed when the run had just ended."""
     # Nothing depends on it, so that a folder that is read-only or still held stays as it is.
     with suppress(RecordError):
-        if any(folder.glob(".*")) or (folder / checkpoints.NAME).exists():
+        if any(folder.glob(".*")) or (folder / checkpoints.FILE).exists():
             with held(folder):
                 _clear(folder)
 
 
 def _clear(folder: Path) -> None:
     remove_leftovers(folder)
-    remove(folder / checkpoints.NAME)
-
-
-def environment() -> dict[str, Any]:
-    """Versions, machine and state of the code: what is written to environment.json.
-
-    Keys python, numpy, torch, numba, platform, cpu (model), gpu (name or None), threads (of torch), commit,
-    dirty. Without a repository around the package the commit is UNKNOWN and dirty is true.
-    """
-    commit, dirty = _code_state(Path(__file__).resolve().parents[2])
-    return {
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "torch": torch.__version__,
-        "numba": version("numba"),
-        "platform": f"{platform.system()} {platform.machine()} {' '.join(platform.libc_ver())}".strip(),
-        "cpu": _cpu_model(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "threads": torch.get_num_threads(),
-        "commit": commit,
-        "dirty": dirty,
-    }
-
-
-def doubt(commit: str, dirty: bool) -> str:
-    """Why nobody could run this state of the code again, in a few words; nothing where one could."""
-    if commit == UNKNOWN:
-        return "the commit of its code is unknown (no git repository, or no git)"
-    return "uncommitted changes in the code" if dirty else ""
-
-
-def _code_state(root: Path) -> tuple[str, bool]:
-    """Commit of the repository at `root`, and whether its code differs from that commit."""
-
-    def git(*arguments: str) -> str:
-        # No optional locks: seeds that start together would meet at the lock of git's index.
-        command = ["git", "--no-optional-locks", "-C", str(root), *arguments]
-        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=True)
-        return done.stdout.strip()
-
-    try:
-        # A package installed somewhere below another project must not be given that project's commit.
-        if not Path(git("rev-parse", "--show-toplevel")).samefile(root):
-            return UNKNOWN, True
-        return git("rev-parse", "--verify", "HEAD"), bool(git("status", "--porcelain", "--", *CODE))
-    except (OSError, subprocess.CalledProcessError):
-        return UNKNOWN, True
-
-
-def _cpu_model() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+    remove(folder / checkpoints.FILE)
 
 
 # Another state of the code or of its libraries may compute something else: such a checkpoint is not gone on with.
 SAME_TO_RESUME = ("commit", "dirty", "python", "numpy", "torch", "numba")
-
-
-# What a row of results/ has that is no run of its own, but was computed by the code at hand.
-ORIGIN = ("commit", "dirty", "cpu", "torch", "numba", "date")
-
-
-def origin() -> dict[str, Any]:
-    """The state of the code, machine, versions and time, of the keys ORIGIN."""
-    here = environment()
-    return {**{key: here[key] for key in ORIGIN[:-1]}, "date": _now()}
 
 
 class RunWriter:
@@ -273,7 +195,7 @@ class RunWriter:
                 remark = f"{error}; the run starts anew"
         self._begun = True
         if point is None:
-            for stale in ("metrics.json", checkpoints.NAME, "passes.csv", "errors.csv", "weights.safetensors"):
+            for stale in ("metrics.json", checkpoints.FILE, "passes.csv", "errors.csv", "weights.safetensors"):
                 remove(self.folder / stale)
         resolved = replace(self.config, seeds=[self.seed], resume=True, force=False)
         self._write("config.yaml", OmegaConf.to_yaml(OmegaConf.create(resolved.to_dict())))
@@ -285,7 +207,7 @@ class RunWriter:
         if found is None:
             return None, ""
         run, rows, point = found
-        path = self.folder / checkpoints.NAME
+        path = self.folder / checkpoints.FILE
         if (run.get("fingerprint"), run.get("seed")) != (self.config.fingerprint(), self.seed):
             raise RecordError(f"{path}: of another run: fingerprint {run.get('fingerprint')}, seed {run.get('seed')}")
         done = point.pass_ if point.record else point.pass_ - 1
@@ -410,15 +332,11 @@ class RunWriter:
             "cpu": environment["cpu"],
             "torch": environment["torch"],
             "numba": environment["numba"],
-            "date": _now(),
+            "date": now(),
             "files": dict(sorted(self._digests.items())),
         }
         write_atomic(self.folder / "metrics.json", json_text(sealed(metrics)))
-        remove(self.folder / checkpoints.NAME)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+        remove(self.folder / checkpoints.FILE)
 
 
 def _finite(value: float | None) -> float | None:

@@ -71,7 +71,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     from paper_lenet.commands.places import OWN
     from paper_lenet.files import write_atomic
     from paper_lenet.reporting.tables.build import splice
-    from paper_lenet.runs.records import UNKNOWN, environment
+    from paper_lenet.runs.environment import UNKNOWN, environment
 
     here = environment()
     changed = here["dirty"] and here["commit"] != UNKNOWN

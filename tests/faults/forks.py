@@ -26,7 +26,7 @@ from paper_lenet import files
 from paper_lenet.config import Config
 from paper_lenet.engines import NonFiniteError
 from paper_lenet.files import RecordError
-from paper_lenet.runs import collect, job, records, training, workers
+from paper_lenet.runs import collect, environment, job, records, training, workers
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMIT = "c0ffee" * 6 + "c0de"
@@ -89,7 +89,7 @@ def prepare() -> None:
 
     fused.PACE, reference.PACE = small.PACE["fused"], small.PACE["reference"]
     training.CHECKPOINT_SECONDS, workers.LEAVE_SECONDS = 0.0, 0.5
-    records._code_state = lambda root: (COMMIT, False)
+    environment.code_state = lambda root: (COMMIT, False)
 
 
 def _note(log: Path | None, line: str) -> None:

@@ -281,7 +281,7 @@ def checkpoint(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, by
     run = {"fingerprint": "0123456789ab", "seed": 0, "environment": {"commit": "c0ffee"}}
     rows = [{"pass": 1, "eta": 1e-4, "train_loss": 0.1, "test_error_percent": None}]
     checkpoints.write(tmp_path, run, rows, point(request.param))
-    path = tmp_path / checkpoints.NAME
+    path = tmp_path / checkpoints.FILE
     return path, path.read_bytes(), checkpoints.read(tmp_path)
 
 
@@ -320,7 +320,7 @@ def test_checkpoint_truncated(checkpoint: tuple[Path, bytes, Any], fault: Fault,
 
 def test_pickle_in_the_place_of_tensors(tmp_path: Path, fault: Fault) -> None:
     with fault("checkpoint or weights: a pickle in its place") as count:
-        for name in (checkpoints.NAME, "weights.safetensors"):
+        for name in (checkpoints.FILE, "weights.safetensors"):
             for number, other in enumerate(pickles(tmp_path / "trace")):
                 with count.attempt((name, number)):
                     (tmp_path / name).write_bytes(other)
@@ -346,18 +346,18 @@ def test_interrupted_run(fault: Fault, full: bool, tmp_path: Path) -> None:
         log = tmp_path / "steps"
         assert forks.ended(forks.start(forks.stepping, None, log, forks.train, other)) == 0
         steps = log.read_text(encoding="utf-8").splitlines()
-        written = [number for number, step in enumerate(steps) if step == f"replaced {checkpoints.NAME}"]
+        written = [number for number, step in enumerate(steps) if step == f"replaced {checkpoints.FILE}"]
         shutil.rmtree(place)
         assert forks.ended(forks.start(forks.stepping, written[13], None, forks.train, other)) == -9
         return content(place)
 
     def checkpoint_of(tree: Tree) -> bytes:
-        (found,) = (value for key, value in tree.items() if key.endswith(checkpoints.NAME))
+        (found,) = (value for key, value in tree.items() if key.endswith(checkpoints.FILE))
         return found
 
     sound = interrupted()
-    name = str((folder / checkpoints.NAME).relative_to(place))
-    about, tensors = read_tensors(folder / checkpoints.NAME)
+    name = str((folder / checkpoints.FILE).relative_to(place))
+    about, tensors = read_tensors(folder / checkpoints.FILE)
     elsewhere = about["run"]["environment"] | {"commit": "0"}
 
     def foreign(**changes: Any) -> bytes:
@@ -393,7 +393,7 @@ def test_interrupted_run(fault: Fault, full: bool, tmp_path: Path) -> None:
                 log.unlink(missing_ok=True)
                 assert forks.ended(forks.start(forks.train, run, log)) == 0, log.read_text(encoding="utf-8")
                 (remark,) = [line for line in log.read_text(encoding="utf-8").splitlines() if " pass " not in line]
-                assert str(folder / checkpoints.NAME) in remark and remark.endswith("the run starts anew"), remark
+                assert str(folder / checkpoints.FILE) in remark and remark.endswith("the run starts anew"), remark
                 small.assert_same(small.bits(run), whole)
                 assert not (tmp_path / "trace").exists(), "its code was run"
     with fault("interrupted run: another file damaged or missing, or no checkpoint; started again") as count:

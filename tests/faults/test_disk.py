@@ -67,7 +67,7 @@ def assert_whole(output: Path) -> None:
                 read_sealed(path)
             elif path.suffix == ".json":
                 json.loads(path.read_text(encoding="utf-8"))
-            elif path.name == checkpoints.NAME:
+            elif path.name == checkpoints.FILE:
                 assert checkpoints.read(path.parent) is not None
             elif path.suffix == ".safetensors":
                 read_tensors(path)
@@ -200,7 +200,7 @@ def test_something_else_in_the_place(command: Command, whole: dict[str, Any], fa
             if place.startswith("job"):
                 path = run.parent / place[4:]
             elif place.startswith("run"):
-                path = run / place[4:].replace("checkpoint", checkpoints.NAME)
+                path = run / place[4:].replace("checkpoint", checkpoints.FILE)
             with count.attempt(place or "output"):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 if path.suffix or path.name == ".lock":

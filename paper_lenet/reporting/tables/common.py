@@ -25,7 +25,8 @@ from paper_lenet.reporting import statistics
 from paper_lenet.reporting.formats import Table, n_of
 from paper_lenet.reporting.results import TableError
 from paper_lenet.runs.collect import RUN_COLUMNS, configuration
-from paper_lenet.runs.records import GUESSING_PERCENT, UNKNOWN, flat
+from paper_lenet.runs.environment import UNKNOWN
+from paper_lenet.runs.records import GUESSING_PERCENT, flat
 
 # The fields for which the paper leaves a choice, and the row of DEVIATIONS.md that each belongs to.
 TAGS = {

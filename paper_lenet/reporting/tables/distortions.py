@@ -23,7 +23,7 @@ from paper_lenet.data.distortions import Maps, inverse, warp
 from paper_lenet.reporting.formats import Table
 from paper_lenet.reporting.results import read_csv
 from paper_lenet.reporting.tables.common import Generated, origin
-from paper_lenet.runs.records import ORIGIN
+from paper_lenet.runs.environment import ORIGIN
 
 PLACE = ("digit", "column", "mnist_train_index")
 FITTED = ("xx", "xy", "yx", "yy", "tx", "ty")
@@ -101,7 +101,7 @@ def _refit_one(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDAr
 def distortions(results: Path) -> Table:
     """The parameters of the maps fitted to Fig. 7, beside the ranges that our generator draws from by default.
 
-    results/distortions.csv has what `refit` gave, with the columns of records.origin.
+    results/distortions.csv has what `refit` gave, with the columns of runs.environment.origin.
     """
     path = results / "distortions.csv"
     refitted = read_csv(path, (*PLACE, *FITTED, *ORIGIN))

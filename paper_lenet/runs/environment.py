@@ -1,0 +1,91 @@
+"""The code, the libraries and the machine at hand, as every record has them."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+# Released weights lie in the package, but no run reads them: releasing one network must not make the next run dirty.
+# Nor does a file of one's own in conf/: a run records all that it says.
+CODE = (
+    *("paper_lenet", "experiments", "hydra_plugins", "pyproject.toml", "requirements.lock"),
+    ":(exclude)paper_lenet/weights",
+)
+# Where git cannot tell the commit, as of an archive of the code.
+UNKNOWN = "unknown"
+# What a row of results/ has that is no run of its own, but was computed by the code at hand.
+ORIGIN = ("commit", "dirty", "cpu", "torch", "numba", "date")
+
+
+def environment() -> dict[str, Any]:
+    """Versions, machine and state of the code: what is written to environment.json.
+
+    Keys python, numpy, torch, numba, platform, cpu (model), gpu (name or None), threads (of torch), commit,
+    dirty. Without a repository around the package the commit is UNKNOWN and dirty is true.
+    """
+    commit, dirty = code_state(Path(__file__).resolve().parents[2])
+    return {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "torch": torch.__version__,
+        "numba": version("numba"),
+        "platform": f"{platform.system()} {platform.machine()} {' '.join(platform.libc_ver())}".strip(),
+        "cpu": _cpu_model(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "threads": torch.get_num_threads(),
+        "commit": commit,
+        "dirty": dirty,
+    }
+
+
+def doubt(commit: str, dirty: bool) -> str:
+    """Why nobody could run this state of the code again, in a few words; nothing where one could."""
+    if commit == UNKNOWN:
+        return "the commit of its code is unknown (no git repository, or no git)"
+    return "uncommitted changes in the code" if dirty else ""
+
+
+def code_state(root: Path) -> tuple[str, bool]:
+    """Commit of the repository at `root`, and whether its code differs from that commit."""
+
+    def git(*arguments: str) -> str:
+        # No optional locks: seeds that start together would meet at the lock of git's index.
+        command = ["git", "--no-optional-locks", "-C", str(root), *arguments]
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=True)
+        return done.stdout.strip()
+
+    try:
+        # A package installed somewhere below another project must not be given that project's commit.
+        if not Path(git("rev-parse", "--show-toplevel")).samefile(root):
+            return UNKNOWN, True
+        return git("rev-parse", "--verify", "HEAD"), bool(git("status", "--porcelain", "--", *CODE))
+    except (OSError, subprocess.CalledProcessError):
+        return UNKNOWN, True
+
+
+def _cpu_model() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def origin() -> dict[str, Any]:
+    """The state of the code, machine, versions and time, of the keys ORIGIN."""
+    here = environment()
+    return {**{key: here[key] for key in ORIGIN[:-1]}, "date": now()}
+
+
+def now() -> str:
+    """The time in UTC, to the second, as ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
