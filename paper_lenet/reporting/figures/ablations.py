@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator, MultipleLocator, NullLocator
 
 from paper_lenet.config.studies import Shown, Study, studies
 from paper_lenet.reporting import statistics
-from paper_lenet.reporting.figures.common import HELD_OUT, SIZE, STYLE, TRAINING, Drawing, drawn, literal
+from paper_lenet.reporting.figures.common import HELD_OUT, SIZE, TRAINING, Drawing, drawn, grid, literal
 from paper_lenet.reporting.results import TableError, errors_by_seed, finished, read_curves
 from paper_lenet.reporting.tables.ablations import Row, compare, options_of
 from paper_lenet.reporting.tables.claims import published_test
@@ -28,10 +28,11 @@ LINES = ("-", "--", ":")
 MARKERS = ("o", "^", "s")
 
 
-def ablation(results: Path, study: Study) -> dict[Path, bytes]:
+@drawn
+def ablation(results: Path, study: Study) -> tuple[str, Figure]:
     """One study: the differences from its base with their 95 % intervals, or, where rows have an order, the errors.
 
-    Returns the bytes of figures/<name>.svg and .png; nothing is written. Raises TableError where nothing can be drawn.
+    Raises TableError where nothing can be drawn.
     """
     name, options = study.name, options_of(study)
     rows = compare(study, published_test(results, name, options.any_passes))
@@ -39,20 +40,17 @@ def ablation(results: Path, study: Study) -> dict[Path, bytes]:
     if not any(len(errors_by_seed(row.runs)) for row in rows):
         raise TableError(f"{name}: all runs diverged, nothing to draw")
 
-    def draw() -> Figure:
-        shown = rows if in_order else rows[1:]
-        figure = Figure(figsize=(SIZE[0], AROUND + ROW * len(shown)), layout="constrained")
-        axes = figure.add_subplot()
-        (_draw_errors if in_order else _draw_differences)(axes, shown)
-        base, more = options.base, "; bars: single seeds" if in_order else ""
-        what = "test error, %" if in_order else f"test error minus that of {base}, points"
-        seeds = max(len(row.runs) for row in rows)
-        # below the figure, not the axes, whose place the labels of the rows take
-        how = f"mean of {seeds} seeds, 95 % interval of {LEAST} or more{more}"
-        figure.supxlabel(f"{what}\n({how})", fontsize=STYLE["font.size"])
-        return figure
-
-    return drawn(results, name, draw)
+    shown = rows if in_order else rows[1:]
+    figure = Figure(figsize=(SIZE[0], AROUND + ROW * len(shown)), layout="constrained")
+    axes = figure.add_subplot()
+    (_draw_errors if in_order else _draw_differences)(axes, shown)
+    base, more = options.base, "; bars: single seeds" if in_order else ""
+    what = "test error, %" if in_order else f"test error minus that of {base}, points"
+    seeds = max(len(row.runs) for row in rows)
+    # below the figure, not the axes, whose place the labels of the rows take
+    how = f"mean of {seeds} seeds, 95 % interval of {LEAST} or more{more}"
+    figure.supxlabel(f"{what}\n({how})")
+    return name, figure
 
 
 def _draw_differences(axes: Axes, rows: list[Row]) -> None:
@@ -95,8 +93,7 @@ def _rows(axes: Axes, labels: list[str]) -> None:
     axes.set_yticks(range(len(labels)), [literal(label) for label in labels])
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x", color="0.9", lw=0.5)
-    axes.set_axisbelow(True)
+    grid(axes, "x")
 
 
 def _with_count(row: Row) -> str:
@@ -104,10 +101,11 @@ def _with_count(row: Row) -> str:
     return row.label + (f" ({len(row.runs) - ended} diverged)" if ended < len(row.runs) else "")
 
 
-def curves(results: Path) -> dict[Path, bytes]:
+@drawn
+def curves(results: Path) -> tuple[str, Figure]:
     """The three tutorials: training error on the fly and test error by epoch, mean over seeds and range.
 
-    Returns the bytes of figures/tutorials.svg and .png; nothing is written. Raises TableError.
+    Raises TableError.
     """
     found = {}
     for name in TUTORIALS:
@@ -118,34 +116,30 @@ def curves(results: Path) -> dict[Path, bytes]:
         of_name = read_curves(results, name, runs)
         found[name] = of_name[of_name["seed"].isin(done["seed"])]
 
-    def draw() -> Figure:
-        figure = Figure(figsize=(SIZE[0], SIZE[1] + 0.5), layout="constrained")
-        axes = figure.add_subplot()
-        for name, line, marker in zip(TUTORIALS, LINES, MARKERS, strict=True):
-            for column, what, color in (
-                ("train_error_percent", "training", TRAINING),
-                ("test_error_percent", "test", HELD_OUT),
-            ):
-                by_epoch = found[name].groupby("pass")[column]
-                epochs, mean = by_epoch.mean().index.to_numpy(), by_epoch.mean().to_numpy()
-                label = f"{name[-2:].upper()} {what}"
-                hollow = "white" if column == "train_error_percent" else color
-                style: dict[str, Any] = {"ms": 3.2, "mew": 0.8, "mfc": hollow, "lw": 1.0}
-                axes.plot(epochs, mean, line, marker=marker, color=color, label=label, **style)
-                axes.fill_between(epochs, by_epoch.min(), by_epoch.max(), color=color, alpha=0.15, lw=0)
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.yaxis.set_minor_locator(NullLocator())
-        axes.set_xlabel("epoch (means of seeds; shaded: min to max)")
-        axes.set_ylabel("error, % (training: on the fly)")
-        axes.xaxis.set_major_locator(MultipleLocator(1))
-        axes.grid(axis="y", color="0.9", lw=0.5)
-        axes.set_axisbelow(True)
-        figure.legend(fontsize=6.5, loc="outside upper center", ncols=3, frameon=False, handlelength=3.2)
-        return figure
-
-    return drawn(results, "tutorials", draw)
+    figure = Figure(figsize=(SIZE[0], SIZE[1] + 0.5), layout="constrained")
+    axes = figure.add_subplot()
+    for name, line, marker in zip(TUTORIALS, LINES, MARKERS, strict=True):
+        for column, what, color in (
+            ("train_error_percent", "training", TRAINING),
+            ("test_error_percent", "test", HELD_OUT),
+        ):
+            by_epoch = found[name].groupby("pass")[column]
+            epochs, mean = by_epoch.mean().index.to_numpy(), by_epoch.mean().to_numpy()
+            label = f"{name[-2:].upper()} {what}"
+            hollow = "white" if column == "train_error_percent" else color
+            style: dict[str, Any] = {"ms": 3.2, "mew": 0.8, "mfc": hollow, "lw": 1.0}
+            axes.plot(epochs, mean, line, marker=marker, color=color, label=label, **style)
+            axes.fill_between(epochs, by_epoch.min(), by_epoch.max(), color=color, alpha=0.15, lw=0)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("epoch (means of seeds; shaded: min to max)")
+    axes.set_ylabel("error, % (training: on the fly)")
+    axes.xaxis.set_major_locator(MultipleLocator(1))
+    grid(axes, "y")
+    figure.legend(loc="outside upper center", ncols=3, handlelength=3.2)
+    return "tutorials", figure
 
 
 FIGURES = {

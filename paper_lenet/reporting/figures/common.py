@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, Literal, ParamSpec
 
 import matplotlib as mpl
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 
@@ -25,6 +26,7 @@ from paper_lenet.reporting.formats import named
 from paper_lenet.reporting.results import TableError, read_runs
 from paper_lenet.reporting.tables.common import check_promise
 
+P = ParamSpec("P")
 # One column of a two-column page, in inches.
 SIZE = (3.5, 2.8)
 STYLE: dict[Any, Any] = {
@@ -33,6 +35,9 @@ STYLE: dict[Any, Any] = {
     "axes.linewidth": 0.6,
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "figure.labelsize": 7.5,
+    "legend.fontsize": 6.5,
+    "legend.frameon": False,
     "svg.hashsalt": "paper_lenet",
 }
 # Okabe and Ito's blue and vermilion; line and marker tell them apart in grey.
@@ -86,20 +91,30 @@ def literal(text: str) -> str:
     return "".join(shown).replace("$", r"\$")
 
 
-@contextmanager
-def style() -> Iterator[None]:
-    """Our settings of matplotlib and no others, whatever the user's are."""
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(STYLE)
-        yield
+def grid(axes: Axes, axis: Literal["both", "x", "y"]) -> None:
+    """Light lines behind what is drawn."""
+    axes.grid(axis=axis, color="0.9", lw=0.5)
+    axes.set_axisbelow(True)
 
 
-def drawn(results: Path, stem: str, draw: Callable[[], Figure]) -> dict[Path, bytes]:
-    """The bytes of figures/<stem>.svg and .png."""
-    with style():
-        figure = draw()
-        return {results / "figures" / f"{stem}.{kind}": _bytes(figure, kind) for kind in ("svg", "png")}
+def drawn(
+    draw: Callable[Concatenate[Path, P], tuple[str, Figure]],
+) -> Callable[Concatenate[Path, P], dict[Path, bytes]]:
+    """What gives the bytes of figures/<stem>.svg and .png in the folder of results, and writes nothing.
+
+    draw: gives stem and figure, from that folder and what else it needs.
+    """
+
+    @wraps(draw)
+    def files(results: Path, /, *args: P.args, **kwargs: P.kwargs) -> dict[Path, bytes]:
+        with mpl.rc_context():
+            # our settings and no others, whatever the user's are
+            mpl.rcdefaults()
+            mpl.rcParams.update(STYLE)
+            stem, figure = draw(results, *args, **kwargs)
+            return {results / "figures" / f"{stem}.{kind}": _bytes(figure, kind) for kind in ("svg", "png")}
+
+    return files
 
 
 def write(files: dict[Path, bytes]) -> None:

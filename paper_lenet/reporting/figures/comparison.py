@@ -18,7 +18,7 @@ from paper_lenet.classifiers.invariance import NAME as INVARIANCE
 from paper_lenet.classifiers.measures import ACCEPTED_ERROR, curve
 from paper_lenet.config.studies import Shown
 from paper_lenet.reporting import statistics
-from paper_lenet.reporting.figures.common import HELD_OUT, SIZE, STYLE, TRAINING, Drawing, drawn
+from paper_lenet.reporting.figures.common import HELD_OUT, SIZE, TRAINING, Drawing, drawn, grid
 from paper_lenet.reporting.results import TableError, numbers, read_csv
 from paper_lenet.reporting.tables.common import runs_of
 from paper_lenet.reporting.tables.comparison import ADDS, ERROR, MEMORY, NAME, REJECT, Line, lines
@@ -53,10 +53,11 @@ BARS = {
 }  # fmt: skip
 
 
-def bars(results: Path, name: str) -> dict[Path, bytes]:
+@drawn
+def bars(results: Path, name: str) -> tuple[str, Figure]:
     """Figure 9, 10, 11 or 12 from results/runs/comparison.csv.
 
-    Returns the bytes of figures/<name>.svg and .png; nothing is written. Raises TableError where nothing can be drawn.
+    Raises TableError where nothing can be drawn.
     """
     about = BARS[name]
     found = [line for line in lines(results) if not line.classifier.variant and len(line.runs)]
@@ -65,25 +66,22 @@ def bars(results: Path, name: str) -> dict[Path, bytes]:
     if not shown:
         raise TableError(f"{name}: no classifier that it has was run")
 
-    def draw() -> Figure:
-        figure = Figure(figsize=(SIZE[0], AROUND + ROW * len(shown)), layout="constrained")
-        axes = figure.add_subplot()
-        for place, line in enumerate(shown):
-            _pair(axes, place, line, about)
-        axes.set_yticks(range(len(shown)), [line.classifier.name for line in shown])
-        axes.set_ylim(len(shown) - 0.4, -0.6)
-        axes.tick_params(axis="y", length=0)
-        if about.log:
-            axes.set_xscale("log")
-            axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
-            axes.tick_params(axis="x", labelsize=5.5)
-        axes.margins(x=0.12)
-        figure.supxlabel(about.label, fontsize=STYLE["font.size"])
-        handles, labels = axes.get_legend_handles_labels()
-        figure.legend(handles[:2], labels[:2], loc="outside upper center", ncols=2, frameon=False, fontsize=6.5)
-        return figure
-
-    return drawn(results, name, draw)
+    figure = Figure(figsize=(SIZE[0], AROUND + ROW * len(shown)), layout="constrained")
+    axes = figure.add_subplot()
+    for place, line in enumerate(shown):
+        _pair(axes, place, line, about)
+    axes.set_yticks(range(len(shown)), [line.classifier.name for line in shown])
+    axes.set_ylim(len(shown) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    if about.log:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+        axes.tick_params(axis="x", labelsize=5.5)
+    axes.margins(x=0.12)
+    figure.supxlabel(about.label)
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles[:2], labels[:2], loc="outside upper center", ncols=2)
+    return name, figure
 
 
 def _pair(axes: Axes, place: int, line: Line, about: Bars) -> None:
@@ -104,41 +102,38 @@ REJECTED = 15.0
 PANELS = 3
 
 
-def rejects(results: Path) -> dict[Path, bytes]:
+@drawn
+def rejects(results: Path) -> tuple[str, Figure]:
     """Error on what is left against the share that is rejected, of the classifiers of Fig. 10, and the paper's point.
 
-    Returns the bytes of figures/rejects.svg and .png; nothing is written. Raises TableError where there is no curve.
+    Raises TableError where there is no curve.
     """
     found = [line for line in lines(results) if not line.classifier.variant and not pd.isna(line.published[REJECT])]
     found = [line for line in found if len(line.runs) and not line.runs["rejected_before"].isna().any()]
     if not found:
         raise TableError("rejects: no classifier of Fig. 10 was run")
 
-    def draw() -> Figure:
-        rows = -(-len(found) // PANELS)
-        figure = Figure(figsize=(2 * SIZE[0], 0.4 + 1.25 * rows), layout="constrained")
-        panels = figure.subplots(rows, PANELS, sharex=True, sharey=True, squeeze=False).ravel()
-        for axes, line in zip(panels, found, strict=False):
-            for number, (_, run) in enumerate(line.runs.iterrows()):
-                ranks = np.array(str(run["rejected_before"]).split(), np.int64)
-                left = curve(ranks, paper.TEST_SIZE)[: round(REJECTED / 100 * paper.TEST_SIZE)]
-                share = 100 * np.arange(len(left)) / paper.TEST_SIZE
-                axes.plot(share, left, color=TRAINING, lw=0.8, label="ours, a line a seed" if not number else "")
-            axes.plot(line.published[REJECT], ACCEPTED_ERROR, "o", color=HELD_OUT, ms=4, mfc="white", label="paper")
-            axes.set_title(line.classifier.name, pad=3)
-            axes.grid(color="0.9", lw=0.5)
-            axes.set_axisbelow(True)
-        for axes in panels[len(found) :]:
-            axes.set_visible(False)
-        panels[0].set_xlim(0, REJECTED)
-        panels[0].set_ylim(0, 2)
-        figure.supxlabel("rejected, %", fontsize=STYLE["font.size"])
-        figure.supylabel("error on the rest, %", fontsize=STYLE["font.size"])
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False, fontsize=6.5)
-        return figure
-
-    return drawn(results, "rejects", draw)
+    rows = -(-len(found) // PANELS)
+    figure = Figure(figsize=(2 * SIZE[0], 0.4 + 1.25 * rows), layout="constrained")
+    panels = figure.subplots(rows, PANELS, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes, line in zip(panels, found, strict=False):
+        for number, (_, run) in enumerate(line.runs.iterrows()):
+            ranks = np.array(str(run["rejected_before"]).split(), np.int64)
+            left = curve(ranks, paper.TEST_SIZE)[: round(REJECTED / 100 * paper.TEST_SIZE)]
+            share = 100 * np.arange(len(left)) / paper.TEST_SIZE
+            axes.plot(share, left, color=TRAINING, lw=0.8, label="ours, a line a seed" if not number else "")
+        axes.plot(line.published[REJECT], ACCEPTED_ERROR, "o", color=HELD_OUT, ms=4, mfc="white", label="paper")
+        axes.set_title(line.classifier.name, pad=3)
+        grid(axes, "both")
+    for axes in panels[len(found) :]:
+        axes.set_visible(False)
+    panels[0].set_xlim(0, REJECTED)
+    panels[0].set_ylim(0, 2)
+    figure.supxlabel("rejected, %")
+    figure.supylabel("error on the rest, %")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=2)
+    return "rejects", figure
 
 
 # What the paper estimates that LeNet-5 copes with (Sec. III-E): a factor of 2 from the smallest to the largest, about
@@ -149,36 +144,33 @@ LABELS = {"scale": "factor of size", "shift": "shift down, pixels", "rotation": 
 LINES = ((TRAINING, "-"), (HELD_OUT, "-"), ("0.35", "--"))
 
 
-def invariances(results: Path) -> dict[Path, bytes]:
+@drawn
+def invariances(results: Path) -> tuple[str, Figure]:
     """Test error against how much the images are changed, and the paper's estimates, from results/invariance.csv.
 
-    Returns the bytes of figures/invariance.svg and .png; nothing is written. Raises TableError.
+    Raises TableError.
     """
     path = results / f"{INVARIANCE}.csv"
     table = read_csv(path, INVARIANCE_COLUMNS)
     if table.empty or set(table["dataset"]) != {"mnist"} or set(table["test_size"]) != {paper.TEST_SIZE}:
         raise TableError(f"{path}: not of MNIST's {paper.TEST_SIZE} test images")
 
-    def draw() -> Figure:
-        figure = Figure(figsize=(2 * SIZE[0], 3.9), layout="constrained")
-        panels = figure.subplots(2, 2, sharey=True).ravel()
-        for axes, (kind, label) in zip(panels, LABELS.items(), strict=True):
-            axes.axvspan(*ESTIMATES[kind], color="0.93", lw=0, label="the paper's estimate")
-            of_kind = table[table["kind"] == kind]
-            for (name, some), (color, style) in zip(of_kind.groupby("classifier", sort=False), LINES, strict=False):
-                some = some.sort_values("amount")
-                axes.plot(some["amount"], some["error_percent"], style, color=color, lw=1, marker=".", ms=3, label=name)
-            axes.set_yscale("log")
-            axes.set_xlabel(label)
-            axes.grid(axis="y", color="0.9", lw=0.5)
-            axes.set_axisbelow(True)
-        panels[0].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        figure.supylabel("test error, %", fontsize=STYLE["font.size"])
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False, fontsize=6.5)
-        return figure
-
-    return drawn(results, INVARIANCE, draw)
+    figure = Figure(figsize=(2 * SIZE[0], 3.9), layout="constrained")
+    panels = figure.subplots(2, 2, sharey=True).ravel()
+    for axes, (kind, label) in zip(panels, LABELS.items(), strict=True):
+        axes.axvspan(*ESTIMATES[kind], color="0.93", lw=0, label="the paper's estimate")
+        of_kind = table[table["kind"] == kind]
+        for (name, some), (color, style) in zip(of_kind.groupby("classifier", sort=False), LINES, strict=False):
+            some = some.sort_values("amount")
+            axes.plot(some["amount"], some["error_percent"], style, color=color, lw=1, marker=".", ms=3, label=name)
+        axes.set_yscale("log")
+        axes.set_xlabel(label)
+        grid(axes, "y")
+    panels[0].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    figure.supylabel("test error, %")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=4)
+    return INVARIANCE, figure
 
 
 FIGURES = {

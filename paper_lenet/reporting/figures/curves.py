@@ -20,10 +20,10 @@ from paper_lenet.config.studies import Shown
 from paper_lenet.reporting.figures.common import (
     HELD_OUT,
     SIZE,
-    STYLE,
     TRAINING,
     Drawing,
     drawn,
+    grid,
     literal,
     one_configuration,
 )
@@ -35,10 +35,11 @@ ERRORS = ["train_error_percent", "test_error_percent"]
 PANELS = 4
 
 
-def fig5(results: Path, name: str) -> dict[Path, bytes]:
+@drawn
+def fig5(results: Path, name: str) -> tuple[str, Figure]:
     """Fig. 5 redrawn: error against pass, our seeds' mean and range, and, on MNIST, the paper's points.
 
-    Returns the bytes of figures/fig5-<name>.svg and .png; nothing is written. Runs that diverged are left out
+    Runs that diverged are left out
     and counted in the title. Raises TableError where nothing can be drawn, or several configurations.
     """
     runs, done, title = one_configuration(results, name)
@@ -47,22 +48,20 @@ def fig5(results: Path, name: str) -> dict[Path, bytes]:
     if dataset != "mnist":
         title += f"; data set {dataset}, not MNIST"
 
-    def draw() -> Figure:
-        figure = Figure(figsize=SIZE, layout="constrained")
-        axes = figure.add_subplot(title=title)
-        of_done = curves[curves["seed"].isin(done["seed"])]
-        _draw_curves(axes, of_done, of_fig5(name, runs), runs["split"].iloc[0])
-        _label_curves(axes, int(of_done["pass"].max()))
-        axes.legend(fontsize=6.5, framealpha=1, edgecolor="none", borderaxespad=0)
-        return figure
-
-    return drawn(results, f"fig5-{name}", draw)
+    figure = Figure(figsize=SIZE, layout="constrained")
+    axes = figure.add_subplot(title=title)
+    of_done = curves[curves["seed"].isin(done["seed"])]
+    _draw_curves(axes, of_done, of_fig5(name, runs), runs["split"].iloc[0])
+    _label_curves(axes, int(of_done["pass"].max()))
+    axes.legend(frameon=True, framealpha=1, edgecolor="none", borderaxespad=0)
+    return f"fig5-{name}", figure
 
 
-def curves(results: Path, name: str) -> dict[Path, bytes]:
+@drawn
+def curves(results: Path, name: str) -> tuple[str, Figure]:
     """Error against pass of every configuration of a name, each in a panel of its own, mean over seeds and range.
 
-    Returns the bytes of figures/curves-<name>.svg and .png; nothing is written. Runs that diverged are left out and
+    Runs that diverged are left out and
     counted. Raises TableError where nothing can be drawn.
     """
     runs = read_runs(results, name)
@@ -77,34 +76,31 @@ def curves(results: Path, name: str) -> dict[Path, bytes]:
     final = of_all.groupby("fingerprint")[ERRORS].last().max(axis=1)
     top = 4 * float(final.median()) or None
 
-    def draw() -> Figure:
-        titles = [_panel_title(group, runs) for _, group in groups]
-        lines = 1 + max(title.count("\n") for title in titles)
-        figure = Figure(figsize=(2 * SIZE[0], 0.6 + (1.1 + 0.1 * lines) * rows), layout="constrained")
-        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-        for axes, title, (fingerprint, group) in zip(panels, titles, groups, strict=False):
-            of_one = of_all[of_all["fingerprint"] == fingerprint]
-            _draw_curves(axes, of_one, False, group["split"].iloc[0])
-            least = of_one.groupby("pass")[ERRORS].mean().min().min()
-            if of_one.empty or (top and least > top):
-                above = "all diverged" if of_one.empty else f"not below {least:.1f} %"
-                axes.annotate(above, (0.5, 0.5), xycoords="axes fraction", ha="center", fontsize=6.0)
-            axes.set_title(title, fontsize=6.0)
-        for axes in panels[len(groups) :]:
-            axes.set_axis_off()
-        _label_curves(panels[0], int(of_all["pass"].max()))
-        panels[0].set(xlabel="", ylabel="", ylim=(0, top))
-        figure.supxlabel("pass through the training set", fontsize=STYLE["font.size"])
-        figure.supylabel("error, %", fontsize=STYLE["font.size"])
-        about = f"{name}; means of seeds, shaded: min to max"
-        handles, labels = next(axes for axes in panels if axes.lines).get_legend_handles_labels()
-        drawn_lines = {label.split(":")[0]: line for line, label in zip(handles, labels, strict=True) if ":" in label}
-        figure.legend(
-            drawn_lines.values(), drawn_lines, title=about, loc="outside upper center", ncols=2, frameon=False
-        )
-        return figure
-
-    return drawn(results, f"curves-{name}", draw)
+    titles = [_panel_title(group, runs) for _, group in groups]
+    lines = 1 + max(title.count("\n") for title in titles)
+    figure = Figure(figsize=(2 * SIZE[0], 0.6 + (1.1 + 0.1 * lines) * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes, title, (fingerprint, group) in zip(panels, titles, groups, strict=False):
+        of_one = of_all[of_all["fingerprint"] == fingerprint]
+        _draw_curves(axes, of_one, False, group["split"].iloc[0])
+        least = of_one.groupby("pass")[ERRORS].mean().min().min()
+        if of_one.empty or (top and least > top):
+            above = "all diverged" if of_one.empty else f"not below {least:.1f} %"
+            axes.annotate(above, (0.5, 0.5), xycoords="axes fraction", ha="center", fontsize=6.0)
+        axes.set_title(title, fontsize=6.0)
+    for axes in panels[len(groups) :]:
+        axes.set_axis_off()
+    _label_curves(panels[0], int(of_all["pass"].max()))
+    panels[0].set(xlabel="", ylabel="", ylim=(0, top))
+    figure.supxlabel("pass through the training set")
+    figure.supylabel("error, %")
+    about = f"{name}; means of seeds, shaded: min to max"
+    handles, labels = next(axes for axes in panels if axes.lines).get_legend_handles_labels()
+    drawn_lines = {label.split(":")[0]: line for line, label in zip(handles, labels, strict=True) if ":" in label}
+    figure.legend(
+        drawn_lines.values(), drawn_lines, title=about, loc="outside upper center", ncols=2, fontsize="medium"
+    )
+    return f"curves-{name}", figure
 
 
 def _panel_title(runs: pd.DataFrame, of_all: pd.DataFrame) -> str:
@@ -143,8 +139,7 @@ def _draw_curves(axes: Axes, curves: pd.DataFrame, with_paper: bool, held_out: s
         axes.plot(passes, by_pass.mean(), line, color=color, lw=1.0, label=f"{name}: mean of seeds")
         low, high = by_pass.min(), by_pass.max()
         axes.fill_between(passes, low, high, color=color, alpha=0.25, lw=0, label="min to max of seeds")
-    axes.grid(axis="y", color="0.9", lw=0.5)
-    axes.set_axisbelow(True)
+    grid(axes, "y")
 
 
 def _label_curves(axes: Axes, passes: int) -> None:

@@ -33,11 +33,11 @@ BETWEEN = 0.15
 Wall = NDArray[np.float64]
 
 
-def fig7(results: Path, data: Data) -> dict[Path, bytes]:
+@drawn
+def fig7(results: Path, data: Data) -> tuple[str, Figure]:
     """Fig. 7 redrawn: its ten digits, its hundred distortions by our generator, and a hundred of our own.
 
     The paper's are the fitted maps without yx; ours are drawn at strength 1 from the configured ranges.
-    Returns the bytes of figures/fig7.svg and .png; nothing is written.
     """
     fitted = paper.fig7().sort_values(["digit", "column"])
     images = data.train_images[fitted["mnist_train_index"].to_numpy()]
@@ -63,22 +63,19 @@ def fig7(results: Path, data: Data) -> dict[Path, bytes]:
         wall[:, left : left + gap] = paper.BACKGROUND
         left += gap
 
-    def make() -> Figure:
-        figure, axes = _wall(wall, 16)
-        for x, name in titles:
-            axes.text(x, -3, name, va="bottom")
-        return figure
-
-    return drawn(results, "fig7", make)
+    figure, axes = _wall(wall, 16)
+    for x, name in titles:
+        axes.text(x, -3, name, va="bottom")
+    return "fig7", figure
 
 
-def fig8(results: Path, data: Data, name: str) -> dict[Path, bytes]:
+@drawn
+def fig8(results: Path, data: Data, name: str) -> tuple[str, Figure]:
     """Fig. 8 redrawn: the test images that our seeds most often get wrong, as many as the paper has errors.
 
     Under each: true label, most frequent wrong answer (the smaller digit of two), and the share of seeds that get
-    the image wrong, whatever they answer; framed are those that the paper's network gets wrong too.
-    Returns the bytes of figures/fig8-<name>.svg and .png; nothing is written. Raises TableError where nothing can
-    be drawn, several configurations, or other errors than those on MNIST's test set.
+    the image wrong, whatever they answer; framed are those that the paper's network gets wrong too. Raises
+    TableError where nothing can be drawn, several configurations, or other errors than those on MNIST's test set.
     """
     runs, done, title = one_configuration(results, name)
     on_paper_terms(name, runs)
@@ -103,19 +100,16 @@ def fig8(results: Path, data: Data, name: str) -> dict[Path, bytes]:
     for (x, y), image in zip(places, levels(np.float64)[data.test_images[shown.index.to_numpy()]], strict=True):
         wall[y : y + size, x : x + size] = image
 
-    def make() -> Figure:
-        figure, axes = _wall(wall, 36)
-        axes.text(margin - 2, -6, title, va="bottom")
-        for (x, y), (index, row) in zip(places, shown.iterrows(), strict=True):
-            share = f"{100 * row['seeds'] / len(done):.0f} %"
-            label = f"{row['true_label']}→{row['answer']}\n{share}"
-            axes.text(x + size / 2 - 0.5, y + size + 2, label, ha="center", va="top", fontsize=6, linespacing=1.0)
-            if index in theirs:
-                corner, length = (x - 1.5, y - 1.5), size + 2
-                axes.add_patch(Rectangle(corner, length, length, fill=False, ec=HELD_OUT, lw=1.2, clip_on=False))
-        return figure
-
-    return drawn(results, f"fig8-{name}", make)
+    figure, axes = _wall(wall, 36)
+    axes.text(margin - 2, -6, title, va="bottom")
+    for (x, y), (index, row) in zip(places, shown.iterrows(), strict=True):
+        share = f"{100 * row['seeds'] / len(done):.0f} %"
+        label = f"{row['true_label']}→{row['answer']}\n{share}"
+        axes.text(x + size / 2 - 0.5, y + size + 2, label, ha="center", va="top", fontsize=6, linespacing=1.0)
+        if index in theirs:
+            corner, length = (x - 1.5, y - 1.5), size + 2
+            axes.add_patch(Rectangle(corner, length, length, fill=False, ec=HELD_OUT, lw=1.2, clip_on=False))
+    return f"fig8-{name}", figure
 
 
 def ranked(errors: pd.DataFrame) -> pd.DataFrame:

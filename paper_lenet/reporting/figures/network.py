@@ -48,11 +48,9 @@ def trained(weights: Path) -> PaperNet:
     return net
 
 
-def fig2(results: Path, net: PaperNet, data: Data) -> dict[Path, bytes]:
-    """Fig. 2 with the states of every layer for one test image; F6 as the bitmap that it is compared with.
-
-    Returns the bytes of figures/fig2.svg and .png; nothing is written.
-    """
+@drawn
+def fig2(results: Path, net: PaperNet, data: Data) -> tuple[str, Figure]:
+    """Fig. 2 with the states of every layer for one test image; F6 as the bitmap that it is compared with."""
     image = torch.from_numpy(normalise(data.test_images[FIG2_IMAGE : FIG2_IMAGE + 1])).double()
     # in double precision, since how sums of single precision are rounded differs from processor to processor
     with torch.no_grad():
@@ -61,32 +59,29 @@ def fig2(results: Path, net: PaperNet, data: Data) -> dict[Path, bytes]:
     # C5 has one state a map: all 120 as one picture
     shown = {**{name: states[name] for name in ("input", "c1", "s2", "c3", "s4")}, "c5": states["c5"].reshape(1, 4, 30)}
 
-    def make() -> Figure:
-        left, bottom = 0.72, 1.3
-        room = SIZE[0] - left - 0.05
-        spans = {name: (room - GAP * (IN_A_ROW[name] - 1)) / IN_A_ROW[name] for name in shown}
-        heights = {name: spans[name] * maps.shape[1] / maps.shape[2] for name, maps in shown.items()}
-        lines = {name: -(-len(maps) // IN_A_ROW[name]) for name, maps in shown.items()}
-        tall = {name: lines[name] * (heights[name] + GAP) - GAP for name in shown}
-        total = bottom + sum(tall.values()) + BETWEEN * len(shown) + 0.03
-        figure = Figure(figsize=(SIZE[0], total))
-        top = total - 0.05
-        for name, maps in shown.items():
-            ends = (paper.BACKGROUND, paper.FOREGROUND) if name == "input" else (-paper.A, paper.A)
-            for k, one in enumerate(maps):
-                down, across = divmod(k, IN_A_ROW[name])
-                y = top - heights[name] - down * (heights[name] + GAP)
-                _grey(_axes(figure, left + across * (spans[name] + GAP), y, spans[name], heights[name]), one, ends)
-            count, side = len(states[name]), states[name].shape[-1]
-            size = {"input": f"{side}×{side}", "c5": f"{count}"}.get(name, f"{count}@{side}×{side}")
-            text = f"{name if name == 'input' else name.upper()}\n{size}"
-            place = left - 0.07, top - tall[name] / 2
-            figure.text(*place, text, transform=figure.dpi_scale_trans, ha="right", va="center")
-            top -= tall[name] + BETWEEN
-        _last_layers(figure, states["f6"], states["output"], label, left, room)
-        return figure
-
-    return drawn(results, "fig2", make)
+    left, bottom = 0.72, 1.3
+    room = SIZE[0] - left - 0.05
+    spans = {name: (room - GAP * (IN_A_ROW[name] - 1)) / IN_A_ROW[name] for name in shown}
+    heights = {name: spans[name] * maps.shape[1] / maps.shape[2] for name, maps in shown.items()}
+    lines = {name: -(-len(maps) // IN_A_ROW[name]) for name, maps in shown.items()}
+    tall = {name: lines[name] * (heights[name] + GAP) - GAP for name in shown}
+    total = bottom + sum(tall.values()) + BETWEEN * len(shown) + 0.03
+    figure = Figure(figsize=(SIZE[0], total))
+    top = total - 0.05
+    for name, maps in shown.items():
+        ends = (paper.BACKGROUND, paper.FOREGROUND) if name == "input" else (-paper.A, paper.A)
+        for k, one in enumerate(maps):
+            down, across = divmod(k, IN_A_ROW[name])
+            y = top - heights[name] - down * (heights[name] + GAP)
+            _grey(_axes(figure, left + across * (spans[name] + GAP), y, spans[name], heights[name]), one, ends)
+        count, side = len(states[name]), states[name].shape[-1]
+        size = {"input": f"{side}×{side}", "c5": f"{count}"}.get(name, f"{count}@{side}×{side}")
+        text = f"{name if name == 'input' else name.upper()}\n{size}"
+        place = left - 0.07, top - tall[name] / 2
+        figure.text(*place, text, transform=figure.dpi_scale_trans, ha="right", va="center")
+        top -= tall[name] + BETWEEN
+    _last_layers(figure, states["f6"], states["output"], label, left, room)
+    return "fig2", figure
 
 
 def _last_layers(
@@ -113,11 +108,9 @@ def _last_layers(
     axes.set_title(f"output: a {label} is called {answer}", pad=2)
 
 
-def fig3(results: Path) -> dict[Path, bytes]:
-    """Fig. 3 redrawn, the codes of all 96 characters; framed are the ten digits, the centres of our output units.
-
-    Returns the bytes of figures/fig3.svg and .png; nothing is written.
-    """
+@drawn
+def fig3(results: Path) -> tuple[str, Figure]:
+    """Fig. 3 redrawn, the codes of all 96 characters; framed are the ten digits, the centres of our output units."""
     tall, wide = paper.BITMAP_HEIGHT, paper.BITMAP_WIDTH
     down, across = tall + 3, wide + 4
     rows = -(-len(bitmaps.CODES) // FIG3_COLUMNS)
@@ -129,79 +122,66 @@ def fig3(results: Path) -> dict[Path, bytes]:
         if character.isdigit():
             frames.append((x - 1.5, y - 1.5))
 
-    def make() -> Figure:
-        figure = Figure(figsize=(SIZE[0], SIZE[0] * wall.shape[0] / wall.shape[1]))
-        axes = figure.add_axes((0, 0, 1, 1))
-        # -1 is a light grey, so that a code's own background can be told from the page
-        _grey(axes, wall, (-1.2, 1.0))
-        axes.set_axis_off()
-        for corner in frames:
-            axes.add_patch(Rectangle(corner, wide + 2, tall + 2, fill=False, ec=HELD_OUT, lw=0.9))
-        return figure
-
-    return drawn(results, "fig3", make)
+    figure = Figure(figsize=(SIZE[0], SIZE[0] * wall.shape[0] / wall.shape[1]))
+    axes = figure.add_axes((0, 0, 1, 1))
+    # -1 is a light grey, so that a code's own background can be told from the page
+    _grey(axes, wall, (-1.2, 1.0))
+    axes.set_axis_off()
+    for corner in frames:
+        axes.add_patch(Rectangle(corner, wide + 2, tall + 2, fill=False, ec=HELD_OUT, lw=0.9))
+    return "fig3", figure
 
 
-def table1(results: Path) -> dict[Path, bytes]:
-    """Table I as a grid: which maps of S2 feed which of C3, with how many each has.
-
-    Returns the bytes of figures/table1.svg and .png; nothing is written.
-    """
+@drawn
+def table1(results: Path) -> tuple[str, Figure]:
+    """Table I as a grid: which maps of S2 feed which of C3, with how many each has."""
     table = TABLE_I.numpy()
 
-    def make() -> Figure:
-        # Placed in inches: a layout that fits axes to the page first and makes squares of their cells later clips both.
-        left, right, bottom, top = 0.42, 0.05, 0.52, 0.22
-        across = SIZE[0] - left - right
-        tall = across * table.shape[0] / table.shape[1]
-        figure = Figure(figsize=(SIZE[0], bottom + tall + top))
-        axes = _axes(figure, left, bottom, across, tall)
-        axes.imshow(table, cmap="Greys", vmin=0, vmax=1.6, aspect="auto")
-        axes.set_xticks(range(table.shape[1]), [f"{k}\n{n}" for k, n in enumerate(table.sum(axis=0))])
-        axes.set_yticks(range(table.shape[0]))
-        axes.set_xticks(np.arange(table.shape[1] + 1) - 0.5, minor=True)
-        axes.set_yticks(np.arange(table.shape[0] + 1) - 0.5, minor=True)
-        axes.grid(which="minor", color="white", lw=1.2)
-        axes.tick_params(which="both", length=0)
-        axes.spines[:].set_visible(False)
-        axes.set_xlabel("map of C3, and how many maps feed it")
-        axes.set_ylabel("map of S2")
-        axes.set_title(f"Table I: {table.sum()} of {table.size} pairs are connected")
-        return figure
-
-    return drawn(results, "table1", make)
+    # Placed in inches: a layout that fits axes to the page first and makes squares of their cells later clips both.
+    left, right, bottom, top = 0.42, 0.05, 0.52, 0.22
+    across = SIZE[0] - left - right
+    tall = across * table.shape[0] / table.shape[1]
+    figure = Figure(figsize=(SIZE[0], bottom + tall + top))
+    axes = _axes(figure, left, bottom, across, tall)
+    axes.imshow(table, cmap="Greys", vmin=0, vmax=1.6, aspect="auto")
+    axes.set_xticks(range(table.shape[1]), [f"{k}\n{n}" for k, n in enumerate(table.sum(axis=0))])
+    axes.set_yticks(range(table.shape[0]))
+    axes.set_xticks(np.arange(table.shape[1] + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(table.shape[0] + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="white", lw=1.2)
+    axes.tick_params(which="both", length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel("map of C3, and how many maps feed it")
+    axes.set_ylabel("map of S2")
+    axes.set_title(f"Table I: {table.sum()} of {table.size} pairs are connected")
+    return "table1", figure
 
 
-def kernels(results: Path, net: PaperNet) -> dict[Path, bytes]:
-    """After training: C1's six kernels, and the coefficients and biases of S2 and S4.
-
-    Returns the bytes of figures/kernels.svg and .png; nothing is written.
-    """
+@drawn
+def kernels(results: Path, net: PaperNet) -> tuple[str, Figure]:
+    """After training: C1's six kernels, and the coefficients and biases of S2 and S4."""
     weights = net.c1.weight.detach().numpy()[:, 0]
     largest = float(np.abs(weights).max())
 
-    def make() -> Figure:
-        figure = Figure(figsize=(SIZE[0], 3.5), layout="constrained")
-        parts: Any = figure.subfigures(2, 1, height_ratios=[0.9, 2.4])
-        upper, lower = parts
-        axes_of_maps = upper.subplots(1, len(weights))
-        for k, (axes, kernel) in enumerate(zip(axes_of_maps, weights, strict=True)):
-            axes.set_xticks([])
-            axes.set_yticks([])
-            axes.spines[:].set_visible(True)
-            shown = axes.imshow(kernel, cmap="Greys", vmin=-largest, vmax=largest)
-            axes.set_title(f"C1, {k}", pad=2)
-        bar = upper.colorbar(shown, ax=axes_of_maps, fraction=0.025, pad=0.02, shrink=0.7)
-        bar.set_ticks([-largest, 0, largest], labels=[f"{-largest:.1f}", "0", f"{largest:.1f}"])
-        above, below = lower.subplots(2, 1)
-        for name, layer, axes in (("S2", net.s2, above), ("S4", net.s4, below)):
-            _coefficients(axes, layer.coefficient.detach().numpy(), layer.bias.detach().numpy())
-            axes.set_ylabel(name)
-        above.legend(fontsize=6.5, ncols=3, frameon=False, loc="lower left", bbox_to_anchor=(0, 0.95))
-        below.set_xlabel("map")
-        return figure
-
-    return drawn(results, "kernels", make)
+    figure = Figure(figsize=(SIZE[0], 3.5), layout="constrained")
+    parts: Any = figure.subfigures(2, 1, height_ratios=[0.9, 2.4])
+    upper, lower = parts
+    axes_of_maps = upper.subplots(1, len(weights))
+    for k, (axes, kernel) in enumerate(zip(axes_of_maps, weights, strict=True)):
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.spines[:].set_visible(True)
+        shown = axes.imshow(kernel, cmap="Greys", vmin=-largest, vmax=largest)
+        axes.set_title(f"C1, {k}", pad=2)
+    bar = upper.colorbar(shown, ax=axes_of_maps, fraction=0.025, pad=0.02, shrink=0.7)
+    bar.set_ticks([-largest, 0, largest], labels=[f"{-largest:.1f}", "0", f"{largest:.1f}"])
+    above, below = lower.subplots(2, 1)
+    for name, layer, axes in (("S2", net.s2, above), ("S4", net.s4, below)):
+        _coefficients(axes, layer.coefficient.detach().numpy(), layer.bias.detach().numpy())
+        axes.set_ylabel(name)
+    above.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 0.95))
+    below.set_xlabel("map")
+    return "kernels", figure
 
 
 def _coefficients(axes: Axes, coefficients: NDArray[np.floating], biases: NDArray[np.floating]) -> None:

@@ -20,6 +20,7 @@ from paper_lenet.reporting.figures.common import (
     TRAINING,
     Drawing,
     drawn,
+    grid,
     on_paper_terms,
 )
 from paper_lenet.reporting.results import TableError, read_runs
@@ -31,12 +32,13 @@ SIZES, FULL, DISTORTED, EQ9 = "fig6", "fig5", "distorted", "eq9"
 DISTORTED_AT = 87_000
 
 
-def fig6(results: Path) -> dict[Path, bytes]:
+@drawn
+def fig6(results: Path) -> tuple[str, Figure]:
     """Fig. 6 redrawn: error against training set size, our mean and 95 % t interval over seeds, the paper's points.
 
     Ours are those of runs/fig6.csv, and of fig5.csv (the full set), distorted.csv and eq9.csv as far as they are
     there. With distortions our training error is that of the distorted patterns; the paper gives none.
-    Returns the bytes of figures/fig6.svg and .png; nothing is written. Raises TableError where nothing can be
+    Raises TableError where nothing can be
     drawn, several configurations of one size, or other errors than the test error on MNIST.
     """
     points: list[_Point] = []
@@ -54,12 +56,9 @@ def fig6(results: Path) -> dict[Path, bytes]:
                 raise TableError(f"{name}: several configurations of one size; Fig. 6 is drawn for one")
             points.append(_Point(place, name == EQ9, done, len(group)))
 
-    def draw() -> Figure:
-        figure = Figure(figsize=(SIZE[0], SIZE[1] + 0.3), layout="constrained")
-        _draw_fig6(figure, points)
-        return figure
-
-    return drawn(results, "fig6", draw)
+    figure = Figure(figsize=(SIZE[0], SIZE[1] + 0.3), layout="constrained")
+    _draw_fig6(figure, points)
+    return "fig6", figure
 
 
 @dataclass(frozen=True)
@@ -117,9 +116,8 @@ def _draw_fig6(figure: Figure, ours: list[_Point]) -> None:
     axes.set_ylim(bottom=0)
     axes.set_xlabel("training set size\n(ours: mean of n seeds and its 95 % interval)")
     axes.set_ylabel("error, %")
-    axes.grid(axis="y", color="0.9", lw=0.5)
-    axes.set_axisbelow(True)
-    figure.legend(handles=handles, fontsize=6.5, loc="outside upper center", ncols=2, frameon=False, borderaxespad=0)
+    grid(axes, "y")
+    figure.legend(handles=handles, loc="outside upper center", ncols=2, borderaxespad=0)
 
 
 def _size_name(text: str) -> str:
