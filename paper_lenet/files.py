@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import hashlib
 import io
 import json
 import os
 import platform
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -17,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
@@ -70,42 +69,27 @@ def held(folder: Path, patience: float | None = None) -> Iterator[None]:
     default a few.
     """
     path = folder / ".lock"
-    deadline = time.monotonic() + (PATIENCE_SECONDS if patience is None else patience)
-    while True:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            file = path.open("a+", encoding="utf-8")
-        except OSError as error:
-            raise RecordError(f"{error.filename or folder}: cannot be written: {error.strerror or error}") from error
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # The one who held it removes the file: then this lock is on a file that nobody else will find.
-            if os.fstat(file.fileno()).st_ino == path.stat().st_ino:
-                break
-        except FileNotFoundError:
-            pass
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                file.seek(0)
-                holder = file.read().strip() or "another process"
-                file.close()
-                raise RecordError(f"{folder}: {holder} is writing it") from None
-            time.sleep(0.05)
-        except OSError as error:
-            file.close()
-            raise RecordError(f"{path}: cannot be locked: {error.strerror or error}") from error
-        file.close()
-    with file:
+    # A soft lock would outlive a process that is killed.
+    lock = FileLock(path, timeout=PATIENCE_SECONDS if patience is None else patience, fallback_to_soft=False)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        holder = "another process"
+        with suppress(OSError):  # it may let go this moment
+            holder = path.read_text(encoding="utf-8").strip() or holder
+        raise RecordError(f"{folder}: {holder} is writing it") from None
+    except OSError as error:
+        raise RecordError(f"{error.filename or path}: cannot be written: {error.strerror or error}") from error
+    try:
         with suppress(OSError):  # a full disk: held all the same, only without a name
-            file.truncate(0)
             since = datetime.now(UTC).isoformat(timespec="seconds")
-            file.write(f"process {os.getpid()} on {platform.node()} since {since}\n")
-            file.flush()
-        try:
-            yield
-        finally:
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
+            path.write_text(f"process {os.getpid()} on {platform.node()} since {since}\n", encoding="utf-8")
+        yield
+    finally:
+        with suppress(OSError):  # while it is held: who waits for it sees that the file is gone, and makes another
+            path.unlink(missing_ok=True)
+        lock.release()
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:

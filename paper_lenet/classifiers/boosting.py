@@ -26,8 +26,8 @@ from paper_lenet.network.lenet5 import build
 # Patterns that the second and the third network are trained on, and distorted copies of an image tried for them.  # D19
 WANTED, VARIANTS = 60_000, 60
 CHUNK = 10_000
-# Between the seeds of the three networks, so that no other run has theirs.
-APART = 1_000_000
+# Added to the seed from one network to the next, so that no other run has theirs.
+SEED_STEP = 1_000_000
 State = dict[str, NDArray[Any]]
 
 
@@ -40,7 +40,7 @@ def others(config: Config, data: Data, seed: int, first: Mapping[str, NDArray[An
     nets[0].set_parameters(dict(first))
     more = dataclasses.replace(config, distort=dataclasses.replace(config.distort, variants=VARIANTS))
     for number, choose in ((1, half_wrong), (2, at_odds)):
-        own = seed + number * APART
+        own = seed + number * SEED_STEP
         patterns, _ = all_patterns(more, data, own)
         chosen = found(patterns, nets, choose, generators.generator(own, "order"))
         nets.append(trained(config, patterns, chosen, own))

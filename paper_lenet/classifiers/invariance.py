@@ -14,7 +14,7 @@ from paper_lenet.data import Images, Labels
 from paper_lenet.network.pretrained import load_pretrained
 from paper_lenet.runs.environment import ORIGIN
 
-NAME = "invariance"
+INVARIANCE = "invariance"
 COLUMNS = ("kind", "amount", "classifier", "dataset", "errors", "test_size", "error_percent", *ORIGIN)
 # The amounts of each kind: a factor, pixels down, degrees counter-clockwise, and the share of pixels that are inverted.
 AMOUNTS: dict[str, tuple[float, ...]] = {

@@ -70,8 +70,8 @@ def _squashed(x: Matrix, wanted: Matrix) -> Matrix:
     scale = np.divide(1.0, size, out=np.zeros_like(size), where=size > 0)
     features, shape = (x * scale).astype(np.float32), (x.shape[1], wanted.shape[1])
 
-    def loss(flat: Matrix) -> tuple[float, Matrix]:
-        outputs = _squash(features @ flat.reshape(shape).astype(np.float32))
+    def loss(vector: Matrix) -> tuple[float, Matrix]:
+        outputs = _squash(features @ vector.reshape(shape).astype(np.float32))
         error = outputs - wanted
         slope = paper.S / paper.A * (paper.A**2 - outputs**2)
         gradient = features.T @ (error * slope).astype(np.float32)

@@ -163,9 +163,9 @@ def fewer(machine: Machine, vectors: int) -> Machine:
         left = wanted - with_all[:, first] @ weights
     shape = (len(first), x.shape[1])
 
-    def distance(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+    def distance(vector: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """The squared distance but for the machine's own square, with the best weights; its slope by the vectors."""
-        z = flat.reshape(shape).astype(np.float32)
+        z = vector.reshape(shape).astype(np.float32)
         to_x, to_z = z @ x.T + 1, z @ z.T + 1
         right = power(to_x, degree).astype(np.float64) @ a
         own = damped(power(to_z, degree).astype(np.float64))

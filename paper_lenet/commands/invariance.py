@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from paper_lenet.classifiers.fitted import Values
-from paper_lenet.classifiers.invariance import AMOUNTS, COLUMNS, NAME, changed, padded, released
+from paper_lenet.classifiers.invariance import AMOUNTS, COLUMNS, INVARIANCE, changed, padded, released
 from paper_lenet.classifiers.neighbours import euclidean
 from paper_lenet.commands.composition import FAILURES, one_line
 from paper_lenet.commands.places import add_place, place_of
@@ -31,7 +31,7 @@ NEIGHBOURS = "3 nearest neighbours"
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure errors on scaled, shifted, turned and noisy test images.")
     add_place(parser)
-    path = place_of(parser.parse_args()).results / f"{NAME}.csv"
+    path = place_of(parser.parse_args()).results / f"{INVARIANCE}.csv"
     try:
         torch.set_num_threads(1)
         data = load(DataConfig())
@@ -51,7 +51,7 @@ def main() -> int:
                     rows = add_rows(path, COLUMNS, ("kind", "amount", "classifier"), [row], in_order)
                     print(f"{kind} {amount:g}: {name} {100 * errors / len(shown):.2f} %", flush=True)
     except FAILURES as error:
-        print(f"{NAME}: {one_line(error)}", file=sys.stderr)
+        print(f"{INVARIANCE}: {one_line(error)}", file=sys.stderr)
         return 1
     print(f"{path}: {len(rows)} rows")
     return 0

@@ -145,7 +145,7 @@ def unread(values: Mapping[str, Any], field: str) -> str | None:
 
 
 def refusals(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator[str]:
-    """What cannot be used of a configuration, a line a field: what the engine lacks, and what nothing would read.
+    """What cannot be used of a configuration, one line per field: what the engine lacks, and what nothing would read.
 
     values, defaults: of all fields, by dotted key.
     """
@@ -191,7 +191,7 @@ def impossible(values: Mapping[str, Any], modern: bool) -> Iterator[str]:
 
 
 def help_text(defaults: Mapping[str, Any]) -> str:
-    """All fields, one a line: the default, the choices, when it is read, and the engines where not all have all."""
+    """All fields, one per line: the default, the choices, when it is read, and the engines where not all have all."""
     lines = []
     for field, default in defaults.items():
         parts = [f"{field}={_shown(default)}"]

@@ -82,7 +82,7 @@ class DataConfig:
 
 @dataclass
 class DistortConfig:
-    """Planar affine distortions of the training images (Section III-B, p. 10-11), drawn once a distorted pattern.
+    """Planar affine distortions of the training images (Section III-B, p. 10-11), drawn once per distorted pattern.
 
     The paper names the kinds but gives no values: the ranges are those of the maps fitted to Fig. 7.  # D12
     variants: distorted copies of each training image, beside the image itself; 0 for none. A pass stays as long as the
@@ -218,7 +218,7 @@ class OptimConfig:
     name: `sdlm`, `sgd`, `adam`, `adamw` or `muon` (for the kernels and matrices; the rest by AdamW).
     passes: times through the training set.
     batch: patterns an update; the last batch of a pass may be smaller.
-    schedule: of the rate: `paper`, a value a pass (eta times eta_factor); or, with the peak `rate`, at each update:
+    schedule: of the rate: `paper`, one value per pass (eta times eta_factor); or, with the peak `rate`, at each update:
         `constant`, `cosine` down to 0, or `onecycle`, up for the first 30 % and down to almost 0.
     rate: of sgd, adam, adamw and muon.
     momentum: of sgd and muon.  nesterov: of sgd.  weight_decay: of sgd, adamw and muon, times the rate.

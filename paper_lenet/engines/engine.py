@@ -83,5 +83,5 @@ class Checkpoint:
 
 
 def records(points: Iterable[Checkpoint]) -> Iterator[PassRecord]:
-    """The records among the checkpoints of a training, one a pass."""
+    """The records among the checkpoints of a training, one per pass."""
     return (point.record for point in points if point.record is not None)

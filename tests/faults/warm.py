@@ -5,9 +5,8 @@ The reference engine is imported and not run, because autograd cannot go on in a
 
 from __future__ import annotations
 
-import hydra  # noqa: F401
 import torch
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # noqa: F401
+from hydra.core.plugins import Plugins
 from small import config
 
 from paper_lenet.data import sets
@@ -15,6 +14,7 @@ from paper_lenet.engines import fused, reference  # noqa: F401
 from paper_lenet.runs import collect  # noqa: F401
 
 torch.set_num_threads(1)
+Plugins.instance()  # which imports Hydra's launchers and sweepers
 _arrays = sets.read_digits()
 sets.read_digits = lambda: _arrays
 DIGITS = sets.load(config("unused").data)

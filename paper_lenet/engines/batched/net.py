@@ -34,7 +34,7 @@ APART_FROM = 16
 class BatchedNet:
     """M networks of one configuration, and what trains them.
 
-    models: one a seed, for shapes, tables and parameters.  starts: what dropout's hash begins with, one a seed.
+    models: one per seed, for shapes, tables and parameters.  starts: what dropout's hash begins with, one per seed.
     """
 
     def __init__(self, models: Sequence[Network], config: Config, starts: Sequence[int]) -> None:

@@ -147,7 +147,7 @@ class Trainer:
 def train_many(
     config: Config, data: Data, seeds: Sequence[int], starts: Sequence[Checkpoint | None]
 ) -> Iterator[list[Outcome]]:
-    """Train a network a seed, all from the same point; each time the checkpoint of each, or how it ended.
+    """Train one network per seed, all from the same point; each time the checkpoint of each, or how it ended.
 
     starts: where each one goes on; all None or all at the same update.
     """

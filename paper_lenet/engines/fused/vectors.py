@@ -148,7 +148,7 @@ class Writer:
         return self.b.extract_element(x, ir.IntType(32)(0))
 
     def totals(self, vectors: list[ir.Value]) -> ir.Value:
-        """The sums of up to LANES vectors, one a lane, and 0 in the lanes that are left."""
+        """The sums of up to LANES vectors, one per lane, and 0 in the lanes that are left."""
         vectors = vectors + [self.number(0.0)] * (LANES - len(vectors))
         width = LANES
         while width > 1:

@@ -21,7 +21,7 @@ from paper_lenet.reporting.tables.common import runs_of
 from paper_lenet.reporting.tables.tutorials import TUTORIALS
 
 # Inches a row takes, and what is around the rows.
-ROW, AROUND = 0.185, 0.75
+ROW_HEIGHT, AROUND = 0.185, 0.75
 # Two seeds' interval is so wide that nothing else of the figure could be seen; the table has it.
 LEAST = 3
 LINES = ("-", "--", ":")
@@ -41,7 +41,7 @@ def ablation(results: Path, study: Study) -> tuple[str, Figure]:
         raise TableError(f"{name}: all runs diverged, nothing to draw")
 
     shown = rows if in_order else rows[1:]
-    figure = Figure(figsize=(SIZE[0], AROUND + ROW * len(shown)), layout="constrained")
+    figure = Figure(figsize=(SIZE[0], AROUND + ROW_HEIGHT * len(shown)), layout="constrained")
     axes = figure.add_subplot()
     (_draw_errors if in_order else _draw_differences)(axes, shown)
     base, more = options.base, "; bars: single seeds" if in_order else ""

@@ -14,16 +14,16 @@ from matplotlib.figure import Figure
 
 from paper_lenet import paper
 from paper_lenet.classifiers.invariance import COLUMNS as INVARIANCE_COLUMNS
-from paper_lenet.classifiers.invariance import NAME as INVARIANCE
+from paper_lenet.classifiers.invariance import INVARIANCE
 from paper_lenet.classifiers.measures import ACCEPTED_ERROR, curve
 from paper_lenet.config.studies import Shown
 from paper_lenet.reporting import statistics
 from paper_lenet.reporting.figures.common import HELD_OUT, SIZE, TRAINING, Drawing, drawn, grid
 from paper_lenet.reporting.results import TableError, numbers, read_csv
 from paper_lenet.reporting.tables.common import runs_of
-from paper_lenet.reporting.tables.comparison import ADDS, ERROR, MEMORY, NAME, REJECT, Line, lines
+from paper_lenet.reporting.tables.comparison import ADDS, COMPARISON, ERROR, MEMORY, REJECT, Line, lines
 
-ROW, AROUND = 0.2, 0.8
+ROW_HEIGHT, AROUND = 0.2, 0.8
 BAR = 0.38
 
 
@@ -66,7 +66,7 @@ def bars(results: Path, name: str) -> tuple[str, Figure]:
     if not shown:
         raise TableError(f"{name}: no classifier that it has was run")
 
-    figure = Figure(figsize=(SIZE[0], AROUND + ROW * len(shown)), layout="constrained")
+    figure = Figure(figsize=(SIZE[0], AROUND + ROW_HEIGHT * len(shown)), layout="constrained")
     axes = figure.add_subplot()
     for place, line in enumerate(shown):
         _pair(axes, place, line, about)
@@ -175,12 +175,12 @@ def invariances(results: Path) -> tuple[str, Figure]:
 
 FIGURES = {
     **{
-        name: Drawing(about.caption, partial(bars, name=name), runs_of(NAME), shown=Shown("classifiers", 1))
+        name: Drawing(about.caption, partial(bars, name=name), runs_of(COMPARISON), shown=Shown("classifiers", 1))
         for name, about in BARS.items()
     },
     "rejects": Drawing(
         "Error on what is left against the share that is rejected, and the paper's point of each classifier.",
-        *(rejects, runs_of(NAME)),
+        *(rejects, runs_of(COMPARISON)),
         shown=Shown("classifiers", 2),
     ),
     "invariance": Drawing(

@@ -39,8 +39,8 @@ PANELS = 4
 def fig5(results: Path, name: str) -> tuple[str, Figure]:
     """Fig. 5 redrawn: error against pass, our seeds' mean and range, and, on MNIST, the paper's points.
 
-    Runs that diverged are left out
-    and counted in the title. Raises TableError where nothing can be drawn, or several configurations.
+    Runs that diverged are left out and counted in the title. Raises TableError where nothing can be drawn, or several
+    configurations.
     """
     runs, done, title = one_configuration(results, name)
     curves = read_curves(results, name, runs)
@@ -61,8 +61,7 @@ def fig5(results: Path, name: str) -> tuple[str, Figure]:
 def curves(results: Path, name: str) -> tuple[str, Figure]:
     """Error against pass of every configuration of a name, each in a panel of its own, mean over seeds and range.
 
-    Runs that diverged are left out and
-    counted. Raises TableError where nothing can be drawn.
+    Runs that diverged are left out and counted. Raises TableError where nothing can be drawn.
     """
     runs = read_runs(results, name)
     of_all = read_curves(results, name, runs)

@@ -38,8 +38,8 @@ def fig6(results: Path) -> tuple[str, Figure]:
 
     Ours are those of runs/fig6.csv, and of fig5.csv (the full set), distorted.csv and eq9.csv as far as they are
     there. With distortions our training error is that of the distorted patterns; the paper gives none.
-    Raises TableError where nothing can be
-    drawn, several configurations of one size, or other errors than the test error on MNIST.
+    Raises TableError where nothing can be drawn, several configurations of one size, or other errors than the test
+    error on MNIST.
     """
     points: list[_Point] = []
     for name in (SIZES, FULL, DISTORTED, EQ9):

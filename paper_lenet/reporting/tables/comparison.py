@@ -25,7 +25,7 @@ from paper_lenet.reporting.formats import Table, n_of
 from paper_lenet.reporting.results import TableError, numbers, read_results
 from paper_lenet.reporting.tables.common import Generated, origin, percent, runs_of, statistics_cells
 
-NAME, CHOICE = "comparison", "comparison-choice"
+COMPARISON, CHOICE = "comparison", "comparison-choice"
 REFERENCE = "lenet-5"
 ERROR, REJECT, ADDS, MEMORY = (
     *("fig9_test_error_percent", "fig10_reject_percent_for_half_percent_error"),
@@ -64,7 +64,7 @@ class Line:
         return self.classifier.max_test_images or paper.TEST_SIZE
 
 
-def comparison_runs(results: Path, name: str = NAME) -> pd.DataFrame:
+def comparison_runs(results: Path, name: str = COMPARISON) -> pd.DataFrame:
     """results/runs/<name>.csv. Raises TableError where it is not one, or not of MNIST."""
     path = results / "runs" / f"{name}.csv"
     runs = read_results(path, COLUMNS)
@@ -80,17 +80,17 @@ def lines(results: Path) -> list[Line]:
     """
     runs, every = comparison_runs(results), {each.key: each for each in all_classifiers()}
     if unknown := sorted(set(runs["classifier"]) - set(every)):
-        raise TableError(f"{NAME}: no such classifier: {', '.join(unknown)}")
+        raise TableError(f"{COMPARISON}: no such classifier: {', '.join(unknown)}")
     sizes = runs["classifier"].map({key: each.max_test_images for key, each in every.items()}).fillna(paper.TEST_SIZE)
     if not ((runs["split"] == "test") & (runs["test_size"] == sizes)).all():
-        raise TableError(f"{NAME}: not the {paper.TEST_SIZE} test images, all of it")
+        raise TableError(f"{COMPARISON}: not the {paper.TEST_SIZE} test images, all of it")
     published: dict[str, Mapping[Any, float]] = {every[key].name: NOT_PRINTED for key in runs["classifier"]}
     published |= {str(row.pop("classifier")): row for row in paper.fig9_to_12().to_dict("records")}
     found = []
     for key, classifier in every.items():
         of_classifier = runs[runs["classifier"] == key]
         if of_classifier["fingerprint"].nunique() > 1:
-            raise TableError(f"{NAME}: several settings of {key}")
+            raise TableError(f"{COMPARISON}: several settings of {key}")
         if classifier.name in published:
             found.append(Line(classifier, published[classifier.name], of_classifier))
     return found
@@ -184,7 +184,7 @@ def comparison(results: Path) -> Table:
         f"Mean ± standard deviation over {counts_of}, one where nothing is left to chance; intervals are Wilson's for "
         f"{paper.TEST_SIZE:,} images at our mean."
     )
-    return Table(NAME, "The classifiers of Figs. 9 and 10 on MNIST: the paper's numbers and ours.", header, rows,
+    return Table(COMPARISON, "The classifiers of Figs. 9 and 10 on MNIST: the paper's numbers and ours.", header, rows,
                  notes, statistics_note)  # fmt: skip
 
 
@@ -246,7 +246,7 @@ def choice(results: Path) -> Table:
                  f"n = 1 fit each, on {runs['test_size'].iloc[0]:,} images; no intervals.")  # fmt: skip
 
 
-def _source(runs: pd.DataFrame, name: str = NAME) -> str:
+def _source(runs: pd.DataFrame, name: str = COMPARISON) -> str:
     return f"{origin(runs, 'fits')}; results/runs/{name}.csv, by experiments/tables.py."
 
 
@@ -269,7 +269,7 @@ def wrong_images(runs: pd.DataFrame) -> dict[int, np.ndarray]:
         wrong = np.zeros(paper.TEST_SIZE, bool)
         wrong[[int(index) for index in str(run["wrong"]).split()]] = True
         if wrong.sum() != run["errors"]:
-            raise TableError(f"{NAME}: {run['classifier']} seed {run['seed']}: {run['errors']} errors, of which "
+            raise TableError(f"{COMPARISON}: {run['classifier']} seed {run['seed']}: {run['errors']} errors, of which "
                              f"{wrong.sum()} are listed")  # fmt: skip
         found[int(run["seed"])] = wrong
     return found
@@ -287,7 +287,7 @@ def _mcnemar(line: Line, reference: Line) -> str:
 
 
 TABLES = {
-    NAME: Generated(comparison, runs_of(NAME), Shown("classifiers", 1, "docs/classifiers.md")),
-    "comparison-costs": Generated(costs, runs_of(NAME), Shown("classifiers", 2)),
+    COMPARISON: Generated(comparison, runs_of(COMPARISON), Shown("classifiers", 1, "docs/classifiers.md")),
+    "comparison-costs": Generated(costs, runs_of(COMPARISON), Shown("classifiers", 2)),
     CHOICE: Generated(choice, runs_of(CHOICE), Shown("classifiers", 3)),
 }

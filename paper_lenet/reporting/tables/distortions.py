@@ -66,7 +66,7 @@ def parameters(fitted: pd.DataFrame, centre: float) -> pd.DataFrame:
 def refit(images: NDArray[np.uint8], fitted: pd.DataFrame) -> pd.DataFrame:
     """The six parameters found anew, by least squares, from images that `warp` makes with the fitted maps.
 
-    images: bytes (N, 28, 28), one a fitted map. The search starts at the identity, on blurred images first, and
+    images: bytes (N, 28, 28), one per fitted map. The search starts at the identity, on blurred images first, and
     samples with scipy by the forward map, so that it shares neither code nor convention with data/distortions.py.
     """
     targets = warp(images, inverse_maps(fitted), paper.INPUT_SIZE, levels(np.float64))

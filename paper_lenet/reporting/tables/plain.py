@@ -1,6 +1,6 @@
 """The table of one file in results/runs.
 
-One configuration: the paper's numbers beside ours; several: a row a configuration.
+One configuration: the paper's numbers beside ours; several: one row per configuration.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def headline(name: str, runs: pd.DataFrame) -> Table:
     with_paper = of_fig5(name, runs)
     whole = with_paper and trained(name, runs).optim.passes == paper.PASSES
     if "optim.name" in runs:
-        quantities = quantities[:2]  # its rate is not one a parameter
+        quantities = quantities[:2]  # its rate is not one per parameter
     rows = []
     for label, column, paper_value, text in quantities:
         values = numbers(done, column)
@@ -74,7 +74,7 @@ def headline(name: str, runs: pd.DataFrame) -> Table:
 
 
 def sweep(name: str, runs: pd.DataFrame) -> Table:
-    """A row a configuration, told apart by the fields that differ between them."""
+    """One row per configuration, told apart by the fields that differ between them."""
     varied = varied_columns(runs)
     error = _error_name(runs)
     header = [*varied, f"{error}, %", "95 % interval of the mean", "training error on the fly, %", "n seeds"]
