@@ -1,4 +1,4 @@
-"""One thread a process: pytest has a process a core, and threads that wait for one another would slow all of them."""
+"""One thread per process: pytest has one process per core, and threads that wait for each other would slow them all."""
 
 import os
 from typing import Any

@@ -118,7 +118,7 @@ def _unfinished(config: Config) -> tuple[list[int], list[str]]:
 
 
 class _display:
-    """A bar on a terminal, a line a pass elsewhere."""
+    """A bar on a terminal, one line per pass elsewhere."""
 
     def __init__(self, config: Config, seeds: int) -> None:
         self.passes, self.name = config.optim.passes, config.name

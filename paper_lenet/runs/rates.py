@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 
 def measure(config: Config, seed: int) -> list[Row]:
-    """Train one seed with the configured engine; a row a pass and layer, without ORIGIN.
+    """Train one seed with the configured engine; one row per pass and layer, without ORIGIN.
 
     Raises NonFiniteError, and DataError where the images cannot be had.
     """

@@ -1,6 +1,6 @@
 """The layers of M independent networks along a leading axis, with their back-propagation written out.
 
-Maps are (M, maps, H, W, N) and vectors (M, units, N): the N images of a minibatch come last, so that a shifted window
+Maps are (M, maps, H, W, N) and vectors (M, units, N): the N images of a mini-batch come last, so that a shifted window
 is made of long contiguous runs and a convolution is one batched matrix product of weights and windows.
 
 A layer's `backward` carries g = dE/dx down and gives the gradients summed over images and positions. In second order
@@ -92,7 +92,7 @@ class Conv:
     bias: whether there is one.
     apart: give the pixels of each 2x2 window that a pooling layer takes next apart, (M, out, 2, 2, H/2, W/2, N) of the
         output's H and W. Its 2x2 outputs then come from one window of (k+1)^2 pixels, which takes 1.44 times the
-        multiplications of k = 5 and a third of the copying: faster for minibatches, slower for single images.
+        multiplications of k = 5 and a third of the copying: faster for mini-batches, slower for single images.
     """
 
     def __init__(self, table: Tensor | None = None, bias: bool = True, apart: bool = False) -> None:

@@ -4,7 +4,7 @@ Parameters, step sizes and states live in flat arrays whose layout suits vectors
 parameter of the state_dict is. In float64 it agrees with the reference to rounding; in float32 tanh is replaced by a
 rational function good to 6e-7 (vectors.py).
 
-SDLM updates after each pattern within the compiled call. For minibatches and the other optimisers the call adds
+SDLM updates after each pattern within the compiled call. For mini-batches and the other optimisers the call adds
 gradients up, and the update works on the flat arrays. What engine.toml lacks is refused here too, by a ValueError.
 """
 
