@@ -125,7 +125,7 @@ def read(dom: str, name: str) -> Any:
 
 
 def test_golden_outputs(written: Path, tmp_path: Path) -> None:
-    found = read(browse(tmp_path, "--window-size=1280,900", "--dump-dom", f"{made.as_uri()}#selftest"), "selftest")
+    found = read(browse(tmp_path, "--window-size=1280,900", "--dump-dom", f"{written.as_uri()}#selftest"), "selftest")
     shown = images()
     tried = shown_networks()
     assert {"lenet5-1998", "lenet5-modern"} <= {net.name for net in tried}
@@ -135,7 +135,7 @@ def test_golden_outputs(written: Path, tmp_path: Path) -> None:
 
 
 def test_use(written: Path, tmp_path: Path) -> None:
-    found = read(browse(tmp_path, "--dump-dom", made.with_name("use.html").as_uri()), "used")
+    found = read(browse(tmp_path, "--dump-dom", written.with_name("use.html").as_uri()), "used")
     assert found["faults"] == []
     empty, told, answer = found["told"]
     assert empty == "Nothing drawn yet."
@@ -147,7 +147,7 @@ def test_use(written: Path, tmp_path: Path) -> None:
 
 def test_phone(written: Path, tmp_path: Path) -> None:
     """At 390 px, in a frame: a window of this browser is never so narrow."""
-    frame = made.with_name("frame.html")
+    frame = written.with_name("frame.html")
     listen = "addEventListener('message', (event) => { document.querySelector('pre').textContent = event.data; });"
     frame.write_text(
         f'<!doctype html><body style="margin: 0"><pre id="told"></pre><script>{listen}</script>'
@@ -160,7 +160,7 @@ def test_phone(written: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("width", [1280, 390])
 def test_picture(written: Path, tmp_path: Path, width: int) -> None:
     path = tmp_path / "page.png"
-    browse(tmp_path, f"--window-size={width},2000", f"--screenshot={path}", made.as_uri())
+    browse(tmp_path, f"--window-size={width},2000", f"--screenshot={path}", written.as_uri())
     with Image.open(path) as picture:
         assert picture.size == (width, 2000)
         assert len(picture.convert("L").getcolors() or []) > 50
