@@ -47,7 +47,7 @@ ADDED = {
     f"{TRAIN} --help": "",
     f"{TRAIN} experiment=smoke": "MNIST",
     f"{PYTHON} experiments/study.py": "",
-    f"{TRAIN} study=eq9-choice": PLAIN.replace("seeds=[0]", "seeds=[0] data.validation=100"),
+    f"{TRAIN} study=strength": f"{PLAIN} data.validation=100",
     f"{PYTHON} experiments/study.py eq9-choice": f"{PLAIN} data.validation=100",
     f"{PYTHON} experiments/collect.py outputs/smoke": "",
     f"{PYTHON} experiments/tables.py smoke": "",
