@@ -11,11 +11,11 @@ import sys
 from paper_lenet import paper
 from paper_lenet.commands.places import add_place, place_of
 from paper_lenet.config import ConfigError
-from paper_lenet.data import DataError
+from paper_lenet.data import DataError, mnist_at_hand
 from paper_lenet.files import RecordError, csv_text, write_atomic
 from paper_lenet.reporting.results import TableError
 from paper_lenet.reporting.tables.build import build, write
-from paper_lenet.reporting.tables.distortions import FITTED, PLACE, mnist_at_hand, refit
+from paper_lenet.reporting.tables.distortions import FITTED, PLACE, refit
 from paper_lenet.runs.environment import ORIGIN, origin
 
 

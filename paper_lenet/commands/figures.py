@@ -14,7 +14,7 @@ from pathlib import Path
 
 from paper_lenet.commands.places import add_place, place_of
 from paper_lenet.config import ConfigError
-from paper_lenet.data import DataError
+from paper_lenet.data import DataError, mnist_at_hand
 from paper_lenet.files import RecordError
 from paper_lenet.network.paper_net import PaperNet
 from paper_lenet.network.pretrained import WEIGHTS, digests, load_pretrained
@@ -23,7 +23,6 @@ from paper_lenet.reporting.figures.common import write
 from paper_lenet.reporting.figures.curves import curves, fig5
 from paper_lenet.reporting.figures.network import trained
 from paper_lenet.reporting.results import TableError, read_results
-from paper_lenet.reporting.tables.distortions import mnist_at_hand
 
 # Whose states and kernels are drawn.
 RELEASED = "lenet5-1998"

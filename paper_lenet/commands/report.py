@@ -10,13 +10,12 @@ import sys
 
 from paper_lenet.commands.places import add_place, place_of
 from paper_lenet.config import ConfigError
-from paper_lenet.data import DataError
+from paper_lenet.data import DataError, mnist_at_hand
 from paper_lenet.files import RecordError, write_atomic
 from paper_lenet.reporting.page.build import page
 from paper_lenet.reporting.page.live import nets
 from paper_lenet.reporting.results import TableError
 from paper_lenet.reporting.tables.build import available, made
-from paper_lenet.reporting.tables.distortions import mnist_at_hand
 
 
 def main() -> int:

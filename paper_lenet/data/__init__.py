@@ -1,7 +1,7 @@
 """The images: found, verified, distorted, and turned into what the network sees."""
 
 from paper_lenet.data.mnist import DIRECTORY_VARIABLE, USUAL_DIRECTORIES, DataError, DataUnavailable, Images, Labels
-from paper_lenet.data.sets import Data, levels, load, normalise, resized, subset, values_of
+from paper_lenet.data.sets import Data, levels, load, mnist_at_hand, normalise, resized, subset, values_of
 
 __all__ = [
     "DIRECTORY_VARIABLE",
@@ -13,6 +13,7 @@ __all__ = [
     "Labels",
     "levels",
     "load",
+    "mnist_at_hand",
     "normalise",
     "resized",
     "subset",

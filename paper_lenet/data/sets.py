@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,14 @@ from paper_lenet import generators, paper
 from paper_lenet.config import ConfigError, DataConfig
 from paper_lenet.data import versions
 from paper_lenet.data.digits import read_digits
-from paper_lenet.data.mnist import DOWNLOAD_DIRECTORY, Images, Labels, read_mnist
+from paper_lenet.data.mnist import (
+    DIRECTORY_VARIABLE,
+    DOWNLOAD_DIRECTORY,
+    USUAL_DIRECTORIES,
+    Images,
+    Labels,
+    read_mnist,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +82,15 @@ def load(config: DataConfig) -> Data:
         test_images[: config.test_size],
         test_labels[: config.test_size],
     )
+
+
+def mnist_at_hand() -> Data | None:
+    """MNIST from the places where it is looked for, or None; never downloaded. Raises DataError if it is damaged."""
+    named = os.environ.get(DIRECTORY_VARIABLE)
+    for place in [named] if named else USUAL_DIRECTORIES:
+        if (Path(place).expanduser() / "MNIST" / "raw").is_dir():
+            return load(DataConfig(dir=place))
+    return None
 
 
 def subset(data: Data, size: int, seed: int) -> Data:

@@ -7,7 +7,6 @@ image, M = [[xx, xy], [yx, yy]]; sx, sy, h as in data/distortions.py, which has 
 from __future__ import annotations
 
 import itertools
-import os
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +15,9 @@ from numpy.typing import NDArray
 from scipy import ndimage, optimize, stats
 
 from paper_lenet import paper
-from paper_lenet.config import DataConfig, DistortConfig
+from paper_lenet.config import DistortConfig
 from paper_lenet.config.studies import Shown
-from paper_lenet.data import DIRECTORY_VARIABLE, USUAL_DIRECTORIES, Data, levels, load
+from paper_lenet.data import levels
 from paper_lenet.data.distortions import Maps, inverse, warp
 from paper_lenet.reporting.formats import Table
 from paper_lenet.reporting.results import read_csv
@@ -30,15 +29,6 @@ FITTED = ("xx", "xy", "yx", "yy", "tx", "ty")
 DECIMALS = 6
 # of `parameters`, the first are those that our generator draws
 DRAWN = 5
-
-
-def mnist_at_hand() -> Data | None:
-    """MNIST from the places where it is looked for, or None; never downloaded. Raises DataError if it is damaged."""
-    named = os.environ.get(DIRECTORY_VARIABLE)
-    for place in [named] if named else USUAL_DIRECTORIES:
-        if (Path(place).expanduser() / "MNIST" / "raw").is_dir():
-            return load(DataConfig(dir=place))
-    return None
 
 
 def inverse_maps(fitted: pd.DataFrame) -> Maps:
