@@ -72,5 +72,8 @@ def selected(names: Sequence[str]) -> list[Study]:
 
 def told(study: Study) -> str:
     """What a study asks, what it stands beside, how long it takes, and what runs it."""
-    beside = f" Beside {study.published.source}." if study.published.source else ""
-    return f"{study.name}: {study.question}{beside}\n    {study.time}; {study.command()}"
+    told = f"{study.name}: {study.question}"
+    if study.published.source:
+        value = f": {study.published.value:g}" if study.published.value is not None else ""
+        told += f" Beside {study.published.source}{value}."
+    return f"{told}\n    {study.time}; {study.command()}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MultipleLocator, NullLocator
 
-from paper_lenet.config.studies import Shown, Study, studies
+from paper_lenet.config.studies import Shown, Study
 from paper_lenet.reporting import statistics
 from paper_lenet.reporting.figures.common import HELD_OUT, SIZE, TRAINING, Drawing, drawn, grid, literal
 from paper_lenet.reporting.results import TableError, errors_by_seed, finished, read_curves
@@ -29,7 +28,7 @@ MARKERS = ("o", "^", "s")
 
 
 @drawn
-def ablation(results: Path, study: Study) -> tuple[str, Figure]:
+def figure(results: Path, study: Study) -> tuple[str, Figure]:
     """One study: the differences from its base with their 95 % intervals, or, where rows have an order, the errors.
 
     Raises TableError where nothing can be drawn.
@@ -41,16 +40,16 @@ def ablation(results: Path, study: Study) -> tuple[str, Figure]:
         raise TableError(f"{name}: all runs diverged, nothing to draw")
 
     shown = rows if in_order else rows[1:]
-    figure = Figure(figsize=(SIZE[0], AROUND + ROW_HEIGHT * len(shown)), layout="constrained")
-    axes = figure.add_subplot()
+    drawing = Figure(figsize=(SIZE[0], AROUND + ROW_HEIGHT * len(shown)), layout="constrained")
+    axes = drawing.add_subplot()
     (_draw_errors if in_order else _draw_differences)(axes, shown)
     base, more = options.base, "; bars: single seeds" if in_order else ""
     what = "test error, %" if in_order else f"test error minus that of {base}, points"
     seeds = max(len(row.runs) for row in rows)
     # below the figure, not the axes, whose place the labels of the rows take
     how = f"mean of {seeds} seeds, 95 % interval of {LEAST} or more{more}"
-    figure.supxlabel(f"{what}\n({how})")
-    return name, figure
+    drawing.supxlabel(f"{what}\n({how})")
+    return name, drawing
 
 
 def _draw_differences(axes: Axes, rows: list[Row]) -> None:
@@ -143,11 +142,6 @@ def curves(results: Path) -> tuple[str, Figure]:
 
 
 FIGURES = {
-    **{
-        name: Drawing(study.figure, partial(ablation, study=study), runs_of(name), shown=study.shown)
-        for name, study in studies().items()
-        if study.table.get("kind") == "ablations"
-    },
     "tutorials": Drawing(
         "Error against epoch of the three tutorials.", curves, runs_of(*TUTORIALS), shown=Shown("today", 6)
     ),

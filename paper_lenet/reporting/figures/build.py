@@ -5,13 +5,17 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
+from paper_lenet.config.studies import studies
 from paper_lenet.data import Data
 from paper_lenet.network.paper_net import PaperNet
 from paper_lenet.reporting import figures
 from paper_lenet.reporting.figures.common import Drawing
+from paper_lenet.reporting.results import TableError
+from paper_lenet.reporting.tables.common import runs_of
 
 ABSENT = {"data": "MNIST is not at hand", "network": "there is no trained network (--weights takes a run's)"}
 
@@ -25,10 +29,21 @@ class Hand:
 
 
 def generated() -> dict[str, Drawing]:
-    """All figures of this folder's modules, by name. Raises ConfigError for a wrong study."""
+    """All figures by name: those of this folder's modules, and of each study that has one, of its table's kind.
+
+    Raises ConfigError for a wrong study, TableError for one of whose kind there is no figure.
+    """
     found: dict[str, Drawing] = {}
-    for module in pkgutil.iter_modules(figures.__path__):
-        found |= getattr(import_module(f"{figures.__name__}.{module.name}"), "FIGURES", {})
+    kinds = [module.name for module in pkgutil.iter_modules(figures.__path__)]
+    for kind in kinds:
+        found |= getattr(import_module(f"{figures.__name__}.{kind}"), "FIGURES", {})
+    for name, study in studies().items():
+        if study.figure:
+            kind = str(study.table.get("kind"))
+            draw = getattr(import_module(f"{figures.__name__}.{kind}"), "figure", None) if kind in kinds else None
+            if draw is None:
+                raise TableError(f"conf/study/{name}.yaml: study.figure: no figure of study.table.kind={kind}")
+            found[name] = Drawing(study.figure, partial(draw, study=study), runs_of(name), shown=study.shown)
     return found
 
 
