@@ -11,7 +11,12 @@ import pytest
 from synthetic_runs import ROOT
 
 from paper_lenet.commands import composition, reproduce, study
+from paper_lenet.config import Config
+from paper_lenet.config.studies import studies
 from paper_lenet.data import DIRECTORY_VARIABLE, DataUnavailable
+from paper_lenet.reporting.figures import build as figures
+from paper_lenet.reporting.page.build import SECTIONS
+from paper_lenet.reporting.tables import build as tables
 
 OWN = ["--results", "outputs/results"]
 
@@ -119,6 +124,7 @@ def test_study(
 
 def test_studies_of_a_target(monkeypatch: pytest.MonkeyPatch, study_steps: list[list[str]]) -> None:
     """What chooses something comes first, and what measures the networks after they are trained."""
+    monkeypatch.setattr(study, "check_sweep", lambda overrides, _: [(Config(name=overrides[0].split("=")[1]), "")])
     assert run_study(monkeypatch, "comparison", "ablation-best") == 0
     trained = [step[1].removeprefix("study=") for step in study_steps if step[0] == "train"]
     assert set(trained) == {
@@ -148,6 +154,14 @@ def test_mistakes_of_studies(
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("study: ") and message in line
     assert not study_steps
+
+
+def test_studies_name_targets_and_sections_that_there_are() -> None:
+    there = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {study.target for study in studies().values()} - {""} <= there
+    shown = [study.shown for study in studies().values()]
+    shown += [each.shown for found in (tables.generated(), figures.generated()) for each in found.values()]
+    assert {each.section for each in shown} <= {section.key for section in SECTIONS}
 
 
 def test_all_studies_are_listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
