@@ -1,11 +1,6 @@
 """python experiments/collect.py outputs/lenet5 [--publish [--allow-dirty]]: see paper_lenet/commands/collect.py."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from paper_lenet.commands.entry import run
+import _start
 
 if __name__ == "__main__":
-    sys.exit(run("collect"))
+    _start.command("collect")

@@ -1,11 +1,6 @@
 """python experiments/export_onnx.py lenet5-1998 [--output FILE]: see paper_lenet/commands/export.py."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from paper_lenet.commands.entry import run
+import _start
 
 if __name__ == "__main__":
-    sys.exit(run("export"))
+    _start.command("export")

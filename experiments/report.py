@@ -1,11 +1,6 @@
 """python experiments/report.py [--publish]: see paper_lenet/commands/report.py."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from paper_lenet.commands.entry import run
+import _start
 
 if __name__ == "__main__":
-    sys.exit(run("report"))
+    _start.command("report")

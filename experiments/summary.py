@@ -1,11 +1,6 @@
 """python experiments/summary.py [folder]: see paper_lenet/commands/summary.py."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from paper_lenet.commands.entry import run
+import _start
 
 if __name__ == "__main__":
-    sys.exit(run("summary"))
+    _start.command("summary")

@@ -1,11 +1,6 @@
 """python experiments/tables.py [names ...] [--publish | --check]: see paper_lenet/commands/tables.py."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from paper_lenet.commands.entry import run
+import _start
 
 if __name__ == "__main__":
-    sys.exit(run("tables"))
+    _start.command("tables")

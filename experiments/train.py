@@ -1,11 +1,6 @@
 """python experiments/train.py experiment=lenet5 seeds=[0,1,2]: see paper_lenet/commands/train.py."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from paper_lenet.commands.entry import run
+import _start
 
 if __name__ == "__main__":
-    sys.exit(run("train"))
+    _start.command("train")

@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from paper_lenet.errors import PaperLenetError
+
 # How long a held folder is waited for: workers whose parent was killed let go of it within a moment.
 PATIENCE_SECONDS = 5.0
 Tensors = dict[str, NDArray[Any]]
 
 
-class RecordError(OSError):
+class RecordError(PaperLenetError, OSError):
     """A file that cannot be written or read; the message is one line that names it."""
 
 

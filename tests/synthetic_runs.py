@@ -126,6 +126,7 @@ def clean_tree(monkeypatch: pytest.MonkeyPatch, dirty: bool = False, commit: str
 def call(monkeypatch: pytest.MonkeyPatch, script: str, *arguments: object) -> int:
     """Exit code of experiments/<script>.py, run in this process, where it imports what a test may have changed."""
     monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+    monkeypatch.syspath_prepend(ROOT / "experiments")
     for name in entry.commands():
         monkeypatch.delitem(sys.modules, f"paper_lenet.commands.{name}", raising=False)
     with pytest.raises(SystemExit) as exit_:

@@ -14,6 +14,7 @@ from paper_lenet import paper
 from paper_lenet.classifiers.fitted import Classifier
 from paper_lenet.classifiers.measures import COLUMNS
 from paper_lenet.classifiers.systems import all_classifiers
+from paper_lenet.commands import entry
 from paper_lenet.files import csv_text
 from paper_lenet.reporting.figures import common
 from paper_lenet.reporting.figures.comparison import BARS, bars, rejects
@@ -193,15 +194,15 @@ def test_command(
     """Rows are added one by one, and not made again."""
     options = ("--results", str(tmp_path), "linear, sums not squashed", "knn euclidean")
     monkeypatch.setattr("sys.argv", ["comparison", *options])
-    assert command.main() == 0
+    assert entry.run("comparison") == 0
     assert "knn euclidean seed 0 k=3" in capsys.readouterr().out
     path = tmp_path / "runs" / "comparison.csv"
     before = path.read_bytes()
     assert len(before.splitlines()) == 3
-    assert command.main() == 0
+    assert entry.run("comparison") == 0
     assert path.read_bytes() == before and "seed" not in capsys.readouterr().out
     monkeypatch.setattr("sys.argv", ["comparison", "--results", str(tmp_path), "lenet 5"])
-    assert command.main() == 1
+    assert entry.run("comparison") == 1
     assert capsys.readouterr().err.startswith("comparison: lenet 5: no such classifier; there are linear; ")
 
 
@@ -209,7 +210,7 @@ def test_networks_need_their_runs(
     command: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.argv", ["comparison", "lenet-4", "--results", str(tmp_path), "--output", str(tmp_path)])
-    assert command.main() == 1
+    assert entry.run("comparison") == 1
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and "seed-0: not there; paper-lenet train study=comparison-nets trains it" in err
 

@@ -21,8 +21,8 @@ from paper_lenet.runs import collect
 OURS = ("paper_lenet", "experiments", "tests")
 # Each script with the command that it runs.
 SCRIPTS = {
-    path.name: re.findall(r'run\("(\w+)"\)', path.read_text(encoding="utf-8"))[0]
-    for path in (ROOT / "experiments").glob("*.py")
+    path.name: re.findall(r'command\("(\w+)"\)', path.read_text(encoding="utf-8"))[0]
+    for path in (ROOT / "experiments").glob("[a-z]*.py")
 }
 
 

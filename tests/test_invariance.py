@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from paper_lenet.classifiers.invariance import AMOUNTS, changed, padded
+from paper_lenet.commands import entry
 from paper_lenet.data import Data
 from paper_lenet.reporting.figures.comparison import invariances
 from paper_lenet.reporting.results import TableError
@@ -51,13 +52,13 @@ def test_command(
     monkeypatch.setattr(command, "load", lambda config: Data("mnist", "test", plain, labels, plain, labels))
     monkeypatch.setattr("sys.argv", ["invariance", "--results", str(tmp_path)])
     monkeypatch.setattr(command, "classifiers", lambda data: {"ones": lambda some: np.ones(len(some), np.int64)})
-    assert command.main() == 0
+    assert entry.run("invariance") == 0
     path = tmp_path / "invariance.csv"
     whole = path.read_text(encoding="utf-8")
     assert len(whole.splitlines()) == 1 + sum(map(len, AMOUNTS.values())) and ",ones,mnist,2,3,66.6" in whole
     path.write_text("".join(whole.splitlines(keepends=True)[:5]), encoding="utf-8")
     capsys.readouterr()
-    assert command.main() == 0
+    assert entry.run("invariance") == 0
     assert path.read_text(encoding="utf-8").splitlines()[:5] == whole.splitlines()[:5]
     assert "scale 0.4" not in capsys.readouterr().out
     with pytest.raises(TableError, match="10000 test images"):
@@ -67,7 +68,7 @@ def test_command(
     for damaged in ("a,b\n1,2\n", whole.replace("scale,0.4", "scale,small", 1)):
         path.write_text(damaged, encoding="utf-8")
         capsys.readouterr()
-        assert command.main() == 1
+        assert entry.run("invariance") == 1
         err = capsys.readouterr().err
         assert err.startswith(f"invariance: {path}: cannot be read: ") and err.count("\n") == 1
         assert path.read_text(encoding="utf-8") == damaged

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from synthetic_runs import ROOT
 
-from paper_lenet.commands import composition, reproduce, study
+from paper_lenet.commands import composition, entry, reproduce, study
 from paper_lenet.config import Config
 from paper_lenet.config.studies import studies
 from paper_lenet.data import DIRECTORY_VARIABLE, DataUnavailable
@@ -32,7 +32,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setattr(sys, "argv", ["reproduce", *arguments])
-    return reproduce.main()
+    return entry.run("reproduce")
 
 
 def test_a_quick_look_goes_to_ones_own_results(monkeypatch: pytest.MonkeyPatch, steps: list[list[str]]) -> None:
@@ -63,7 +63,7 @@ def test_the_small_digits_only_where_no_place_was_named(
     load = reproduce.__dict__["load"]
     monkeypatch.setattr(reproduce, "load", unavailable)
     assert run(monkeypatch, "--publish") == 1
-    assert capsys.readouterr().err == "error: no MNIST\n" and not steps
+    assert capsys.readouterr().err == "reproduce: no MNIST\n" and not steps
     assert run(monkeypatch, "optim.passes=1") == 0
     assert "Its numbers are NOT MNIST's" in capsys.readouterr().err
     assert steps[0] == ["train", "experiment=lenet5", "optim.passes=1", "data=digits"]
@@ -84,7 +84,7 @@ def test_a_named_place_without_mnist(
         monkeypatch.setenv(DIRECTORY_VARIABLE, "nowhere")
     assert run(monkeypatch, *([] if by_variable else ["data.dir=nowhere"])) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: nowhere/MNIST/raw/") and "missing" in line
+    assert line.startswith("reproduce: nowhere/MNIST/raw/") and "missing" in line
 
 
 @pytest.mark.parametrize("override", ["experiment=modern", "+experiment=modern", "hydra/launcher=joblib", "bogus=1"])
@@ -106,7 +106,7 @@ def study_steps(steps: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> list
 
 def run_study(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setattr(sys, "argv", ["study", *arguments])
-    return study.main()
+    return entry.run("study")
 
 
 def test_study(

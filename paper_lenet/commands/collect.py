@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 from paper_lenet.commands.places import add_place, place_of
-from paper_lenet.files import RecordError
-from paper_lenet.runs.collect import CollectError, collect
+from paper_lenet.runs.collect import collect
 
 
 def main() -> int:
@@ -22,18 +21,14 @@ def main() -> int:
     parser.add_argument("--fingerprint", help="only this configuration, where the folder holds several")
     arguments = parser.parse_args()
     place = place_of(arguments)
-    try:
-        written, unfinished = collect(
-            arguments.folder,
-            place.results,
-            # the code of one's own results is one's own business: their rows and tables say so
-            allow_dirty=arguments.allow_dirty or not place.published,
-            fingerprint=arguments.fingerprint,
-            partial=arguments.partial,
-        )
-    except (CollectError, RecordError) as error:
-        print(f"collect: {error}", file=sys.stderr)
-        return 1
+    written, unfinished = collect(
+        arguments.folder,
+        place.results,
+        # the code of one's own results is one's own business: their rows and tables say so
+        allow_dirty=arguments.allow_dirty or not place.published,
+        fingerprint=arguments.fingerprint,
+        partial=arguments.partial,
+    )
     if unfinished:
         print(f"collect: left out, not finished: {', '.join(unfinished)}", file=sys.stderr)
     print("wrote " + ", ".join(map(str, written)))

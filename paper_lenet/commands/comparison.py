@@ -8,7 +8,6 @@ the named ones. Networks are trained first, by study=comparison-nets; here their
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Iterator
 from functools import cache
@@ -22,11 +21,10 @@ from paper_lenet.classifiers import boosting
 from paper_lenet.classifiers.fitted import Classifier, Fitted, Values
 from paper_lenet.classifiers.measures import COLUMNS, Row, fingerprint, measured
 from paper_lenet.classifiers.systems import NETWORKS, all_classifiers
-from paper_lenet.commands.composition import FAILURES, check_sweep, one_line
+from paper_lenet.commands.composition import check_sweep
 from paper_lenet.commands.places import add_place, place_of
 from paper_lenet.config import Config, ConfigError, DataConfig
 from paper_lenet.data import Data, Images, load
-from paper_lenet.engines import NonFiniteError
 from paper_lenet.engines.reference.net import inputs
 from paper_lenet.files import RecordError, add_rows, read_rows, read_tensors
 from paper_lenet.learning.patterns import Patterns, all_patterns
@@ -55,22 +53,18 @@ def main() -> int:
     parser.add_argument("--output", default="outputs", help="where the networks' runs are")
     arguments = parser.parse_args()
     path = place_of(arguments).results / "runs" / ("comparison-choice.csv" if arguments.choose else "comparison.csv")
-    try:
-        every = {classifier.key: classifier for classifier in all_classifiers()}
-        if unknown := set(arguments.names) - set(every):
-            raise ConfigError(f"{', '.join(sorted(unknown))}: no such classifier; there are {'; '.join(every)}")
-        torch.set_num_threads(1)
-        rows = earlier(path)
-        for key in arguments.names or every:
-            # read again, since another process may have added some
-            there = {(row["fingerprint"], int(row["seed"])) for row in earlier(path) if not arguments.again}
-            for row in (tried if arguments.choose else rows_of)(every[key], there, arguments.output):
-                rows = add_rows(path, COLUMNS, ("fingerprint", "seed"), [{**row, **origin()}], in_order)
-                print(f"{row['classifier']} seed {row['seed']} {row['settings']}: {row['error_percent']:.2f} %, "
-                      f"{row['train_seconds']:.0f} s", flush=True)  # fmt: skip
-    except (*FAILURES, NonFiniteError, OSError) as error:
-        print(f"comparison: {one_line(error)}", file=sys.stderr)
-        return 1
+    every = {classifier.key: classifier for classifier in all_classifiers()}
+    if unknown := set(arguments.names) - set(every):
+        raise ConfigError(f"{', '.join(sorted(unknown))}: no such classifier; there are {'; '.join(every)}")
+    torch.set_num_threads(1)
+    rows = earlier(path)
+    for key in arguments.names or every:
+        # read again, since another process may have added some
+        there = {(row["fingerprint"], int(row["seed"])) for row in earlier(path) if not arguments.again}
+        for row in (tried if arguments.choose else rows_of)(every[key], there, arguments.output):
+            rows = add_rows(path, COLUMNS, ("fingerprint", "seed"), [{**row, **origin()}], in_order)
+            print(f"{row['classifier']} seed {row['seed']} {row['settings']}: {row['error_percent']:.2f} %, "
+                  f"{row['train_seconds']:.0f} s", flush=True)  # fmt: skip
     print(f"{path}: {len(rows)} rows")
     return 0
 

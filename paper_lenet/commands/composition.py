@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -26,17 +27,14 @@ from paper_lenet.config import Config, ConfigError, DataConfig
 from paper_lenet.config import studies as study_files
 from paper_lenet.config.rules import CHOICES
 from paper_lenet.config.studies import Study
-from paper_lenet.data import DataError, load
-from paper_lenet.files import RecordError
+from paper_lenet.data import load
+from paper_lenet.errors import PaperLenetError
 from paper_lenet.runs import job
 from paper_lenet.runs.records import run_folder
-from paper_lenet.runs.workers import JobError
 
 CONF = str(study_files.CONF)
-FAILURES = (
-    *(HydraException, OmegaConfBaseException, yaml.YAMLError, ConfigError, DataError, RecordError, JobError),
-    MemoryError,
-)
+OF_HYDRA = (HydraException, OmegaConfBaseException, yaml.YAMLError)
+FAILURES = (*OF_HYDRA, PaperLenetError, MemoryError)
 # Groups whose files say something about all of the configuration; several changes make one.
 GLOBAL_GROUPS = ("experiment", "study", "change")
 LAUNCHERS = ("joblib", "submitit_local", "submitit_slurm")
@@ -76,8 +74,8 @@ def _refuse_added(node: Any, path: str) -> None:
 
 
 def compose(overrides: list[str]) -> Config:
-    """The checked configuration of one job. Raises one of FAILURES."""
-    with hydra.initialize_config_dir(CONF, version_base="1.3"):
+    """The checked configuration of one job. Raises ConfigError."""
+    with _files():
         _parsed(overrides)
         return _checked(hydra.compose("config", overrides), overrides)
 
@@ -89,7 +87,7 @@ def check_sweep(overrides: list[str], multirun: bool) -> list[tuple[Config, str]
     none for a single job. Raises ConfigError with the overrides of a wrong one, and for a sweep of no jobs.
     """
     jobs: list[tuple[Config, str]] = []
-    with hydra.initialize_config_dir(CONF, version_base="1.3"):
+    with _files():
         given = _parsed(overrides)
         # Hydra reads what is the sweep's own from these alone.
         settled = [str(o.input_line) for o in given if not o.is_sweep_override()]
@@ -129,6 +127,16 @@ def check_sweep(overrides: list[str], multirun: bool) -> list[tuple[Config, str]
                 raise ConfigError(f"{error} (in {job_of})") from None
     _check_data(jobs)
     return jobs
+
+
+@contextmanager
+def _files() -> Iterator[None]:
+    """Hydra with the files of conf/; what it finds wrong becomes a ConfigError."""
+    try:
+        with hydra.initialize_config_dir(CONF, version_base="1.3"):
+            yield
+    except OF_HYDRA as error:
+        raise ConfigError(one_line(error)) from None
 
 
 def _parser() -> OverridesParser:

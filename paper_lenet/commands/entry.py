@@ -12,6 +12,8 @@ import signal
 import sys
 from pathlib import Path
 
+from paper_lenet.errors import PaperLenetError
+
 # What the package lies in: the repository, or where packages are installed.
 ROOT = Path(__file__).resolve().parents[2]
 # EX_TEMPFAIL of sysexits.h: interrupted, and the same command goes on.
@@ -43,8 +45,9 @@ def choose() -> int:
 def run(name: str) -> int:
     """The exit code of a command, whose arguments are those of sys.argv.
 
-    A Python without a library, or too old, ends in one line, and so does an interrupt, whatever a library makes of a
-    KeyboardInterrupt. In the midst of an import it would raise anything: until main() runs it ends the process at once.
+    What the user can mend ends in one line: wrong input, a full disk, a Python without a library or too old. So does an
+    interrupt, whatever a library makes of a KeyboardInterrupt. In the midst of an import it would raise anything: until
+    main() runs it ends the process at once.
     """
     if sys.version_info < (3, 11):  # noqa: UP036, since that is what it says
         print(f"{name}: {sys.executable} is older than Python 3.11; {_remedy(name)}", file=sys.stderr)
@@ -71,6 +74,9 @@ def run(name: str) -> int:
         if came:
             print(f"interrupted: {name}: what was written is whole; the same command does the rest", file=sys.stderr)
             return INTERRUPTED
+        if isinstance(error, PaperLenetError | OSError | MemoryError):
+            print(f"{name}: {str(error) or type(error).__name__}", file=sys.stderr)
+            return 1
         missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
         if missing in ("", "paper_lenet"):
             raise

@@ -6,7 +6,6 @@ The file takes what the network takes, bytes (N, 28, 28), and is written only if
 from __future__ import annotations
 
 import argparse
-import sys
 import warnings
 from pathlib import Path
 
@@ -14,14 +13,15 @@ import numpy as np
 import torch
 
 from paper_lenet import paper
-from paper_lenet.files import RecordError, write_atomic
+from paper_lenet.errors import PaperLenetError
+from paper_lenet.files import write_atomic
 from paper_lenet.network.pretrained import RELEASED, Recogniser, load_pretrained
 
 TOLERANCE = 1e-4  # of an output above 1, else absolute: penalties reach hundreds
 INSTALL = "needs onnx, onnxscript and onnxruntime: pip install onnx onnxscript onnxruntime"
 
 
-class ExportError(Exception):
+class ExportError(PaperLenetError):
     """A network that cannot be exported; the message is one line."""
 
 
@@ -78,11 +78,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, help="default: <name>.onnx")
     arguments = parser.parse_args()
     output: Path = arguments.output or Path(f"{arguments.name}.onnx")
-    try:
-        content, difference = export(load_pretrained(arguments.name))
-        write_atomic(output, content)
-    except (ValueError, RecordError, ExportError) as error:
-        print(f"export: {error}", file=sys.stderr)
-        return 1
+    content, difference = export(load_pretrained(arguments.name))
+    write_atomic(output, content)
     print(f"wrote {output}, {len(content):,} bytes; ONNX Runtime and PyTorch differ by {difference:.1e} of an output")
     return 0

@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 
 from paper_lenet.commands.entry import INTERRUPTED, ROOT
-from paper_lenet.files import RecordError, held, json_text, write_atomic
+from paper_lenet.files import held, json_text, write_atomic
 from paper_lenet.runs.environment import environment
 
 # Of a call, until the step that runs is asked to stop; and how long it may take to do so.
@@ -136,9 +136,5 @@ def main() -> int:
     device = re.sub(r"[^a-z0-9]+", "-", str(here["gpu"]).lower()).strip("-")
     folder = Path("outputs").resolve() / "gpu" / f"{device}-{here['commit'][:12]}{'-dirty' if here['dirty'] else ''}"
     print(f"{here['gpu']}, torch {here['torch']}: everything goes to {folder}", flush=True)
-    try:
-        write_atomic(folder / "environment.json", json_text(here))
-        return run(steps(folder), folder, arguments.seconds)
-    except RecordError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    write_atomic(folder / "environment.json", json_text(here))
+    return run(steps(folder), folder, arguments.seconds)

@@ -13,12 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from paper_lenet.data.pictures import ImageError, read
-from paper_lenet.files import RecordError
 from paper_lenet.network.pretrained import RELEASED, Recogniser, load_file, load_pretrained
 
 
 def network(name: str) -> Recogniser:
-    """The released network of that name, else that of the file. Raises ValueError or RecordError."""
+    """The released network of that name, else that of the file. Raises ConfigError or RecordError."""
     if name not in RELEASED and Path(name).exists():
         return load_file(Path(name))
     return load_pretrained(name)
@@ -29,11 +28,7 @@ def main() -> int:
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
     parser.add_argument("--weights", default="lenet5-1998", help=f"{', '.join(RELEASED)}, or a file that release wrote")
     arguments = parser.parse_args()
-    try:
-        net = network(arguments.weights)
-    except (ValueError, RecordError) as error:
-        print(f"predict: {error}", file=sys.stderr)
-        return 1
+    net = network(arguments.weights)
     code, paths, digits = 0, [], []
     for path in arguments.images:
         try:

@@ -10,19 +10,16 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
-from paper_lenet.commands.composition import FAILURES, compose, one_line
+from paper_lenet.commands.composition import compose
 from paper_lenet.commands.places import add_place, place_of
 from paper_lenet.config import ConfigError
 from paper_lenet.data import load
-from paper_lenet.engines import NonFiniteError
 from paper_lenet.files import csv_text, write_atomic
 from paper_lenet.reporting.figures.common import write
 from paper_lenet.reporting.figures.rates import rates
-from paper_lenet.reporting.results import TableError
 from paper_lenet.runs.environment import origin
 from paper_lenet.runs.rates import COLUMNS, measure
 from paper_lenet.runs.workers import cores
@@ -34,23 +31,19 @@ def main() -> int:
     add_place(parser)
     arguments = parser.parse_args()
     results = place_of(arguments).results
-    try:
-        config = compose(["experiment=lenet5", *arguments.overrides])
-        if config.is_modern() or config.engine.name != "fused":
-            raise ConfigError("rates are measured of the network and the training of 1998, with engine=fused")
-        load(config.data)  # here, so that a download is made once
-        os.environ["OMP_NUM_THREADS"] = "1"
-        here = origin()
-        workers = min(config.engine.workers or cores(), len(config.seeds))
-        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-            by_seed = list(pool.map(partial(measure, config), config.seeds))
-        name = "rates" if config.data.name == "mnist" else f"rates-{config.data.name}"
-        path = results / f"{name}.csv"
-        write_atomic(path, csv_text(COLUMNS, ({**row, **here} for rows in by_seed for row in rows)))
-        files = rates(results, name)
-        write(files)
-    except (*FAILURES, NonFiniteError, TableError) as error:
-        print(f"rates: {one_line(error)}", file=sys.stderr)
-        return 1
+    config = compose(["experiment=lenet5", *arguments.overrides])
+    if config.is_modern() or config.engine.name != "fused":
+        raise ConfigError("rates are measured of the network and the training of 1998, with engine=fused")
+    load(config.data)  # here, so that a download is made once
+    os.environ["OMP_NUM_THREADS"] = "1"
+    here = origin()
+    workers = min(config.engine.workers or cores(), len(config.seeds))
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        by_seed = list(pool.map(partial(measure, config), config.seeds))
+    name = "rates" if config.data.name == "mnist" else f"rates-{config.data.name}"
+    path = results / f"{name}.csv"
+    write_atomic(path, csv_text(COLUMNS, ({**row, **here} for rows in by_seed for row in rows)))
+    files = rates(results, name)
+    write(files)
     print("wrote " + ", ".join(map(str, (path, *files))))
     return 0

@@ -9,14 +9,11 @@ own: paper-lenet release outputs/mine/<fingerprint>/seed-0 mine --into .
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from paper_lenet.commands.composition import FAILURES, compose, one_line
+from paper_lenet.commands.composition import compose
 from paper_lenet.network.pretrained import RELEASED, WEIGHTS
 from paper_lenet.release.cards import ReleaseError, release
-from paper_lenet.reporting.results import TableError
-from paper_lenet.runs.collect import CollectError
 
 
 def main() -> int:
@@ -28,16 +25,12 @@ def main() -> int:
     arguments = parser.parse_args()
     name: str = arguments.name
     experiment = None
-    try:
-        if name in RELEASED:
-            experiment = compose([f"experiment={RELEASED[name]}"])
-        elif arguments.into is None:
-            raise ReleaseError(f"{name}: not one of {', '.join(RELEASED)}; --into FOLDER takes any name")
-        elif not name.replace("-", "").replace("_", "").isalnum():
-            raise ReleaseError(f"{name}: a name has letters, digits, '-' and '_'")
-        written = release(arguments.folder, name, arguments.into or WEIGHTS, arguments.results, experiment)
-    except (*FAILURES, CollectError, ReleaseError, TableError) as error:
-        print(f"release: {one_line(error)}", file=sys.stderr)
-        return 1
+    if name in RELEASED:
+        experiment = compose([f"experiment={RELEASED[name]}"])
+    elif arguments.into is None:
+        raise ReleaseError(f"{name}: not one of {', '.join(RELEASED)}; --into FOLDER takes any name")
+    elif not name.replace("-", "").replace("_", "").isalnum():
+        raise ReleaseError(f"{name}: a name has letters, digits, '-' and '_'")
+    written = release(arguments.folder, name, arguments.into or WEIGHTS, arguments.results, experiment)
     print("wrote " + ", ".join(map(str, written)))
     return 0

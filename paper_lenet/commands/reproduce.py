@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from paper_lenet.commands.composition import FAILURES, compose, one_line
+from paper_lenet.commands.composition import compose
 from paper_lenet.commands.places import Place, add_place, place_of
 from paper_lenet.config import Config, ConfigError
 from paper_lenet.data import DataUnavailable, load
@@ -31,7 +31,7 @@ NO_MNIST = """
 
 
 def composed(overrides: Sequence[str]) -> Config:
-    """The checked configuration with overrides. Raises one of FAILURES."""
+    """The checked configuration with overrides. Raises ConfigError."""
     for override in overrides:
         if re.split("[=/.]", override.lstrip("+~"))[0] in ("experiment", "study", "hydra"):
             raise ConfigError(f"{override}: this command trains experiment={EXPERIMENT}; train takes any other")
@@ -59,23 +59,19 @@ def main() -> int:
     add_place(parser)
     arguments = parser.parse_args()
     overrides, place = arguments.overrides, place_of(arguments)
+    config = composed(overrides)
+    ours, published = ((each.name, each.seeds, each.fingerprint()) for each in (config, composed([])))
+    if place.published and ours != published:
+        raise ConfigError(f"only experiment={EXPERIMENT} as it is can be published in its place, without overrides")
     try:
+        load(config.data)
+    except DataUnavailable as error:
+        if place.published or any(override.startswith("data=") for override in overrides):
+            raise
+        print(NO_MNIST.format(reason=error, name=config.name), file=sys.stderr, flush=True)
+        overrides = [*overrides, "data=digits"]
         config = composed(overrides)
-        ours, published = ((each.name, each.seeds, each.fingerprint()) for each in (config, composed([])))
-        if place.published and ours != published:
-            raise ConfigError(f"only experiment={EXPERIMENT} as it is can be published in its place, without overrides")
-        try:
-            load(config.data)
-        except DataUnavailable as error:
-            if place.published or any(override.startswith("data=") for override in overrides):
-                raise
-            print(NO_MNIST.format(reason=error, name=config.name), file=sys.stderr, flush=True)
-            overrides = [*overrides, "data=digits"]
-            config = composed(overrides)
-            load(config.data)
-    except FAILURES as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        return 1
+        load(config.data)
     name = config.name if config.data.name == "mnist" else f"{config.name}-{config.data.name}"
     step("train", f"experiment={EXPERIMENT}", *overrides)
     # Trials with other settings or seeds may lie beside these runs.

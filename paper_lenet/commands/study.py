@@ -8,10 +8,9 @@ arguments go to train, for a quick look: paper-lenet study noise optim.passes=1 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
-from paper_lenet.commands.composition import FAILURES, check_sweep, compose, nearest, one_line
+from paper_lenet.commands.composition import check_sweep, compose, nearest
 from paper_lenet.commands.places import add_place, place_of
 from paper_lenet.commands.reproduce import options, step
 from paper_lenet.config import ConfigError
@@ -30,22 +29,18 @@ def main() -> int:
     arguments = parser.parse_args()
     place = place_of(arguments)
     overrides = [each for each in arguments.names if "=" in each]
-    try:
-        chosen = selected([each for each in arguments.names if "=" not in each])
-        if not arguments.names:
-            print("\n\n".join(map(told, studies().values())))
-            return 0
-        other = [each for each in overrides if not each.startswith(HOW_IT_RUNS)]
-        if place.published and other:
-            raise ConfigError(f"{other[0]}: only a study as it is can be published")
-        folders = []
-        for study in chosen:
-            of_study = [f"study={study.name}", *overrides]
-            jobs = [config for config, _ in check_sweep(of_study, False)] or [compose(of_study)]
-            folders.append(str(job_folder(jobs[0]).parent))
-    except FAILURES as error:
-        print(f"study: {one_line(error)}", file=sys.stderr)
-        return 1
+    chosen = selected([each for each in arguments.names if "=" not in each])
+    if not arguments.names:
+        print("\n\n".join(map(told, studies().values())))
+        return 0
+    other = [each for each in overrides if not each.startswith(HOW_IT_RUNS)]
+    if place.published and other:
+        raise ConfigError(f"{other[0]}: only a study as it is can be published")
+    folders = []
+    for study in chosen:
+        of_study = [f"study={study.name}", *overrides]
+        jobs = [config for config, _ in check_sweep(of_study, False)] or [compose(of_study)]
+        folders.append(str(job_folder(jobs[0]).parent))
     for study, folder in zip(chosen, folders, strict=True):
         step("train", f"study={study.name}", *overrides)
         step("collect", folder, *options(place))

@@ -6,23 +6,18 @@ Run folders are only read, so that it may be called at any time, of a sweep that
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from tabulate import tabulate
 
-from paper_lenet.runs.summary import COLUMNS, SummaryError, count, read, table
+from paper_lenet.runs.summary import COLUMNS, count, read, table
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Show how far the runs below a folder have come.")
     parser.add_argument("folder", type=Path, nargs="?", default=Path("outputs"), help="outputs, or outputs/<name>")
     arguments = parser.parse_args()
-    try:
-        runs = read(arguments.folder)
-    except SummaryError as error:
-        print(f"summary: {error}", file=sys.stderr)
-        return 1
+    runs = read(arguments.folder)
     print(tabulate(table(runs), COLUMNS, tablefmt="simple", disable_numparse=True))
     print(f"\n{count(runs)}")
     return 0

@@ -7,11 +7,8 @@ One's own, in outputs/results, are shown as well. --publish writes results/table
 from __future__ import annotations
 
 import argparse
-import sys
 
 from paper_lenet.commands.places import add_place, place_of
-from paper_lenet.config import ConfigError
-from paper_lenet.files import RecordError
 from paper_lenet.reporting.results import TableError
 from paper_lenet.reporting.tables.build import available, build, differing, write
 
@@ -23,19 +20,15 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; fail if a committed file differs")
     arguments = parser.parse_args()
     place = place_of(arguments)
-    try:
-        names = arguments.names or available(place.results)
-        if not names:
-            raise TableError(f"{place.results / 'runs'}: no results to make tables of")
-        files = build(place.results, names, place.documents)
-        wrong = differing(files) if arguments.check else []
-        if wrong:
-            raise TableError(f"not what the results give: {', '.join(map(str, wrong))}")
-        if not arguments.check:
-            write(files)
-    except (ConfigError, TableError, RecordError) as error:
-        print(f"tables: {error}", file=sys.stderr)
-        return 1
+    names = arguments.names or available(place.results)
+    if not names:
+        raise TableError(f"{place.results / 'runs'}: no results to make tables of")
+    files = build(place.results, names, place.documents)
+    wrong = differing(files) if arguments.check else []
+    if wrong:
+        raise TableError(f"not what the results give: {', '.join(map(str, wrong))}")
+    if not arguments.check:
+        write(files)
     if arguments.check:
         print(f"{len(files)} files agree with the results")
         return 0

@@ -7,11 +7,10 @@ run folders are only read. Needs the package tensorboard: pip install tensorboar
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from paper_lenet.files import RecordError
-from paper_lenet.runs.summary import SummaryError, read
+from paper_lenet.errors import PaperLenetError
+from paper_lenet.runs.summary import read
 from paper_lenet.runs.tensorboard import write_events
 
 
@@ -22,11 +21,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         added = sum(write_events(run, arguments.to) for run in read(arguments.folder))
-    except ImportError:
-        print("tensorboard: needs the package tensorboard: pip install tensorboard", file=sys.stderr)
-        return 1
-    except (RecordError, SummaryError) as error:
-        print(f"tensorboard: {error}", file=sys.stderr)
-        return 1
+    except ImportError as error:
+        raise PaperLenetError("needs the package tensorboard: pip install tensorboard") from error
     print(f"{added} passes added; tensorboard --logdir {arguments.to}")
     return 0

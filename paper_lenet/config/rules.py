@@ -13,9 +13,10 @@ from typing import Any
 from paper_lenet import paper
 from paper_lenet.activations import ACTIVATIONS
 from paper_lenet.config import engines
+from paper_lenet.errors import PaperLenetError
 
 
-class ConfigError(ValueError):
+class ConfigError(PaperLenetError, ValueError):
     """A configuration value that cannot be used; the message names its key."""
 
 

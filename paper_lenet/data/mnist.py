@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paper_lenet import paper
+from paper_lenet.errors import PaperLenetError
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -29,7 +30,7 @@ USUAL_DIRECTORIES = (DOWNLOAD_DIRECTORY, "../shared/data")
 TIMEOUT_SECONDS = 20.0
 
 
-class DataError(RuntimeError):
+class DataError(PaperLenetError, RuntimeError):
     """Images that cannot be used; one line that names the file and what is wrong with it."""
 
 

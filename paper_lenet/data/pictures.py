@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from paper_lenet import paper
+from paper_lenet.errors import PaperLenetError
 
 Grey = NDArray[np.uint8]
 
@@ -21,7 +22,7 @@ LARGEST = 50_000_000  # pixels: what a camera makes; more needs gigabytes
 FAINT = 32  # of 255: differences below are noise or compression, not ink
 
 
-class ImageError(ValueError):
+class ImageError(PaperLenetError, ValueError):
     """An image in which there is no digit to read; one line, without the image's name in `as_mnist`."""
 
 

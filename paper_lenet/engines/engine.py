@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from paper_lenet.errors import PaperLenetError
 
-class NonFiniteError(ArithmeticError):
+
+class NonFiniteError(PaperLenetError, ArithmeticError):
     """A penalty that is not a finite number: training cannot go on.
 
     pass_: the pass it happened in, from 1.  update: the update of that pass, from 1.

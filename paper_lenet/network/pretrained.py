@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from paper_lenet import paper
-from paper_lenet.config import InitConfig, ModelConfig
+from paper_lenet.config import ConfigError, InitConfig, ModelConfig
 from paper_lenet.files import RecordError, Tensors, one_line, read_sealed, read_tensors, sha256, tensor_bytes
 from paper_lenet.network.lenet5 import build
 from paper_lenet.network.paper_net import LayeredNet
@@ -98,10 +98,10 @@ class Recogniser(nn.Module):
 def load_pretrained(name: str) -> Recogniser:
     """A released network, in evaluation mode. names: those of RELEASED.
 
-    Raises ValueError for another name, and RecordError for a file that is missing, damaged or not the released one.
+    Raises ConfigError for another name, and RecordError for a file that is missing, damaged or not the released one.
     """
     if name not in RELEASED:
-        raise ValueError(f"{name}: no such network; there are {', '.join(RELEASED)}")
+        raise ConfigError(f"{name}: no such network; there are {', '.join(RELEASED)}")
     return released(name, WEIGHTS)
 
 

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from paper_lenet.config import NOT_METHOD, Config
 from paper_lenet.data import Data, load, values_of
+from paper_lenet.errors import PaperLenetError
 from paper_lenet.files import held, json_text, read_tensors, sealed, sha256, write_atomic
 from paper_lenet.network.pretrained import (
     DIGESTS,
@@ -52,7 +53,7 @@ of the IEEE 86(11), 2278-2324, November 1998, doi 10.1109/5.726791.
 """
 
 
-class ReleaseError(Exception):
+class ReleaseError(PaperLenetError):
     """A run that must not be released; the message is one line that names its folder."""
 
 

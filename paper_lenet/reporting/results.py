@@ -9,12 +9,13 @@ from typing import Any
 
 import pandas as pd
 
+from paper_lenet.errors import PaperLenetError
 from paper_lenet.files import RecordError, one_line, read_table
 from paper_lenet.runs.collect import RUN_COLUMNS
 from paper_lenet.runs.records import ERROR_COLUMNS, PASS_COLUMNS
 
 
-class TableError(Exception):
+class TableError(PaperLenetError):
     """Results that cannot become a table, or a file that cannot take one; the message is one line."""
 
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 from omegaconf import OmegaConf
 
 from paper_lenet.config import NOT_METHOD, Config, ConfigError
+from paper_lenet.errors import PaperLenetError
 from paper_lenet.files import (
     RecordError,
     csv_text,
@@ -45,7 +46,7 @@ RUN_COLUMNS = (
 Row = dict[str, Any]
 
 
-class CollectError(Exception):
+class CollectError(PaperLenetError):
     """Run folders that cannot become results; the message is one line that names the folder."""
 
 

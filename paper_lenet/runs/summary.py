@@ -20,6 +20,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from paper_lenet.config import NOT_METHOD, Config
+from paper_lenet.errors import PaperLenetError
 from paper_lenet.files import RecordError, one_line, read_sealed
 from paper_lenet.runs.records import GUESSING_PERCENT, PASS_COLUMNS, flat, read_job
 
@@ -30,7 +31,7 @@ COLUMNS = (
 )
 
 
-class SummaryError(Exception):
+class SummaryError(PaperLenetError):
     """A folder without runs; the message is one line."""
 
 

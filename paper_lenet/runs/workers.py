@@ -20,6 +20,7 @@ import torch
 from paper_lenet.config import Config, DataConfig
 from paper_lenet.data import Data, load
 from paper_lenet.engines import NonFiniteError
+from paper_lenet.errors import PaperLenetError
 from paper_lenet.runs.training import Interrupted, Progress, train_group
 
 # How long workers may take to write where they are after one of them was killed.
@@ -30,7 +31,7 @@ ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 interrupts: list[int] = []
 
 
-class JobError(RuntimeError):
+class JobError(PaperLenetError, RuntimeError):
     """Seeds that could not be trained; the message says which and why, in one line."""
 
 

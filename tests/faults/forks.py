@@ -175,6 +175,7 @@ def command(
     if hook is not None:
         hook()
     sys.argv = [script, *arguments]
+    sys.path.insert(0, str(ROOT / "experiments"))
     runpy.run_path(str(ROOT / "experiments" / f"{script}.py"), run_name="__main__")
 
 
