@@ -123,17 +123,25 @@ def read_table(path: Path) -> list[list[str]]:
     return table
 
 
-def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+def read_rows(path: Path, columns: Sequence[str], numbers: Mapping[str, type] = {}) -> list[dict[str, str]]:
     """The rows of a CSV file by column, as text; none if it is not there.
 
-    Raises RecordError, also for one that was cut off or has other columns.
+    numbers: the columns that must hold an int or a float in each row. Raises RecordError, also for a file that was cut
+    off or has other columns.
     """
     if not path.exists():
         return []
     header, *rows = read_table(path) or [[]]
     if header != list(columns):
         raise RecordError(f"{path}: cannot be read: it has other columns than {', '.join(columns)}")
-    return [dict(zip(header, row, strict=True)) for row in rows]
+    found = [dict(zip(header, row, strict=True)) for row in rows]
+    for number, row_found in enumerate(found, 1):
+        for column, kind in numbers.items():
+            try:
+                kind(row_found[column])
+            except ValueError as error:
+                raise RecordError(f"{path}: cannot be read: row {number}: {column} is not a number") from error
+    return found
 
 
 def add_rows(

@@ -20,14 +20,15 @@ from synthetic_runs import ROOT, call, clean_tree, record, reseal
 import paper_lenet
 from paper_lenet.config import Config, DataConfig, InitConfig, LossConfig, ModelConfig, OptimConfig
 from paper_lenet.data import Data, normalise, values_of
+from paper_lenet.errors import PaperLenetError
 from paper_lenet.files import RecordError, read_sealed, read_tensors, sealed, sha256, tensor_bytes
 from paper_lenet.learning.patterns import Patterns
 from paper_lenet.network import pretrained
 from paper_lenet.network.lenet5 import build
 from paper_lenet.network.modern import ModernNet
 from paper_lenet.network.pretrained import RELEASED, load_file, load_pretrained
-from paper_lenet.release.cards import ReleaseError, release
-from paper_lenet.runs.collect import CollectError, collect
+from paper_lenet.release.cards import release
+from paper_lenet.runs.collect import collect
 from paper_lenet.runs.records import RunWriter, run_folder, write_job
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (60, 28, 28), np.uint8)
@@ -148,7 +149,7 @@ def test_refused_runs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     good = finished_run(outputs, OF_1998)
 
     def refused(folder: Path, message: str, job: Config | None = OF_1998) -> None:
-        with pytest.raises((ReleaseError, CollectError, RecordError), match=message) as error:
+        with pytest.raises(PaperLenetError, match=message) as error:
             release(folder, "lenet5-1998", place / "weights", place / "results", job)
         assert "\n" not in str(error.value) and str(place) in str(error.value)
         assert not (place / "weights").exists()

@@ -11,7 +11,6 @@ import argparse
 import time
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -57,25 +56,18 @@ def main() -> int:
     if unknown := set(arguments.names) - set(every):
         raise ConfigError(f"{', '.join(sorted(unknown))}: no such classifier; there are {'; '.join(every)}")
     torch.set_num_threads(1)
-    rows = earlier(path)
+    numbers = {"seed": int}
+    rows = read_rows(path, COLUMNS, numbers)
     for key in arguments.names or every:
         # read again, since another process may have added some
-        there = {(row["fingerprint"], int(row["seed"])) for row in earlier(path) if not arguments.again}
+        finished = [] if arguments.again else read_rows(path, COLUMNS, numbers)
+        there = {(row["fingerprint"], int(row["seed"])) for row in finished}
         for row in (tried if arguments.choose else rows_of)(every[key], there, arguments.output):
             rows = add_rows(path, COLUMNS, ("fingerprint", "seed"), [{**row, **origin()}], in_order)
             print(f"{row['classifier']} seed {row['seed']} {row['settings']}: {row['error_percent']:.2f} %, "
                   f"{row['train_seconds']:.0f} s", flush=True)  # fmt: skip
     print(f"{path}: {len(rows)} rows")
     return 0
-
-
-def earlier(path: Path) -> list[dict[str, str]]:
-    """The rows that are there. Raises RecordError for a file that this command has not written."""
-    rows = read_rows(path, COLUMNS)
-    for number, row in enumerate(rows, 1):
-        if not row["seed"].isdecimal():
-            raise RecordError(f"{path}: cannot be read: row {number}: seed is not a number")
-    return rows
 
 
 def in_order(rows: list[dict[str, str]]) -> list[dict[str, str]]:

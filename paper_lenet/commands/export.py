@@ -21,10 +21,6 @@ TOLERANCE = 1e-4  # of an output above 1, else absolute: penalties reach hundred
 INSTALL = "needs onnx, onnxscript and onnxruntime: pip install onnx onnxscript onnxruntime"
 
 
-class ExportError(PaperLenetError):
-    """A network that cannot be exported; the message is one line."""
-
-
 def examples() -> np.ndarray:
     """Bytes (64, 28, 28): nothing, full ink, and noise of all densities."""
     generator = np.random.default_rng(0)
@@ -38,13 +34,13 @@ def examples() -> np.ndarray:
 def export(net: Recogniser) -> tuple[bytes, float]:
     """The ONNX file, and the largest difference between what it and PyTorch give for `examples`, as TOLERANCE's.
 
-    Raises ExportError where the packages are missing, and for a difference above TOLERANCE.
+    Raises PaperLenetError where the packages are missing, and for a difference above TOLERANCE.
     """
     try:
         import onnxruntime
         import onnxscript  # noqa: F401  # torch.onnx's own need, whose absence it tells in many lines
     except ImportError as error:
-        raise ExportError(f"{INSTALL} ({error.name} is missing)") from error
+        raise PaperLenetError(f"{INSTALL} ({error.name} is missing)") from error
     images = examples()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -68,7 +64,9 @@ def export(net: Recogniser) -> tuple[bytes, float]:
         expected = net(torch.from_numpy(images)).numpy()
     difference = float((np.abs(found - expected) / np.maximum(1, np.abs(expected))).max())
     if not difference <= TOLERANCE:
-        raise ExportError(f"{net.about['name']}: ONNX Runtime differs from PyTorch by {difference:.1e} of an output")
+        raise PaperLenetError(
+            f"{net.about['name']}: ONNX Runtime differs from PyTorch by {difference:.1e} of an output"
+        )
     return content, difference
 
 

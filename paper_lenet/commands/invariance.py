@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from paper_lenet.classifiers.neighbours import euclidean
 from paper_lenet.commands.places import add_place, place_of
 from paper_lenet.config import DataConfig
 from paper_lenet.data import Data, Images, Labels, load
-from paper_lenet.files import RecordError, add_rows, read_rows
+from paper_lenet.files import add_rows, read_rows
 from paper_lenet.runs.environment import origin
 
 NETWORKS = {"LeNet-5 of 1998": "lenet5-1998", "LeNet-5 of today": "lenet5-modern"}
@@ -32,7 +31,7 @@ def main() -> int:
     path = place_of(parser.parse_args()).results / f"{INVARIANCE}.csv"
     torch.set_num_threads(1)
     data = load(DataConfig())
-    rows = earlier(path)
+    rows = read_rows(path, COLUMNS, {"amount": float})
     images, answers, here = padded(data.test_images), classifiers(data), origin()
     there = {(row["kind"], float(row["amount"]), row["classifier"]) for row in rows}
     for kind, amounts in AMOUNTS.items():
@@ -49,17 +48,6 @@ def main() -> int:
                 print(f"{kind} {amount:g}: {name} {100 * errors / len(shown):.2f} %", flush=True)
     print(f"{path}: {len(rows)} rows")
     return 0
-
-
-def earlier(path: Path) -> list[dict[str, str]]:
-    """The rows that are there. Raises RecordError for a file that this command has not written."""
-    rows = read_rows(path, COLUMNS)
-    for number, row in enumerate(rows, 1):
-        try:
-            float(row["amount"])
-        except ValueError as error:
-            raise RecordError(f"{path}: cannot be read: row {number}: amount is not a number") from error
-    return rows
 
 
 def in_order(rows: list[dict[str, str]]) -> list[dict[str, str]]:

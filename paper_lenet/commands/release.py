@@ -12,8 +12,9 @@ import argparse
 from pathlib import Path
 
 from paper_lenet.commands.composition import compose
+from paper_lenet.errors import PaperLenetError
 from paper_lenet.network.pretrained import RELEASED, WEIGHTS
-from paper_lenet.release.cards import ReleaseError, release
+from paper_lenet.release.cards import release
 
 
 def main() -> int:
@@ -28,9 +29,9 @@ def main() -> int:
     if name in RELEASED:
         experiment = compose([f"experiment={RELEASED[name]}"])
     elif arguments.into is None:
-        raise ReleaseError(f"{name}: not one of {', '.join(RELEASED)}; --into FOLDER takes any name")
+        raise PaperLenetError(f"{name}: not one of {', '.join(RELEASED)}; --into FOLDER takes any name")
     elif not name.replace("-", "").replace("_", "").isalnum():
-        raise ReleaseError(f"{name}: a name has letters, digits, '-' and '_'")
+        raise PaperLenetError(f"{name}: a name has letters, digits, '-' and '_'")
     written = release(arguments.folder, name, arguments.into or WEIGHTS, arguments.results, experiment)
     print("wrote " + ", ".join(map(str, written)))
     return 0

@@ -53,10 +53,6 @@ of the IEEE 86(11), 2278-2324, November 1998, doi 10.1109/5.726791.
 """
 
 
-class ReleaseError(PaperLenetError):
-    """A run that must not be released; the message is one line that names its folder."""
-
-
 def release(folder: Path, name: str, into: Path, results: Path, experiment: Config | None) -> list[Path]:
     """Write <name>.safetensors, <name>.md and digests.json in the folder `into`; returns their paths.
 
@@ -64,7 +60,7 @@ def release(folder: Path, name: str, into: Path, results: Path, experiment: Conf
     experiment: what the run must be of; None for any.
     Refused are runs that are damaged, dirty, diverged, not on the test set of MNIST or not of the first seed (of the
     experiment, else of all that the job lists or results/ has), and weights that do not answer the test images as the
-    run recorded it. Raises ReleaseError, CollectError, TableError, ConfigError, DataError or RecordError;
+    run recorded it. Raises PaperLenetError;
     refusals come before anything is written.
     """
     run = Run(folder)
@@ -101,7 +97,7 @@ def release(folder: Path, name: str, into: Path, results: Path, experiment: Conf
 
 def _refuse(folder: Path, condition: object, why: str) -> None:
     if condition:
-        raise ReleaseError(f"{folder}: cannot be released: {why}")
+        raise PaperLenetError(f"{folder}: cannot be released: {why}")
 
 
 def _committed(results: Path, run: Run) -> dict[int, float]:

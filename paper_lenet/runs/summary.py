@@ -31,10 +31,6 @@ COLUMNS = (
 )
 
 
-class SummaryError(PaperLenetError):
-    """A folder without runs; the message is one line."""
-
-
 @dataclass
 class Run:
     """One run as its folder shows it, <output>/<job>/<fingerprint>/seed-<k>.
@@ -71,20 +67,20 @@ def read(folder: Path) -> list[Run]:
     """All runs below a folder: that of all jobs, of one job, of one configuration, or of one run.
 
     Sorted by job, configuration and seed; runs that a job has listed and not begun are among them. Raises
-    SummaryError if there are none.
+    PaperLenetError if there are none.
     """
     try:
         found = {path.parent for pattern in ("", "*/", "*/*/") for path in folder.glob(f"{pattern}seed-*")}
         found |= {path.parent for pattern in ("", "*/", "*/*/") for path in folder.glob(f"{pattern}job.json")}
     except OSError as error:
-        raise SummaryError(f"{folder}: cannot be read: {error.strerror}") from error
+        raise PaperLenetError(f"{folder}: cannot be read: {error.strerror}") from error
     if not found and folder.name.startswith("seed-") and (folder / "config.yaml").exists():
         found = {folder.parent}
     runs = [run for place in sorted(found) for run in _runs_of(place.resolve())]
     if folder.name.startswith("seed-"):
         runs = [run for run in runs if f"seed-{run.seed}" == folder.name]
     if not runs:
-        raise SummaryError(f"{folder}: no runs here")
+        raise PaperLenetError(f"{folder}: no runs here")
     return runs
 
 

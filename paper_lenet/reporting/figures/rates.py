@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MultipleLocator, NullLocator
 
 from paper_lenet import paper
 from paper_lenet.config.studies import Shown
 from paper_lenet.reporting.figures.common import HELD_OUT, SIZE, TRAINING, Drawing, drawn, grid, literal
-from paper_lenet.reporting.results import TableError
+from paper_lenet.reporting.results import TableError, read_csv
 from paper_lenet.runs.rates import COLUMNS, LAYERS, RATES
 
 
@@ -22,13 +21,9 @@ def rates(results: Path, name: str = "rates") -> tuple[str, Figure]:
     Raises TableError.
     """
     path = results / f"{name}.csv"
-    try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise TableError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
-    missing = [column for column in COLUMNS if column not in table]
-    if missing or table.empty:
-        raise TableError(f"{path}: " + (f"no column {', '.join(missing)}" if missing else "no rows"))
+    table = read_csv(path, COLUMNS)
+    if table.empty:
+        raise TableError(f"{path}: no rows")
     if table["fingerprint"].nunique() > 1 or set(table["layer"]) != set(LAYERS):
         raise TableError(f"{path}: not the layers {', '.join(LAYERS)} of one configuration")
     seeds = table["seed"].nunique()
