@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
+ROOT = Path(__file__).resolve().parents[2]
 # Released weights lie in the package, but no run reads them: releasing one network must not make the next run dirty.
 # Nor does a file of one's own in conf/: a run records all that it says.
 CODE = (
@@ -30,7 +30,9 @@ def environment() -> dict[str, Any]:
     Keys python, numpy, torch, numba, platform, cpu (model), gpu (name or None), threads (of torch), commit,
     dirty. Without a repository around the package the commit is UNKNOWN and dirty is true.
     """
-    commit, dirty = code_state(Path(__file__).resolve().parents[2])
+    import torch  # here, since it takes seconds and what only reads records does without
+
+    commit, dirty = code_state(ROOT)
     return {
         "python": platform.python_version(),
         "numpy": np.__version__,
@@ -68,6 +70,11 @@ def code_state(root: Path) -> tuple[str, bool]:
         return git("rev-parse", "--verify", "HEAD"), bool(git("status", "--porcelain", "--", *CODE))
     except (OSError, subprocess.CalledProcessError):
         return UNKNOWN, True
+
+
+def commit_here() -> str:
+    """The commit of the code at hand, or UNKNOWN."""
+    return code_state(ROOT)[0]
 
 
 def _cpu_model() -> str:

@@ -7,13 +7,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from paper_lenet.config import Config, ConfigError
 from paper_lenet.data import load
 from paper_lenet.files import RecordError
-from paper_lenet.runs.environment import environment
+from paper_lenet.runs.environment import commit_here
 from paper_lenet.runs.records import GUESSING_PERCENT, finished, run_folder, tidy, write_job
 from paper_lenet.runs.training import Interrupted, Progress
 from paper_lenet.runs.workers import JobError, asked_to_stop, cores, end_with_launcher, running, train_all
@@ -40,8 +39,11 @@ def require_device(config: Config) -> None:
 
     Not checked with the configuration, which other machines may read.
     """
-    if config.engine.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("engine.device=cuda: PyTorch finds no CUDA GPU here; engine.device=cpu runs anywhere")
+    if config.engine.device == "cuda":
+        import torch  # here, since it takes seconds and the process that waits for others does without
+
+        if not torch.cuda.is_available():
+            raise ConfigError("engine.device=cuda: PyTorch finds no CUDA GPU here; engine.device=cpu runs anywhere")
 
 
 def run(config: Config) -> None:
@@ -109,7 +111,7 @@ def _unfinished(config: Config) -> tuple[list[int], list[str]]:
             seeds.append(seed)
             continue
         tidy(run_folder(config, seed))
-        commit = commit or environment()["commit"]
+        commit = commit or commit_here()
         here = "" if metrics["commit"] == commit else f", by commit {metrics['commit'][:12]} and not by this one"
         log.info(f"{config.name} seed {seed}: finished on {metrics['date']}{here} (force=true trains it anew)")
         if metrics["diverged_at"]:

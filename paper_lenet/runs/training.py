@@ -9,8 +9,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from types import ModuleType
 
-import torch
-
 from paper_lenet.config import Config
 from paper_lenet.data import Data
 from paper_lenet.engines import Checkpoint, NonFiniteError
@@ -35,6 +33,11 @@ class Progress:
     seconds: float = 0.0
     remark: str = ""
     warning: bool = False
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether it says that memory ran out; PyTorch's own error goes by its name, since importing it takes seconds."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
 def engine(config: Config) -> ModuleType:
@@ -84,8 +87,8 @@ def train_group(
             try:
                 runs = [(writers[seed], starts[seed]) for seed in group]
                 _train_together(config, data, runs, tell, stop, failed)
-            except torch.OutOfMemoryError:
-                if len(group) == 1:
+            except (MemoryError, RuntimeError) as error:
+                if not out_of_memory(error) or len(group) == 1:
                     raise
                 half = len(group) // 2
                 tell(Progress(group[0], remark=f"{len(group)} networks do not fit the memory; now {half} at a time"))

@@ -15,13 +15,11 @@ from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-import torch
-
 from paper_lenet.config import Config, DataConfig
 from paper_lenet.data import Data, load
 from paper_lenet.engines import NonFiniteError
 from paper_lenet.errors import PaperLenetError
-from paper_lenet.runs.training import Interrupted, Progress, train_group
+from paper_lenet.runs.training import Interrupted, Progress, out_of_memory, train_group
 
 # How long workers may take to write where they are after one of them was killed.
 LEAVE_SECONDS = 5.0
@@ -138,7 +136,7 @@ def _how_it_ended(future: Future[dict[int, NonFiniteError]]) -> tuple[Exception 
         return None, future.result()
     if isinstance(error, BrokenProcessPool):
         return JobError("a worker process was killed (out of memory?); the same command goes on"), {}
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+    if out_of_memory(error):
         return JobError("out of memory"), {}
     if not isinstance(error, Exception):
         raise error
@@ -164,6 +162,8 @@ _working = threading.Lock()
 
 def _start_worker(data: DataConfig, told: Any, stop: Any) -> None:
     global _data, _told, _stop
+    import torch
+
     torch.set_num_threads(1)
     _data, _told, _stop = load(data), told, stop
     if threading.current_thread() is threading.main_thread():
