@@ -16,7 +16,7 @@ IS_OURS := $(IN_RANGE); assert sys.prefix != sys.base_prefix
 TO := $(if $(PUBLISH),--publish)
 STUDY := $(PY) experiments/study.py $(TO)
 
-.PHONY: test-faults help setup reproduce readings figures-3b tutorials ablations comparison test test-slow gpu bench tables figures report check lint lock clean
+.PHONY: test-faults help setup reproduce recover readings figures-3b tutorials ablations comparison test test-slow gpu bench tables figures report check lint lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -58,6 +58,9 @@ readings: setup  ## the study of the paper's open points (experiments/readings.m
 
 figures-3b: setup  ## Section III-B from raw data to figures: Fig. 5 to 8, distortions, Eq. 9 and what each deviation does
 	$(STUDY) $@
+
+recover: setup  ## C1 to S4 of the network of 1998 from the states that Fig. 13 prints; a minute
+	$(PY) experiments/recover.py $(TO)
 
 tutorials: setup  ## three public tutorials of "LeNet-5" trained again, with their tables and curves
 	$(STUDY) $@

@@ -17,7 +17,7 @@ from synthetic_runs import ROOT
 pytestmark = pytest.mark.slow
 
 JOB = ("data=digits", "data.test_size=50", "seeds=[3]", "engine=reference", "engine.workers=1", "name=sweep")
-SIZE = ("data.train_size=400", "optim.passes=3", "optim.hessian_samples=5")
+SIZE = ("data.train_size=200", "optim.passes=3", "optim.hessian_samples=5")
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:

@@ -15,7 +15,9 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 # Squashing, f(a) = A tanh(S a): Eq. 5-6, p. 7-8; S is given in Appendix A only, p. 41.
 A = 1.7159
@@ -88,6 +90,13 @@ def _table(name: str) -> pd.DataFrame:
         return pd.read_csv(file)
 
 
+def _arrays(name: str) -> dict[str, NDArray[np.uint8]]:
+    import numpy as np
+
+    with (resources.files(__name__) / name).open("rb") as file, np.load(file) as arrays:
+        return dict(arrays)
+
+
 def fig5() -> pd.DataFrame:
     """The learning curve of Fig. 5 (p. 10-15).
 
@@ -130,3 +139,22 @@ def fig9_to_12() -> pd.DataFrame:
     test patterns), fig11_kilo_multiply_accumulates (of one recognition) and fig12_kilo_variables (to be stored).
     """
     return _table("fig9_to_12_classifiers.csv")
+
+
+def fig13() -> dict[str, NDArray[np.uint8]]:
+    """All states of a trained LeNet-5 for nine images, as the images of Fig. 13 (p. 17) hold them: bytes, 0 is black.
+
+    input (9, 32, 32); c1 (9, 6, 28, 28), s2 (9, 6, 14, 14), c3 (9, 16, 10, 10), s4 (9, 16, 5, 5), c5 (9, 120), f6
+    (9, 12, 7), in which black is the largest state; label (9,), the digits that are shown.
+    """
+    return _arrays("fig13_states.npz")
+
+
+def fig25_26() -> dict[str, NDArray[np.uint8]]:
+    """The strings of Figs. 25 and 26 (p. 30) with the states that are printed of them, as `fig13` has them.
+
+    fig25_input (32, 52), the middle columns of a picture of 64, fig25_c1 (6, 28, 60), fig25_c3 (16, 10, 26), fig25_c5
+    (120, 9), fig25_f6 (9, 12, 7) at nine positions; fig26_inputs (4, 32, 52), fig26_f6 (4, 9, 12, 7); answers (5,),
+    text, what the network read.
+    """
+    return _arrays("fig25_26_strings.npz")
