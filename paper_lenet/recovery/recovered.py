@@ -24,8 +24,8 @@ CARD = """\
 # fig13
 
 Written by `experiments/recover.py`: the first four layers of a LeNet-5 that was trained in 1998, 1,716 parameters,
-found in the states that the paper prints of it ({source}). The layers above, C5 and F6, cannot be found: nine images
-are too few.
+found in the states that the paper prints of it ({source}).
+The layers above, C5 and F6, cannot be found: nine images are too few.
 
 | layer | parameters | their standard deviation | standard error, median | largest |
 | --- | --- | --- | --- | --- |
@@ -35,7 +35,8 @@ how well the parameters explain each map. Map 15 of C3 is saturated nearly every
 states cannot tell is taken as the paper has it: A and S of f, and the ends of the input's range. Half the display's
 range of greys is {display}.
 
-Commit {commit}, torch {torch}, {date}; {size} bytes, SHA-256 {digest}.
+Commit {commit}, torch {torch}, {date};
+{size} bytes, SHA-256 {digest}.
 
 ```python
 import torch

@@ -57,7 +57,7 @@ def fig13(results: Path) -> tuple[str, Figure]:
 
 @drawn
 def kernels_1998(results: Path, net: PaperNet) -> tuple[str, Figure]:
-    """C1's kernels of 1998, and below each the one of ours that it is matched with, by correlation."""
+    """C1's kernels of 1998, and below each the one of ours that it is matched with, by correlation; each in its range."""
     theirs = load()["c1.weight"][:, 0].astype(float)
     ours = net.c1.weight.detach().numpy()[:, 0].astype(float)
     correlation = np.corrcoef(theirs.reshape(6, -1), ours.reshape(6, -1))[:6, 6:]
@@ -65,8 +65,8 @@ def kernels_1998(results: Path, net: PaperNet) -> tuple[str, Figure]:
 
     figure = Figure(figsize=(SIZE[0], 1.55), layout="constrained")
     for row, (name, kernels) in enumerate((("1998", theirs), ("ours", ours[matched]))):
-        largest = float(np.abs(kernels).max())
         for k, kernel in enumerate(kernels):
+            largest = float(np.abs(kernel).max())
             axes = figure.add_subplot(2, 6, 6 * row + k + 1)
             axes.set_xticks([])
             axes.set_yticks([])
@@ -93,7 +93,7 @@ FIGURES = {
         shown=Shown("network", 6),
     ),
     "kernels-1998": Drawing(
-        "C1's kernels of 1998, and below each the one of ours that it is matched with; numbers are their correlations.",
+        "C1's kernels of 1998, and below each the one of ours that it is matched with; numbers are their correlations, and each has greys of its own.",
         kernels_1998,
         wants=("network",),
         shown=Shown("network", 7),
