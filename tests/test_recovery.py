@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from scipy import stats
+from synthetic_runs import clean_tree
 
 from paper_lenet import paper
+from paper_lenet.commands import entry
+from paper_lenet.data import Data, normalise
 from paper_lenet.network.lenet5 import LeNet5
 from paper_lenet.network.pretrained import load_pretrained
 from paper_lenet.recovery import check, recovered
+from paper_lenet.recovery import fit as fit_module
 from paper_lenet.recovery.display import LEVELS, STEP, Palette, RecoveryError, first_guess, printed_as, read_off
 from paper_lenet.recovery.fit import (
     FIRST_DISPLAY,
@@ -27,6 +32,7 @@ from paper_lenet.recovery.fit import (
     to_grey,
 )
 from paper_lenet.recovery.front import FIELDS, LAYERS, PLACES, by_pixels, from_tensors, maps_of, states, to_tensors
+from paper_lenet.recovery.fronts import features, trained_head
 
 
 def test_sizes_are_the_papers() -> None:
@@ -196,12 +202,45 @@ def test_states_of_another_shape() -> None:
         recover({name: values for name, values in printed.items() if name != "s4"})
 
 
-def test_states_that_no_network_gave() -> None:
-    """A fit that does not converge, or has nothing to converge to, says so."""
+def test_a_fit_that_does_not_converge_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ROUGH_STEPS", "STEPS"):
+        monkeypatch.setattr(fit_module, name, 1)
+    with pytest.raises(RecoveryError, match=r"^the fit does not converge in 1 steps$"):
+        recover(first(1))
+
+
+def test_features_and_heads() -> None:
+    """The features are S4's; a head learns what can be told, and the same seed gives the same head."""
     draw = np.random.default_rng(0)
-    noise = {name: draw.choice(paper.fig13()["c1"][0, 0].ravel(), values.shape) for name, values in first(1).items()}
-    with pytest.raises(RecoveryError):
-        recover(noise)
+    net = LeNet5(generator=torch.Generator().manual_seed(0))
+    images = draw.integers(0, 256, (3, 28, 28), np.uint8)
+    expected = net.features(torch.from_numpy(normalise(images)))["s4"].flatten(1).detach()
+    torch.testing.assert_close(features(net, images), expected)
+    labels = draw.integers(0, 10, 400)
+    x = torch.from_numpy((np.eye(10)[labels] @ draw.normal(size=(10, 400)) + 0.1).astype(np.float32))
+    heads = [trained_head(x, labels, seed) for seed in (0, 0, 1)]
+    assert (heads[0](x).argmax(1).numpy() == labels).mean() > 0.95
+    assert torch.equal(heads[0].c5.weight, heads[1].c5.weight)
+    assert not torch.equal(heads[0].c5.weight, heads[2].c5.weight)
+
+
+def test_fronts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each front once; what is there is not made again, and a folder without runs is named."""
+    import paper_lenet.commands.fronts as command
+
+    draw = np.random.default_rng(0)
+    images, labels = draw.integers(0, 256, (60, 28, 28), np.uint8), draw.integers(0, 10, 60)
+    made = Data("mnist", "test", images, labels, images, labels)
+    arguments = ["--results", str(tmp_path), "--seeds", "2"]
+    for more, code in (([], 0), ([], 0), (["--runs", str(tmp_path / "none")], 1)):
+        clean_tree(monkeypatch)
+        monkeypatch.setattr(command, "load", lambda config: made)
+        monkeypatch.setattr("sys.argv", ["fronts", *arguments, *more])
+        assert entry.run("fronts") == code
+    out, err = capsys.readouterr()
+    assert out.count(", seed ") == 4 and err == f"fronts: {tmp_path / 'none'}: no runs here\n"
+    assert len((tmp_path / "fronts.csv").read_text(encoding="utf-8").splitlines()) == 5
+    assert "| 1998, recovered from Fig. 13 | 2 |" in (tmp_path / "tables" / "fronts.md").read_text(encoding="utf-8")
 
 
 def test_card() -> None:

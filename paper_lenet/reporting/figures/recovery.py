@@ -57,7 +57,7 @@ def fig13(results: Path) -> tuple[str, Figure]:
 
 @drawn
 def kernels_1998(results: Path, net: PaperNet) -> tuple[str, Figure]:
-    """C1's kernels of 1998, and below each the one of ours that it is matched with, by correlation; each in its range."""
+    """C1's kernels of 1998, and below each the one of ours that it is matched with, by correlation."""
     theirs = load()["c1.weight"][:, 0].astype(float)
     ours = net.c1.weight.detach().numpy()[:, 0].astype(float)
     correlation = np.corrcoef(theirs.reshape(6, -1), ours.reshape(6, -1))[:6, 6:]
@@ -93,7 +93,8 @@ FIGURES = {
         shown=Shown("network", 6),
     ),
     "kernels-1998": Drawing(
-        "C1's kernels of 1998, and below each the one of ours that it is matched with; numbers are their correlations, and each has greys of its own.",
+        "C1's kernels of 1998, and below each the one of ours that it is matched with; numbers are their correlations, "
+        "and each has greys of its own.",
         kernels_1998,
         wants=("network",),
         shown=Shown("network", 7),

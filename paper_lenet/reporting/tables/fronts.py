@@ -1,0 +1,45 @@
+"""Test error of new upper layers on frozen fronts: that of 1998, ours, and random ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from paper_lenet.config.studies import Shown
+from paper_lenet.reporting import statistics
+from paper_lenet.reporting.formats import Table, n_of
+from paper_lenet.reporting.results import TableError, numbers, read_csv
+from paper_lenet.reporting.tables.common import Generated, origin, percent
+from paper_lenet.runs.environment import ORIGIN
+
+COLUMNS = ("front", "seed", "test_errors", "test_size", "test_error_percent", *ORIGIN)
+RECOVERED = "1998, recovered from Fig. 13"
+OURS = "ours, as the headline's networks"
+RANDOM = "random, as before training"
+
+
+def fronts(results: Path) -> Table:
+    """A row for each kind of front; raises TableError where one has fewer than two heads."""
+    made = read_csv(results / "fronts.csv", COLUMNS)
+    rows, counts = [], []
+    for front in (RECOVERED, OURS, RANDOM):
+        errors = numbers(made[made["front"] == front], "test_error_percent")
+        if not errors:
+            continue
+        if len(errors) < 2:
+            raise TableError(f"{results / 'fronts.csv'}: {front}: one head has no interval")
+        low, high = statistics.t_interval(errors)
+        counts.append(len(errors))
+        mean_and_std = f"{percent(statistics.mean(errors))} ± {percent(statistics.std(errors))}"
+        rows.append([front, str(len(errors)), mean_and_std, f"{percent(low)} to {percent(high)}"])
+    notes = [
+        "C1 to S4 as they are; C5, F6 and ten sums trained on MNIST's training images, all by the recipe of "
+        "paper_lenet/recovery/fronts.py. Of 1998 there is one front, whose heads differ by seed; of the others each "
+        "seed has a front of its own.",
+        f"{origin(made, 'heads')}; results/fronts.csv, by experiments/fronts.py.",
+    ]
+    caption = "What a front knows: test error with new upper layers."
+    header = ["front", "n", "test error, %", "95 % interval of the mean"]
+    return Table("fronts", caption, header, rows, notes, f"Mean ± standard deviation; {n_of(counts, 'heads')}.")
+
+
+TABLES = {"fronts": Generated(fronts, ("fronts.csv",), Shown("network", 8, "docs/1998.md"))}
