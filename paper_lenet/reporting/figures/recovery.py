@@ -90,12 +90,14 @@ FIGURES = {
     "fig13": Drawing(
         "The states of a network of 1998 for one image of Fig. 13: as printed, and by the parameters found in them.",
         fig13,
+        needs=("recovery.csv",),
         shown=Shown("network", 6),
     ),
     "kernels-1998": Drawing(
         "C1's kernels of 1998, and below each the one of ours that it is matched with; numbers are their correlations, "
         "and each has greys of its own.",
         kernels_1998,
+        needs=("recovery.csv",),
         wants=("network",),
         shown=Shown("network", 7),
     ),

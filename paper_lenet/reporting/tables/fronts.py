@@ -35,7 +35,7 @@ def fronts(results: Path) -> Table:
         "C1 to S4 as they are; C5, F6 and ten sums trained on MNIST's training images, all by the recipe of "
         "paper_lenet/recovery/fronts.py. Of 1998 there is one front, whose heads differ by seed; of the others each "
         "seed has a front of its own.",
-        f"{origin(made, 'heads')}; results/fronts.csv, by experiments/fronts.py.",
+        f"{origin(made, 'fits')}; results/fronts.csv, by experiments/fronts.py.",
     ]
     caption = "What a front knows: test error with new upper layers."
     header = ["front", "n", "test error, %", "95 % interval of the mean"]

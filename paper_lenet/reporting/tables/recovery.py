@@ -61,10 +61,10 @@ def recovered(results: Path) -> Table:
         "of which rounding to the 64 levels of the display makes 1.2.",
         "Fig. 25: root mean square error, in greys, of states that the fit never saw, where all of what a unit sees is "
         f"printed; their standard deviation is {spread.min():.0f} to {spread.max():.0f}.",
-        f"{origin(maps, 'fit')}; results/recovery.csv and results/recovery-checks.csv, by experiments/recover.py.",
+        f"{origin(maps, 'fits')}; results/recovery.csv and results/recovery-checks.csv, by experiments/recover.py.",
     ]
     caption = "How well the recovered parameters explain the states that Fig. 13 prints, and predict Fig. 25's."
-    return Table("recovered", caption, header, rows, notes, "One network, one fit; no statistics.")
+    return Table("recovered", caption, header, rows, notes, "n = 1 network, fitted once; no intervals.")
 
 
 def statements_table(results: Path) -> Table:
@@ -91,12 +91,19 @@ def statements_table(results: Path) -> Table:
         "Not to be told from these states: S, which scales with the kernels; A, with the display; the ends of the "
         "input's range, with C1's kernels and biases. S4's sums are small, so that its squashing shows little.",
         f"Coverage: of a network of ours, printed like Fig. 13, 95 % intervals hold the true parameter for {covered}.",
-        f"{origin(checks, 'fit')}; results/recovery-checks.csv and results/recovery-coverage.csv, by "
+        f"{origin(checks, 'fits')}; results/recovery-checks.csv and results/recovery-coverage.csv, by "
         "experiments/recover.py.",
     ]
     caption = "Errors of the printed states, in greys, under the paper's statements and under others."
     header = ["of", "form", "C1", "S2", "S4"]
-    return Table("recovered-statements", caption, header, rows, notes, "Each form fitted anew, map by map.")
+    return Table(
+        "recovered-statements",
+        caption,
+        header,
+        rows,
+        notes,
+        "n = 1 network, each form fitted anew map by map; no intervals.",
+    )
 
 
 def _cell(frame: pd.DataFrame, layer: str, k: int, column: str, decimals: int) -> str:
