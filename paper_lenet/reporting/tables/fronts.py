@@ -38,8 +38,9 @@ def fronts(results: Path) -> Table:
         f"{origin(made, 'fits')}; results/fronts.csv, by experiments/fronts.py.",
     ]
     caption = "What a front knows: test error with new upper layers."
+    statistics_note = f"Mean ± standard deviation, Student's 95 % interval of the mean; {n_of(counts, 'heads')}."
     header = ["front", "n", "test error, %", "95 % interval of the mean"]
-    return Table("fronts", caption, header, rows, notes, f"Mean ± standard deviation; {n_of(counts, 'heads')}.")
+    return Table("fronts", caption, header, rows, notes, statistics_note)
 
 
 TABLES = {"fronts": Generated(fronts, ("fronts.csv",), Shown("network", 8, "docs/1998.md"))}
