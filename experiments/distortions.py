@@ -1,4 +1,4 @@
-"""python experiments/distortions.py [--publish | --check]: see paper_lenet/commands/distortions.py."""
+"""python experiments/distortions.py [--publish]: see paper_lenet/commands/distortions.py."""
 
 import _start
 

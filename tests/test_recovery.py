@@ -13,8 +13,10 @@ from scipy import stats
 from synthetic_runs import clean_tree
 
 from paper_lenet import paper
+from paper_lenet.activations import squash
 from paper_lenet.commands import entry
 from paper_lenet.data import Data, normalise
+from paper_lenet.files import tensor_bytes
 from paper_lenet.network.lenet5 import LeNet5
 from paper_lenet.network.pretrained import load_pretrained
 from paper_lenet.recovery import check, recovered
@@ -94,8 +96,8 @@ def test_likelihood_of_intervals() -> None:
     high = torch.tensor([5.0, 5.0, math.inf, 5.0, 5.0], dtype=torch.float64)
     b = torch.tensor([4.5, 7.0, 1.0, 90.0, -80.0], dtype=torch.float64)
     value, slope, curvature = of_intervals(low, high, b, 1.5)
-    ends = (stats.norm.cdf((end.numpy() - b.numpy()) / 1.5) for end in (high, low))
-    np.testing.assert_allclose(value[:3].numpy(), np.log(next(ends) - next(ends))[:3], rtol=1e-9)
+    ends = (stats.norm.cdf((end - b)[:3].numpy() / 1.5) for end in (high, low))
+    np.testing.assert_allclose(value[:3].numpy(), np.log(next(ends) - next(ends)), rtol=1e-9)
     small = 1e-5
     above, below = (of_intervals(low, high, b + d, 1.5) for d in (small, -small))
     np.testing.assert_allclose(slope.numpy(), (above[0] - below[0]) / (2 * small), rtol=1e-5)
@@ -210,12 +212,14 @@ def test_a_fit_that_does_not_converge_says_so(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_features_and_heads() -> None:
-    """The features are S4's; a head learns what can be told, and the same seed gives the same head."""
+    """The features are S4's, however many there are; a head learns what can be told, and the same for the same seed."""
     draw = np.random.default_rng(0)
     net = LeNet5(generator=torch.Generator().manual_seed(0))
-    images = draw.integers(0, 256, (3, 28, 28), np.uint8)
-    expected = net.features(torch.from_numpy(normalise(images)))["s4"].flatten(1).detach()
-    torch.testing.assert_close(features(net, images), expected)
+    images = draw.integers(0, 256, (1003, 28, 28), np.uint8)
+    x = torch.from_numpy(normalise(images[-3:]))
+    for name in ("c1", "s2", "c3", "s4"):
+        x = squash(getattr(net, name)(x)).detach()
+    torch.testing.assert_close(features(net, images)[-3:], x.flatten(1))
     labels = draw.integers(0, 10, 400)
     x = torch.from_numpy((np.eye(10)[labels] @ draw.normal(size=(10, 400)) + 0.1).astype(np.float32))
     heads = [trained_head(x, labels, seed) for seed in (0, 0, 1)]
@@ -240,6 +244,12 @@ def test_fronts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     out, err = capsys.readouterr()
     assert out.count(", seed ") == 4 and err == f"fronts: {tmp_path / 'none'}: no runs here\n"
     assert len((tmp_path / "fronts.csv").read_text(encoding="utf-8").splitlines()) == 5
+    run = tmp_path / "runs" / "seed-3"
+    run.mkdir(parents=True)
+    (run / "weights.safetensors").write_bytes(tensor_bytes({"fingerprint": "0123456789ab"}, {"a": np.zeros(1)}))
+    monkeypatch.setattr("sys.argv", ["fronts", *arguments, "--runs", str(run.parent)])
+    assert entry.run("fronts") == 1
+    assert capsys.readouterr().err == f"fronts: {run}: not a run of experiment=lenet5\n"
     assert "| 1998, recovered from Fig. 13 | 2 |" in (tmp_path / "tables" / "fronts.md").read_text(encoding="utf-8")
 
 

@@ -2,7 +2,8 @@
 
 Frozen fronts (C1 to S4) get new upper layers, all by one recipe (recovery/fronts.py), and are tested on MNIST: the
 front recovered from Fig. 13 with one head per seed; as controls the front of each run in the folder, and one with the
-initial weights of each seed. -> fronts.csv and its table; rows that are there are not made again.
+initial weights of each seed. -> fronts.csv and its table; rows that are there are not made again. The runs are those of
+paper-lenet train experiment=lenet5 name=fronts 'seeds=[0,1,2,3,4,5,6,7,8,9]'.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from paper_lenet.commands.composition import compose
 from paper_lenet.commands.places import add_place, place_of
 from paper_lenet.config import DataConfig, ModelConfig
 from paper_lenet.data import load
@@ -26,10 +28,13 @@ from paper_lenet.reporting.tables.build import write
 from paper_lenet.reporting.tables.fronts import COLUMNS, OURS, RANDOM, RECOVERED
 from paper_lenet.runs.environment import origin
 
+# What the controls were trained by; whatever a run's name, its fingerprint tells.
+EXPERIMENT = "lenet5"
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Train upper layers on frozen fronts, that of 1998 and controls.")
-    parser.add_argument("--runs", type=Path, help="outputs/<name>/<fingerprint>: runs of LeNet-5, a front from each")
+    parser.add_argument("--runs", type=Path, help="outputs/<name>/<fingerprint>: runs of experiment=lenet5")
     parser.add_argument("--seeds", type=int, default=10, help="heads on the front of 1998; random fronts (%(default)s)")
     add_place(parser)
     arguments = parser.parse_args()
@@ -63,8 +68,11 @@ def fronts(runs: Path | None, seeds: int) -> Iterator[tuple[str, int, LeNet5]]:
     folders = sorted(runs.glob("seed-*")) if runs else []
     if runs and not folders:
         raise PaperLenetError(f"{runs}: no runs here")
+    method = compose([f"experiment={EXPERIMENT}"]).fingerprint()
     for folder in folders:
-        _, state = read_tensors(folder / "weights.safetensors")
+        about, state = read_tensors(folder / "weights.safetensors")
+        if about["fingerprint"] != method:
+            raise PaperLenetError(f"{folder}: not a run of experiment={EXPERIMENT}")
         net = LeNet5()
         recovered.put_into(net, state)
         yield OURS, int(folder.name.removeprefix("seed-")), net

@@ -68,8 +68,14 @@ def quality(fit: Fit) -> Iterable[dict[str, Any]]:
     for layer in LAYERS:
         for key in maps_of(layer):
             closed = int((fit.low[key] + fit.high[key]).isfinite().sum())
-            row = {"layer": layer, "map": key[1], "states": fit.low[key].numel(), "not_saturated": closed}
-            yield row | {"r_squared": fit.r_squared(key), "rms_greys": fit.error(key), "inside": fit.inside(key)}
+            row: dict[str, Any] = {
+                "layer": layer,
+                "map": key[1],
+                "states": fit.low[key].numel(),
+                "not_saturated": closed,
+            }
+            row |= {"rms_greys": fit.error(key), "rounding_greys": fit.rounding(key)}
+            yield row | {"r_squared": fit.r_squared(key), "inside": fit.inside(key)}
 
 
 def compared(fit: Fit) -> str:

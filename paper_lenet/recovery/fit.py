@@ -41,7 +41,7 @@ from paper_lenet.recovery.front import (
 
 MIDDLE = 127.5
 CONTRAST = paper.FOREGROUND - paper.BACKGROUND
-# The display in the vector of unknowns, behind theta: r, ink, paper.
+# The display in the vector of unknowns, behind theta: r and white.
 RANGE, WHITE = SIZE, SIZE + 1
 UNKNOWNS = SIZE + 2
 FIRST_DISPLAY = (1.67, 222.0)
@@ -69,6 +69,7 @@ class Fit:
     theta: (1716,).  display: r, white.  covariance: of all these, (1718, 1718).  images: (N, 32, 32), the pixels'
     values.  states: of these.  low, high: the printed intervals by map, in greys.  weights: by map, one over the number
     of units that see the same.  palettes: of the images.  steps: of the last fit.
+    narrowing: by what the covariance is smaller than the inverse of the curvature (`_Problem.fit`).
     """
 
     theta: Tensor
@@ -81,6 +82,7 @@ class Fit:
     weights: dict[Map, Tensor]
     palettes: list[Palette]
     steps: int
+    narrowing: float
 
     @property
     def errors(self) -> Tensor:
@@ -99,9 +101,14 @@ class Fit:
         return float(1 - left / (middle[closed] - middle[closed].mean()).square().sum())
 
     def error(self, key: Map) -> float:
-        """Root mean square error of a map in greys, of intervals with two ends; rounding alone leaves 1.2."""
+        """Root mean square error of a map in greys, of intervals with two ends."""
         left = ((self.low[key] + self.high[key]) / 2 - self.greys(key)).square()
         return float(left[left.isfinite()].mean().sqrt())
+
+    def rounding(self, key: Map) -> float:
+        """What rounding alone would leave of `error`, were the states spread evenly over their intervals."""
+        width = self.high[key] - self.low[key]
+        return float((width[width.isfinite()].square().mean() / 12).sqrt())
 
     def inside(self, key: Map) -> float:
         """Part of the printed states of a map in whose interval the fit's own state lies."""
@@ -351,10 +358,10 @@ class _Problem:
             _, slope, curvature = self._terms(key, to_grey(x, unknowns[RANGE]))
             slopes += float((self.weights[key] * slope.square()).sum())
             curvatures += float((self.weights[key] * curvature).sum())
-        covariance = slopes / curvatures * torch.linalg.inv(self._system(values).reduced[0])
-        return Fit(
-            theta, unknowns[SIZE:], covariance, images, found, self.low, self.high, self.weights, self.palettes, steps
-        )
+        narrowing = slopes / curvatures
+        covariance = narrowing * torch.linalg.inv(self._system(values).reduced[0])
+        ends = self.low, self.high, self.weights
+        return Fit(theta, unknowns[SIZE:], covariance, images, found, *ends, self.palettes, steps, narrowing)
 
 
 @dataclass

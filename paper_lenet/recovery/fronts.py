@@ -1,7 +1,8 @@
 """What a front knows: new upper layers on frozen C1 to S4, trained by one recipe of today's, the same for all fronts.
 
-The recipe was fixed before any front was tried, and nothing of it was chosen by a test error: C5 and F6 of 120 and 84
-squashed units and ten sums, cross-entropy, AdamW, mini-batches of 100, eight passes, one cycle of the learning rate.
+C5 and F6 of 120 and 84 squashed units and ten sums, cross-entropy, AdamW, mini-batches of 100, eight passes, one cycle
+of the learning rate. The recipe is that of a trial with other code, whose test errors were known; here it was fixed
+before any front was tried, and nothing was changed after.
 """
 
 from __future__ import annotations
@@ -14,25 +15,18 @@ from torch.nn import functional as F
 
 from paper_lenet import paper
 from paper_lenet.activations import squash
-from paper_lenet.data import Data, Images, Labels, levels
+from paper_lenet.data import Data, Images, Labels, normalise
 from paper_lenet.network.lenet5 import LeNet5
 
 PASSES, BATCH, RATE = 8, 100, 2e-3
 AT_ONCE = 1000
-EDGE = (paper.INPUT_SIZE - paper.IMAGE_SIZE) // 2
 
 
 @torch.no_grad()
 def features(net: LeNet5, images: Images) -> Tensor:
     """S4's states (N, 400) of images (N, 28, 28) in bytes."""
-    values = torch.from_numpy(levels(np.float32))
-    found = []
-    for part in torch.split(torch.from_numpy(images), AT_ONCE):
-        x = F.pad(values[part.long()], (EDGE,) * 4, value=paper.BACKGROUND)[:, None]
-        for name in ("c1", "s2", "c3", "s4"):
-            x = squash(getattr(net, name)(x))
-        found.append(x.flatten(1))
-    return torch.cat(found)
+    parts = (images[start : start + AT_ONCE] for start in range(0, len(images), AT_ONCE))
+    return torch.cat([net.features(torch.from_numpy(normalise(part)))["s4"].flatten(1) for part in parts])
 
 
 class Head(nn.Module):

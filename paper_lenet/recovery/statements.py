@@ -1,7 +1,7 @@
 """What the printed states say of the paper's own statements: other forms of a layer, other tables, another picture.
 
 Each is asked of one layer at a time, whose inputs are the states that the fit found below it. Errors are in greys, of
-255; rounding to the display's levels alone leaves 1.2.
+255; rounding alone leaves what `Fit.rounding` says.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def free_table(fit: Fit) -> Iterator[tuple[int, int, float, float]]:
             normal = (rows * (weights * curvature)[:, None]).T @ rows + torch.eye(len(w), dtype=w.dtype) / PRIOR**2
             step = torch.linalg.solve(normal, rows.T @ (weights * slope) - w / PRIOR**2)
             w = w + step
-        covariance = torch.linalg.inv(normal)
+        covariance = fit.narrowing * torch.linalg.inv(normal)
         for i in range(MAPS["s2"]):
             part = slice(WEIGHTS * i, WEIGHTS * (i + 1))
             wald = float(w[part] @ torch.linalg.solve(covariance[part, part], w[part]))

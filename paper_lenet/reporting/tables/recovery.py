@@ -20,7 +20,7 @@ from paper_lenet.reporting.tables.common import Generated, origin
 from paper_lenet.runs.environment import ORIGIN
 
 # The columns of the files, before those of ORIGIN.
-MAPS = ("layer", "map", "states", "not_saturated", "r_squared", "rms_greys", "inside")
+MAPS = ("layer", "map", "states", "not_saturated", "r_squared", "rms_greys", "rounding_greys", "inside")
 CHECKS = ("about", "case", "layer", "map", "value")
 COVERAGE = ("layer", "parameters", "inside")
 LAYERS = ("c1", "s2", "c3", "s4")
@@ -53,12 +53,15 @@ def recovered(results: Path) -> Table:
         cells = [_cell(maps, layer, k, "r_squared", 4) for layer in LAYERS]
         rows.append([str(k), *cells, *(_cell(held_out, layer, k, "value", 1) for layer in ("c1", "c3"))])
     inside = 100 * float(np.average(maps["inside"], weights=maps["states"]))
-    error = np.sqrt(np.average(maps["rms_greys"] ** 2, weights=maps["not_saturated"]))
+    error, rounding = (
+        np.sqrt(np.average(maps[column] ** 2, weights=maps["not_saturated"]))
+        for column in ("rms_greys", "rounding_greys")
+    )
     spread = checks[checks["about"] == "Fig. 25, spread"]["value"]
     notes = [
         f"R²: of the printed greys of states that are not saturated. {inside:.1f} % of all {maps['states'].sum():,} "
         f"states lie in the interval that is printed of them; the root mean square error is {error:.2f} greys of 255, "
-        "of which rounding to the 64 levels of the display makes 1.2.",
+        f"where rounding to evenly filled intervals would leave {rounding:.2f}.",
         "Fig. 25: root mean square error, in greys, of states that the fit never saw, where all of what a unit sees is "
         f"printed; their standard deviation is {spread.min():.0f} to {spread.max():.0f}.",
         f"{origin(maps, 'fits')}; results/recovery.csv and results/recovery-checks.csv, by experiments/recover.py.",
@@ -91,8 +94,8 @@ def statements_table(results: Path) -> Table:
         "Not to be told from these states: S, which scales with the kernels; A, with the display; the ends of the "
         "input's range, with C1's kernels and biases. S4's sums are small, so that its squashing shows little.",
         f"Coverage: of a network of ours, printed like Fig. 13, 95 % intervals hold the true parameter for {covered}.",
-        f"{origin(checks, 'fits')}; results/recovery-checks.csv and results/recovery-coverage.csv, by "
-        "experiments/recover.py.",
+        f"{origin(pd.concat([checks, coverage]), 'fits')}; results/recovery-checks.csv and "
+        "results/recovery-coverage.csv, by experiments/recover.py.",
     ]
     caption = "Errors of the printed states, in greys, under the paper's statements and under others."
     header = ["of", "form", "C1", "S2", "S4"]
