@@ -90,7 +90,8 @@ def statements_table(results: Path) -> Table:
     notes = [
         f"Table I: with all 96 kernels free, the {len(inside[0])} of the table have root mean squares from "
         f"{inside[0].min():.2f} and p of at most {inside[1].max():.0e} (Wald, of no kernel); of the {len(outside[0])} "
-        f"others the smallest p is {outside[1].min():.2f}: none is called for.",
+        f"others the smallest p is {outside[1].min():.2f}, or {min(1.0, len(outside[1]) * outside[1].min()):.1f} as "
+        "the smallest of so many (Bonferroni): none is called for.",
         "Not to be told from these states: S, which scales with the kernels; A, with the display; the ends of the "
         "input's range, with C1's kernels and biases. S4's sums are small, so that its squashing shows little.",
         f"Coverage: of a network of ours, printed like Fig. 13, 95 % intervals hold the true parameter for {covered}.",
