@@ -39,6 +39,7 @@ SAMPLES: dict[str, tuple[Any, ...]] = {
     "model.init.exponent": (0.5, 0.6),
     "model.init.coefficient_value": (0.55, 0.3),
     "loss.j": (1.0, 50.0),
+    "loss.eq8_passes": (0, 1),
     "loss.smoothing": (0.0, 0.1),
     "optim.passes": (20, 2),
     "optim.batch": (1, 7),
@@ -117,6 +118,9 @@ def settled(values: Values, keep: Sequence[str] = ()) -> Values:
     if full["model.batch_norm"] and (full["optim.batch"] == 1 or full["optim.name"] == "sdlm"):
         change("model.batch_norm", False)
     full = as_read(full)
+    if full["optim.cross_terms"] == "subsampling" and full["model.pooling"] in ("avg_pool", "max_pool"):
+        change("model.pooling", "sum")
+        change("optim.cross_terms", full["optim.cross_terms"] if full["model.pooling"] == "sum" else "dropped")
     if full["optim.cross_terms"] == "kept":
         for field in ("model.activation", "model.table", "model.output", "model.geometry", "model.init.scheme"):
             change(field, defaults()[field])

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from paper_lenet import paper
 from paper_lenet.config import Config, DistortConfig, EngineConfig, InitConfig, LossConfig, ModelConfig, OptimConfig
 from paper_lenet.data import Data, levels, normalise
-from paper_lenet.engines import NonFiniteError, PassRecord, loop, records
+from paper_lenet.engines import Checkpoint, NonFiniteError, PassRecord, batched, loop, records
 from paper_lenet.engines.fused import FusedNet, vectors
 from paper_lenet.engines.fused import net as fused
 from paper_lenet.engines.reference import ReferenceNet
@@ -43,6 +43,10 @@ CASES: dict[str, dict[str, Any]] = {
     "eq9 with curvature of eq8": {"loss": LossConfig("eq9", j=50.0, curvature="eq8")},
     "eq9 without junk": {"loss": LossConfig("eq9", j=math.inf), "model": ModelConfig(rbf_factor=0.1, init=RANDOM)},
     "cross terms": {"cross_terms": "kept", "hessian_samples": 4},
+    "cross terms of subsampling": {"cross_terms": "subsampling", "model": ModelConfig(init=RANDOM)},
+    "curvature once": {"hessian": "once"},
+    "mean curvature": {"hessian": "mean"},
+    "eq8, then eq9": {"loss": LossConfig("eq9", j=50.0, eq8_passes=1)},
     "distorted": {"order": "reshuffled", "distort": DistortConfig(variants=1)},
 }
 
@@ -69,10 +73,13 @@ def configured(
     order: str = "constant",
     cross_terms: str = "dropped",
     hessian_samples: int = 20,
+    hessian: str = "each",
     **options: Any,
 ) -> Config:
     """Two passes, which over 100 patterns make 200 updates."""
-    optim = OptimConfig(passes=2, hessian_samples=hessian_samples, order=order, cross_terms=cross_terms)
+    optim = OptimConfig(
+        passes=2, hessian_samples=hessian_samples, hessian=hessian, order=order, cross_terms=cross_terms
+    )
     return Config(optim=optim, engine=EngineConfig(precision=precision), **options)
 
 
@@ -119,6 +126,44 @@ def test_float64(case: str) -> None:
     assert first.training_set_errors is None and last.training_set_errors is not None
     assert last.train_errors < first.train_errors
     assert not np.array_equal(first.state["c1.weight"], last.state["c1.weight"])
+
+
+def h_of(point: Checkpoint, eta: float, mu: float) -> dict[str, Any]:
+    """The curvatures that the step sizes of a checkpoint are made of (Eq. 21)."""
+    return {name: eta / eps - mu for name, eps in point.memory.items() if name != "h" and not name.startswith("h/")}
+
+
+@pytest.mark.parametrize("engine", [reference, fused, batched])
+def test_when_the_curvature_is_measured(engine: Any) -> None:
+    """Twice the same, once; or the mean of both, of which the second is of the weights after the first pass."""
+    data, h = made_data(), {}
+    for hessian in ("each", "once", "mean"):
+        config = configured(hessian=hessian)
+        points = [point for point in engine.train(config, data, 0) if point.record is not None]
+        h[hessian] = [h_of(point, config.optim.eta_of(point.pass_), config.optim.mu) for point in points]
+    for name, first in h["each"][0].items():
+        assert np.allclose(h["once"][1][name], first, rtol=1e-6, atol=1e-9)
+        assert not np.allclose(h["each"][1][name], first, rtol=1e-2)
+        assert np.allclose(h["mean"][1][name], (first + h["each"][1][name]) / 2, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("engine", [reference, fused, batched])
+@pytest.mark.parametrize("case", ["curvature once", "mean curvature", "eq8, then eq9"])
+def test_goes_on_to_the_bit(engine: Any, case: str) -> None:
+    """From the end of the first pass, and from within the second."""
+    config, data = configured(**CASES[case]), made_data(400)
+    points = list(engine.train(config, data, 0))
+    for start in points[:-1]:
+        *_, last = engine.train(config, data, 0, start)
+        assert all(np.array_equal(last.parameters[name], w) for name, w in points[-1].parameters.items())
+
+
+def test_phases_are_those_of_the_criteria() -> None:
+    """The first pass is that of Eq. 8, to the bit; the second is not."""
+    data = made_data()
+    of_eq8, phases = (list(fit(fused, configured(**CASES[case]), data, 0)) for case in ("eq8", "eq8, then eq9"))
+    same = [np.array_equal(a.state["c5.weight"], b.state["c5.weight"]) for a, b in zip(of_eq8, phases, strict=True)]
+    assert same == [True, False]
 
 
 @pytest.mark.parametrize("case", ["eq8", "eq8 random half", "eq9 with curvature of eq8"])

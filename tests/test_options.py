@@ -120,6 +120,7 @@ ALSO: dict[str, Values] = {
     # penalties so small that all classes and the junk class have a share
     "loss.name": {"model.rbf_factor": 0.01},
     "loss.j": {"loss.name": "eq9", "model.rbf_factor": 0.1},
+    "loss.eq8_passes": {"loss.name": "eq9", "model.rbf_factor": 0.01},
     "loss.curvature": {"loss.name": "eq9", "loss.j": 50.0},
     "optim.cross_terms": {"optim.hessian_samples": 3},  # each unit of each sample is propagated back by itself
     "optim.name": {"optim.weight_decay": 0.1},  # by which AdamW differs from Adam

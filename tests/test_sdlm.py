@@ -165,6 +165,19 @@ def test_shared_weights_sum_without_cross_terms() -> None:
     close(h["s2.coefficient"], 4 * x**2 * h["s2.bias"])
 
 
+def test_summed_subsampling_squares_the_sum() -> None:
+    """D11: where C1 is constant the sum of four is 4 x, its square 16 x^2; the sum of squares is 4 x^2."""
+    net = small_net()
+    images, labels = some_images(1)
+    with torch.no_grad():
+        net.c1.weight.zero_()
+    each, summed = (diagonal_hessian(net, images, labels, eq8, summed) for summed in (False, True))
+    x = net.features(images)["c1"][0, :, 0, 0]
+    close(summed["s2.coefficient"], 16 * x**2 * summed["s2.bias"])
+    for name in each:
+        assert torch.equal(each[name], summed[name]) == (not name.endswith("coefficient"))
+
+
 @pytest.mark.parametrize("pooling", ["sum", "average"])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_cross_terms_against_the_jacobian(loss: str, pooling: str) -> None:

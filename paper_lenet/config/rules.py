@@ -38,7 +38,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "optim.name": ("sdlm", "sgd", "adam", "adamw", "muon"),
     "optim.schedule": ("paper", "constant", "cosine", "onecycle"),
     "optim.order": ("constant", "reshuffled"),
-    "optim.cross_terms": ("dropped", "kept"),
+    "optim.cross_terms": ("dropped", "subsampling", "kept"),
+    "optim.hessian": ("each", "once", "mean"),
     "engine.name": tuple(engines.TOLD),
     "engine.device": ("cpu", "cuda"),
     "engine.precision": ("float32", "float64"),
@@ -115,6 +116,7 @@ READ_WHEN: dict[str, dict[str, Values]] = {
         _CONVOLUTIONAL | _OF_1998 | _TRAINED_POOLING | _FIXED,
     "loss.j": _EQ9,
     "loss.curvature": _EQ9 | _SDLM,
+    "loss.eq8_passes": _EQ9,
     "loss.smoothing": {"loss.name": ("cross_entropy",)},
     "optim.schedule": {"optim.name": ("sgd", "adam", "adamw", "muon")},
     "optim.rate": {"optim.schedule": ("constant", "cosine", "onecycle")},
@@ -126,6 +128,7 @@ READ_WHEN: dict[str, dict[str, Values]] = {
     "optim.eta_factor": _PRINTED_RATES,
     "optim.mu": _SDLM,
     "optim.hessian_samples": _SDLM,
+    "optim.hessian": _SDLM,
     "optim.cross_terms": _CONVOLUTIONAL | _SDLM,
     "engine.device": {"engine.name": engines.readers("engine.device")},
     "engine.summation": _CONVOLUTIONAL,
@@ -187,6 +190,9 @@ def impossible(values: Mapping[str, Any], modern: bool) -> Iterator[str]:
         yield "model.batch_norm=true with optim.name=sdlm: Appendix C has no second derivatives for it"
     if values["optim.cross_terms"] == "kept" and modern:
         yield "optim.cross_terms=kept: is only for the network and the training of 1998"
+    pooling = values["model.pooling"]
+    if values["optim.cross_terms"] == "subsampling" and pooling not in _TRAINED_POOLING["model.pooling"]:
+        yield f"optim.cross_terms=subsampling with model.pooling={pooling}: there is no coefficient"
     if values["model.geometry"] == "resized" and distorted:
         yield "model.geometry=resized with distortions: distorted images are made in the padded frame"
 

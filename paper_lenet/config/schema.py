@@ -197,17 +197,24 @@ class LossConfig:
     smoothing: for cross_entropy, the share of the target that is spread over all classes.
     j: Eq. 9's positive constant, whose value the paper does not give; read only for eq9.  # D7
     curvature: for eq9, the second derivative at the output: `exact`, or `eq8` (that of Eq. 8).  # D8
+    eq8_passes: for eq9, so many passes at the start go by Eq. 8.
     """
 
     name: str = "eq8"
     j: float = 1.0
     curvature: str = "exact"
+    eq8_passes: int = 0
     smoothing: float = 0.0
 
     def __post_init__(self) -> None:
         _check_choices("loss", self)
         _require(0 <= self.smoothing < 1, "loss.smoothing", self.smoothing, "from 0 to below 1")
         _require(self.j > 0 and not math.isnan(self.j), "loss.j", self.j, "positive")
+        _require(self.eq8_passes >= 0, "loss.eq8_passes", self.eq8_passes, "0 or more")
+
+    def in_pass(self, pass_: int) -> LossConfig:
+        """The criterion of pass 1, 2, ..."""
+        return dataclasses.replace(self, name="eq8") if pass_ <= self.eq8_passes else self
 
 
 @dataclass
@@ -226,9 +233,12 @@ class OptimConfig:
     eta: the global rate of each pass; the last value holds for all later passes.
     eta_factor: multiplies every eta.  # D9
     mu: keeps a step from blowing up where the curvature is small (Eq. 21).
-    hessian_samples: patterns from which the curvature is measured before each pass.
+    hessian_samples: patterns from which the curvature is measured.
+    hessian: when it is: before `each` pass (p. 10), `once` before the first; or `mean`, before each, of which the mean
+        over all passes so far is taken.  # D22
     order: `constant`, one random order for all passes (p. 10), or `reshuffled` before each.  # D10
-    cross_terms: between connections that share a parameter, `dropped` (Eq. 23) or `kept` (Eq. 22).  # D11
+    cross_terms: between connections that share a parameter, `dropped` (Eq. 23) or `kept` (Eq. 22); `subsampling` drops
+        them but between the four inputs of a subsampling unit, whose sum then counts as one.  # D11
     """
 
     name: str = "sdlm"
@@ -244,6 +254,7 @@ class OptimConfig:
     eta_factor: float = 0.25
     mu: float = paper.MU
     hessian_samples: int = paper.HESSIAN_SAMPLES
+    hessian: str = "each"
     order: str = "constant"
     cross_terms: str = "dropped"
 
@@ -302,7 +313,7 @@ ADDED_LATER = {
     **{"model.output": "rbf", "model.geometry": "padded", "model.batch_norm": False, "model.dropout": 0.0},
     **{"model.init.scheme": "paper", "loss.smoothing": 0.0, "optim.name": "sdlm", "optim.batch": 1},
     **{"optim.schedule": "paper", "optim.rate": 1e-3, "optim.momentum": 0.9, "optim.nesterov": False},
-    **{"optim.weight_decay": 0.0, "optim.epsilon": 1e-8},
+    **{"optim.weight_decay": 0.0, "optim.epsilon": 1e-8, "optim.hessian": "each", "loss.eq8_passes": 0},
 }
 # What does not change what is computed, so that no fingerprint and no table has it.
 NOT_METHOD = ("name", "seeds", "output", "resume", "force", "engine.workers", "data.dir")

@@ -6,6 +6,8 @@ h_kk second derivative of the loss by w_k, eta global rate, mu damping, eps_k st
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -56,14 +58,17 @@ def _through_pooling(layer: nn.Module, x: Tensor, curvature: Tensor) -> Tensor:
     return below if isinstance(layer, nn.MaxPool2d) else below / 4
 
 
-def diagonal_hessian(model: Network, images: Tensor, labels: Tensor, loss: Loss) -> dict[str, Tensor]:
+def diagonal_hessian(
+    model: Network, images: Tensor, labels: Tensor, loss: Loss, summed: bool = False
+) -> dict[str, Tensor]:
     """h_kk of every trainable parameter by its name in the state_dict, averaged over the images.
 
     images: (N, 1, side, side).  labels: int64 (N,).  loss: (penalties, labels) -> mean, e.g. `losses.eq8`.
+    summed: whether a subsampling unit has one connection, to the sum of its four inputs, or four.  # D11
 
     Eq. 25 and 27 are the gradients of the layer's own weighted sums, taken with every weight and every state squared:
     d2E/du_ij2 = d2E/da_i2 x_j2, and d2E/dx_k2 = sum_i u_ik2 d2E/da_i2. Sharing adds them up as autograd adds gradients
-    (Eq. 23, without the cross terms of Eq. 22). Each of the four inputs of a subsampling unit is a connection.  # D11
+    (Eq. 23, without the cross terms of Eq. 22).
     """
     count = len(images)
     activation = model.choices.activation if isinstance(model, ModernNet) else "scaled_tanh"
@@ -96,7 +101,12 @@ def diagonal_hessian(model: Network, images: Tensor, labels: Tensor, loss: Loss)
         *of_parameters, curvature = torch.autograd.grad(sums, [*squared.values(), x_squared], above)
         if isinstance(layer, Subsampling):
             curvature = curvature * layer.scale**2
-        for k, value in zip(squared, of_parameters, strict=True):
+        found = dict(zip(squared, of_parameters, strict=True))
+        if summed and isinstance(layer, Subsampling):
+            # the same with the square of the sum in the place of the sum of the squares
+            one = torch.ones_like(layer.coefficient)
+            found["coefficient"] = (above * subsample(x, one, one - 1).square()).sum((0, 2, 3))
+        for k, value in found.items():
             h[f"{name}.{k}"] = value / count  # Eq. 23-24
     return {name: h[name] for name, _ in model.named_parameters()}
 
@@ -120,12 +130,18 @@ def diagonal_with_cross_terms(model: PaperNet, images: Tensor, labels: Tensor, l
     return {name: value / len(images) for name, value in h.items()}
 
 
-def curvature(config: Config, model: Network, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    """h_kk as a configuration asks for it, averaged over the images."""
+def curvature(config: Config, model: Network, images: Tensor, labels: Tensor, pass_: int = 1) -> dict[str, Tensor]:
+    """h_kk as a configuration asks for it in a pass, averaged over the images."""
+    criterion = curvature_criterion(config.loss.in_pass(pass_))
     if config.optim.cross_terms == "kept":
         assert isinstance(model, PaperNet)
-        return diagonal_with_cross_terms(model, images, labels, curvature_criterion(config.loss))
-    return diagonal_hessian(model, images, labels, curvature_criterion(config.loss))
+        return diagonal_with_cross_terms(model, images, labels, criterion)
+    return diagonal_hessian(model, images, labels, criterion, summed=config.optim.cross_terms == "subsampling")
+
+
+def averaged(so_far: Any, measured: Any, pass_: int) -> Any:
+    """The mean of the curvatures before passes 1 to pass_, of that of those before it and the latest."""
+    return so_far + (measured - so_far) / pass_
 
 
 def step_sizes(h: dict[str, Tensor], eta: float, mu: float) -> dict[str, Tensor]:

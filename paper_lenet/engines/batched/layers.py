@@ -225,12 +225,13 @@ class Subsampling:
     """S2 and S4 (p. 7): coefficient (M, maps) times scale times the sum of 2x2 pixels, plus bias (M, maps).
 
     scale: 1, or 1/4 for averages.  # D4
+    summed: whether a unit has one connection, to the sum of its inputs, or four.  # D11
     """
 
     parameters = 2
 
-    def __init__(self, scale: float = 1.0) -> None:
-        self.scale = scale
+    def __init__(self, scale: float = 1.0, summed: bool = False) -> None:
+        self.scale, self.summed = scale, summed
 
     def forward(self, x: Tensor, *parameters: Tensor) -> tuple[Tensor, Saved]:
         coefficient, bias = (p[..., None, None, None] for p in parameters)
@@ -242,9 +243,10 @@ class Subsampling:
     def backward(self, dy: Tensor, saved: Saved, second_order: bool = False, inward: bool = True) -> Below:
         x, total, coefficient = saved
         scale = self.scale
-        if second_order:  # each of the four inputs is a connection
+        if second_order:
             scale = scale**2
-            total, coefficient = window_sum(x.square()) * scale, coefficient.square()
+            total = total.square() if self.summed else window_sum(x.square()) * scale
+            coefficient = coefficient.square()
         gradients = ((dy * total).flatten(2).sum(2), dy.flatten(2).sum(2))
         return spread(dy * (coefficient * scale), x) if inward else None, gradients
 

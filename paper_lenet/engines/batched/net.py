@@ -50,6 +50,8 @@ class BatchedNet:
         self.views = self.viewed(self.flat)
         self.rate = 0.0
         self.eps = torch.zeros_like(self.flat) if config.optim.name == "sdlm" else None
+        self.h = torch.zeros_like(self.flat) if config.optim.hessian != "each" else None
+        self.loss = config.loss  # of the pass
         by_muon = config.optim.name == "muon"
         if self.eps is None:
             matrices = [is_matrix(name, w) for name, w in first.named_parameters()]
@@ -74,10 +76,10 @@ class BatchedNet:
             self.set_parameters(k, {name: w.detach() for name, w in model.state().items()})
 
     def _layers(self, batch: int) -> layers.Stack:
-        choices = self.config.model
+        choices, summed = self.config.model, self.config.optim.cross_terms == "subsampling"
         act = activation(choices.activation)
         pools: dict[str, layers.Layer] = {
-            "sum": layers.Subsampling(), "average": layers.Subsampling(0.25),
+            "sum": layers.Subsampling(1.0, summed), "average": layers.Subsampling(0.25, summed),
             "avg_pool": layers.AveragePool(), "max_pool": layers.MaxPool(),
         }  # fmt: skip
         pool = [pools[choices.pooling], *([act] if choices.pooling in ("sum", "average") else [])]
@@ -135,7 +137,8 @@ class BatchedNet:
     def memory(self, k: int) -> dict[str, NDArray[Any]]:
         """Copies of what network k's optimiser keeps from update to update."""
         if self.eps is not None:
-            return {"eps": self.eps[k].cpu().numpy().copy()}
+            flat = {"eps": self.eps} | ({} if self.h is None else {"h": self.h})
+            return {name: values[k].cpu().numpy().copy() for name, values in flat.items()}
         kept = self.optimiser.memory.items()
         return {f"{kind}/{i}": w[k].cpu().numpy().copy() for kind, ws in kept for i, w in enumerate(ws)}
 
@@ -143,6 +146,8 @@ class BatchedNet:
         """The reverse."""
         if self.eps is not None:
             self.eps[k] = torch.as_tensor(values["eps"])
+            if self.h is not None:
+                self.h[k] = torch.as_tensor(values["h"])
             return
         for kind, tensors in self.optimiser.memory.items():
             for i, w in enumerate(tensors):
@@ -169,7 +174,7 @@ class BatchedNet:
 
     def losses(self, output: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """(M, B), and their gradients by the outputs."""
-        loss = self.config.loss
+        loss = self.loss
         if loss.name == "cross_entropy":
             return outputs.cross_entropy(output, labels, loss.smoothing)
         return outputs.eq8(output, labels) if loss.name == "eq8" else outputs.eq9(output, labels, loss.j)
@@ -186,7 +191,7 @@ class BatchedNet:
     def curvature(self, x: Tensor) -> list[Tensor]:
         """Sums over the images of h_kk of every parameter (Appendix C)."""
         y, tape = self.steps_stack.forward(x, self.views)
-        loss, factor = self.config.loss, self.config.model.rbf_factor
+        loss, factor = self.loss, self.config.model.rbf_factor
         if self.linear_output:
             h = outputs.cross_entropy_curvature(y)
         elif loss.name == "eq9" and loss.curvature == "exact":

@@ -22,6 +22,7 @@ from paper_lenet.engines.batched.resident import Resident, resident
 from paper_lenet.engines.engine import Checkpoint, NonFiniteError, PassRecord
 from paper_lenet.learning.patterns import Pass, all_patterns, dropout_start, passes
 from paper_lenet.learning.schedules import numbers_of
+from paper_lenet.learning.sdlm import averaged
 from paper_lenet.network.lenet5 import build
 
 # Patterns between two looks at the clock, and images that are evaluated at once.
@@ -56,23 +57,36 @@ class Trainer:
 
         middle: where each network goes on in the pass; empty from the start.
         """
-        net, optim = self.net, self.config.optim
+        net, optim, pass_ = self.net, self.config.optim, this[0].pass_
+        if net.loss != (of_pass := self.config.loss.in_pass(pass_)):
+            net.loss, self.replay = of_pass, None  # what has been captured has another loss in it
         for total in (self.loss, self.errors, self.bad, self.updates):
             total.zero_()
-        self.pass_.fill_(this[0].pass_)
+        self.pass_.fill_(pass_)
         if middle:
             self.updates.fill_(middle[0].update // self.batch)
             self.loss.copy_(torch.tensor([at.loss for at in middle], dtype=torch.float64))
             self.errors.copy_(torch.tensor([at.errors for at in middle]))
         if net.eps is None or middle:
             return
+        if net.h is None or optim.hessian != "once" or pass_ == 1:  # D22
+            h = self._curvature(this)
+            if net.h is not None:
+                h = net.h.copy_(averaged(net.h, h, pass_) if optim.hessian == "mean" else h)
+        else:
+            h = net.h
+        net.eps.copy_(this[0].eta / (optim.mu + h))
+
+    def _curvature(self, this: Sequence[Pass]) -> Tensor:
+        """h_kk of every parameter (M, P), averaged over the sample of the pass."""
+        net = self.net
         net.train_mode(False)
         sample = torch.from_numpy(np.stack([p.hessian_sample for p in this])).to(net.device)
         total = torch.zeros_like(net.flat)
         for part in sample.split(100, 1):
             h = net.curvature(self.patterns.inputs(part, net.dtype))
             total += torch.cat([value.flatten(1) for value in h], 1)
-        net.eps.copy_(this[0].eta / (optim.mu + total / sample.shape[1]))
+        return total / sample.shape[1]
 
     def step(self, k: int, batch: int) -> None:
         """One update of all networks, by row k of what was laid ready; waits for nothing."""

@@ -14,7 +14,7 @@ from torch import nn
 
 from paper_lenet.config import ModelConfig
 from paper_lenet.engines.fused.activations import ACTIVATIONS, NONE, NUMBERS
-from paper_lenet.engines.fused.kernels.common import CROSS_TERMS, POOLINGS, PREDICT, SECOND_ORDER
+from paper_lenet.engines.fused.kernels.common import CROSS_TERMS, POOLINGS, PREDICT, SECOND_ORDER, SUMMED
 from paper_lenet.engines.fused.kernels.convolution import (
     PLANE_STRIDE,
     c1_forward,
@@ -136,13 +136,14 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], s
     can keep it on disk.
     """
     at = dict(at_items)
-    mode = purpose
+    summed = int(purpose == SUMMED)
+    mode = SECOND_ORDER if summed else purpose
     stride, maps, maps2, lanes3, classes = shape.stride, shape.maps, shape.maps2, shape.lanes3, shape.classes
     copies = maps2 // maps
     rows1, rows2, rows3 = shape.rows1, shape.rows1 // 2, shape.rows3
     rows4, has_f6, linear = rows3 // 2, len(shape.units) == 2, shape.output == "linear"
     activation, pooling, none = NUMBERS[shape.activation], POOLINGS.index(shape.pooling), NONE
-    full, curved = shape.full, purpose in (SECOND_ORDER, CROSS_TERMS)
+    full, curved = shape.full, mode in (SECOND_ORDER, CROSS_TERMS)
     image = shape.side * stride
     units5, units_last = shape.units[0], shape.units[-1]
     below5, below6, below_output = shape.below[0], shape.below[1], shape.below[-1]
@@ -205,14 +206,14 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], s
                 full_backward(p, e, f6w, f6b, ws, x5, d6, d5, below6, units_last, activation, mode)
                 through_activation(ws, x5, d5, units5, activation, mode)
             full_backward(p, e, c5w, c5b, ws, x4, d5, dx4, below5, units5, activation, mode)
-            s4_backward(p, e, s4c, s4b, ws, x3, x4, dx4, rows4, lanes3, pooling, activation, mode)
+            s4_backward(p, e, s4c, s4b, ws, x3, x4, dx4, rows4, lanes3, pooling, activation, mode, summed)
             if full:
                 c3_input_backward_full(p, c3w, ws, x3, dx2, rows3, maps2, lanes3, mode)
             else:
                 c3_planes(ws, x3, planes, rows3, lanes3)
                 c3_input_backward(p, c3w, ws, planes, dx2, first, fed, rows3, maps2, lanes3, mode)
             c3_weight_step(p, e, c3w, c3b, ws, x2, x3, rows3, maps2, lanes3, mode)
-            s2_backward(p, e, s2c, s2b, c1b, ws, x1, x2, dx2, rows2, maps, copies, pooling, activation, mode)
+            s2_backward(p, e, s2c, s2b, c1b, ws, x1, x2, dx2, rows2, maps, copies, pooling, activation, mode, summed)
             c1_weight_step(images, n * image, p, e, c1w, ws, x1, rows1, stride, maps, mode)
         return losses, len(out)
 

@@ -27,12 +27,12 @@ from paper_lenet.engines import loop
 from paper_lenet.engines.engine import Checkpoint
 from paper_lenet.engines.fused import convolutional, fully_connected
 from paper_lenet.engines.fused.grey import grey
-from paper_lenet.engines.fused.kernels.common import CROSS_TERMS, GRADIENT, PREDICT, SECOND_ORDER, STEP
+from paper_lenet.engines.fused.kernels.common import CROSS_TERMS, GRADIENT, PREDICT, SECOND_ORDER, STEP, SUMMED
 from paper_lenet.engines.fused.layout import Array, aligned
 from paper_lenet.learning.optimisers import Optimiser
 from paper_lenet.learning.patterns import Indices, Pass, Patterns
 from paper_lenet.learning.schedules import numbers_of
-from paper_lenet.learning.sdlm import Network
+from paper_lenet.learning.sdlm import Network, averaged
 from paper_lenet.network.layers import EuclideanRBF
 from paper_lenet.network.lenet5 import build
 from paper_lenet.network.mlp import MLP
@@ -76,13 +76,14 @@ class FusedNet:
                 model.output.centres.numpy()
             )
         self.loss, self.optim = config.loss, config.optim
-        self.for_curvature = CROSS_TERMS if self.optim.cross_terms == "kept" else SECOND_ORDER
+        by_terms = {"dropped": SECOND_ORDER, "subsampling": SUMMED, "kept": CROSS_TERMS}
+        self.for_curvature = by_terms[self.optim.cross_terms]
         self.side, self.stride = shape.side, shape.stride
         self.chunk = aligned(CHUNK * self.side * self.stride, self.dtype)
 
         batch = self.optim.batch
         self.pace = batch * max(1, round(PACE / batch))
-        self.eps = aligned(self.layout.size, self.dtype)
+        self.eps, self.h = aligned(self.layout.size, self.dtype), aligned(self.layout.size, self.dtype)
         self.rate = 0.0
         # what is no parameter, as the weights of connections that the table lacks, learns nothing
         self.learning = self.layout.pack({name: np.ones(w.shape) for name, w in self.layout.places.items()}, self.dtype)
@@ -126,7 +127,7 @@ class FusedNet:
     def _memories(self) -> dict[str, Array]:
         """The flat arrays of the memory, by what comes before a parameter's name."""
         if self.optimiser is None:
-            return {"": self.eps}
+            return {"": self.eps} | ({} if self.optim.hessian == "each" else {"h/": self.h})
         return {f"{kind}/": tensors[0][0].numpy() for kind, tensors in self.optimiser.memory.items()}
 
     def memory(self) -> dict[str, Array]:
@@ -145,27 +146,30 @@ class FusedNet:
             self._run(purpose, self.eps, patterns, np.arange(0), False)
 
     def begin(self, patterns: Patterns, this: Pass) -> None:
-        if self.optimiser is None:
-            h = self.diagonal_hessian(patterns, this.hessian_sample)
-            eps = {name: this.eta / (self.optim.mu + value) for name, value in h.items()}  # Eq. 21, p. 41
-            self.eps[:] = self.layout.pack(eps, self.dtype)
+        if self.optimiser is not None:
+            return
+        if self.optim.hessian != "once" or this.pass_ == 1:  # D22
+            h = self.layout.pack(self.diagonal_hessian(patterns, this.hessian_sample, this.pass_), self.dtype)
+            self.h[:] = averaged(self.h, h, this.pass_) if self.optim.hessian == "mean" else h
+        eps = {name: this.eta / (self.optim.mu + h) for name, h in self.layout.unpack(self.h).items()}  # Eq. 21, p. 41
+        self.eps[:] = self.layout.pack(eps, self.dtype)
 
     def rates(self) -> tuple[float, float]:
         if self.optimiser is None:
-            eps = self.memory().values()
+            eps = self.layout.unpack(self.eps).values()
             return min(float(e.min()) for e in eps), max(float(e.max()) for e in eps)
         return self.rate, self.rate
 
     def train(self, patterns: Patterns, order: Indices, this: Pass, done: int) -> tuple[float, int, NDArray[np.int64]]:
         if self.optimiser is None and self.optim.batch == 1:
-            return self._run(STEP, self.eps, patterns, order, self.loss.name == "eq9")
+            return self._run(STEP, self.eps, patterns, order, self.loss.in_pass(this.pass_).name == "eq9")
         return self._by_batches(patterns, order, this, done)
 
     def _by_batches(
         self, patterns: Patterns, order: Indices, this: Pass, done: int
     ) -> tuple[float, int, NDArray[np.int64]]:
         """As train, with the mean gradient of each batch."""
-        eq9, batch = self.loss.name == "eq9", self.optim.batch
+        eq9, batch = self.loss.in_pass(this.pass_).name == "eq9", self.optim.batch
         gradient, mean = aligned(self.layout.size, self.dtype), self.learning / self.dtype.type(batch)
         losses, given = 0.0, np.empty(len(order), np.int64)
         for start in range(0, len(order), batch):
@@ -188,10 +192,10 @@ class FusedNet:
         p, g = (torch.from_numpy(flat)[None] for flat in (self.p, gradient))
         self.optimiser.step([p], [g], self.rate, *corrections)
 
-    def diagonal_hessian(self, patterns: Patterns, sample: Indices) -> dict[str, Array]:
+    def diagonal_hessian(self, patterns: Patterns, sample: Indices, pass_: int = 1) -> dict[str, Array]:
         """h_kk by parameter, averaged over the sampled patterns, as `sdlm.curvature`."""
-        h = aligned(self.layout.size, self.dtype)
-        self._run(self.for_curvature, h, patterns, sample, self.loss.name == "eq9" and self.loss.curvature == "exact")
+        h, loss = aligned(self.layout.size, self.dtype), self.loss.in_pass(pass_)
+        self._run(self.for_curvature, h, patterns, sample, loss.name == "eq9" and loss.curvature == "exact")
         return {name: value / len(sample) for name, value in self.layout.unpack(h).items()}
 
     def predict(self, patterns: Patterns) -> NDArray[np.int64]:

@@ -18,7 +18,7 @@ from paper_lenet.engines.engine import Checkpoint
 from paper_lenet.learning.optimisers import Optimiser, is_matrix
 from paper_lenet.learning.patterns import Indices, Pass, Patterns, dropout_start, kept_units
 from paper_lenet.learning.schedules import numbers_of
-from paper_lenet.learning.sdlm import Network, curvature, step_sizes
+from paper_lenet.learning.sdlm import Network, averaged, curvature, step_sizes
 from paper_lenet.network.lenet5 import build
 from paper_lenet.network.losses import criterion
 from paper_lenet.network.modern import ModernNet
@@ -39,9 +39,9 @@ class ReferenceNet:
         self.model, self.config = model, config
         self.dropout_start = torch.tensor([dropout_start(seed)])
         self.named = dict(model.named_parameters())
-        self.loss_of = criterion(config.loss)
         self.pace = config.optim.batch * max(1, PACE // config.optim.batch)
         self.eps: dict[str, Tensor] = {}
+        self.h: dict[str, Tensor] = {}
         self.rate = 0.0
         if config.optim.name != "sdlm":
             like = [w.detach()[None] for w in self.named.values()]
@@ -55,13 +55,15 @@ class ReferenceNet:
 
     def memory(self) -> dict[str, NDArray[Any]]:
         if self.config.optim.name == "sdlm":
-            return {name: e.numpy() for name, e in self.eps.items()}
+            h = {} if self.config.optim.hessian == "each" else {f"h/{name}": h for name, h in self.h.items()}
+            return {name: value.numpy() for name, value in (self.eps | h).items()}
         kept = self.optimiser.memory.items()
         return {f"{k}/{n}": w[0].numpy().copy() for k, ws in kept for n, w in zip(self.named, ws, strict=True)}
 
     def set_memory(self, values: dict[str, NDArray[Any]]) -> None:
         if self.config.optim.name == "sdlm":
-            self.eps = {name: torch.from_numpy(e) for name, e in values.items()}
+            self.eps = {name: torch.from_numpy(values[name]) for name in self.named}
+            self.h = {name: torch.from_numpy(h) for name in self.named if (h := values.get(f"h/{name}")) is not None}
         else:
             for kind, tensors in self.optimiser.memory.items():
                 for name, w in zip(self.named, tensors, strict=True):
@@ -71,12 +73,18 @@ class ReferenceNet:
         pass
 
     def begin(self, patterns: Patterns, this: Pass) -> None:
-        if self.config.optim.name == "sdlm":
+        optim = self.config.optim
+        if optim.name != "sdlm":
+            return
+        if optim.hessian != "once" or this.pass_ == 1:  # D22
             sample = this.hessian_sample
             labels = torch.from_numpy(patterns.labels_of(sample))
             self.model.eval()
-            h = curvature(self.config, self.model, inputs(patterns, sample, self.model), labels)
-            self.eps = step_sizes(h, this.eta, self.config.optim.mu)
+            h = curvature(self.config, self.model, inputs(patterns, sample, self.model), labels, this.pass_)
+            if optim.hessian == "mean" and this.pass_ > 1:
+                h = {name: averaged(self.h[name], value, this.pass_) for name, value in h.items()}
+            self.h = h
+        self.eps = step_sizes(self.h, this.eta, optim.mu)
 
     def rates(self) -> tuple[float, float]:
         if self.config.optim.name == "sdlm":
@@ -84,14 +92,14 @@ class ReferenceNet:
         return self.rate, self.rate
 
     def train(self, patterns: Patterns, order: Indices, this: Pass, done: int) -> tuple[float, int, NDArray[np.int64]]:
-        batch = self.config.optim.batch
+        batch, loss_of = self.config.optim.batch, criterion(self.config.loss.in_pass(this.pass_))
         given = np.empty(len(order), np.int64)
         losses = 0.0
         self.model.train()
         for start in range(0, len(order), batch):
             k = order[start : start + batch]
             output = self._output(inputs(patterns, k, self.model), this.pass_, done + start)
-            loss = self.loss_of(output, torch.from_numpy(patterns.labels_of(k)))
+            loss = loss_of(output, torch.from_numpy(patterns.labels_of(k)))
             if not math.isfinite(loss.item()):
                 return losses, start, given
             losses += loss.item() * len(k)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
@@ -36,6 +37,15 @@ def _route(w: Writer, d: ir.Value, states: list[ir.Value]) -> list[ir.Value]:
         routed.append(w.where(wins, left, w.number(0.0)))
         left = w.where(wins, w.number(0.0), left)
     return [*routed, left]
+
+
+def _weighed(
+    w: Writer, add_up: Callable[[list[ir.Value]], ir.Value], states: list[ir.Value], mode: int, summed: int
+) -> ir.Value:
+    """What dE/da is multiplied by for the coefficient, the sum; or d2E/da2, the sum of squares or the sum squared."""
+    if mode != SECOND_ORDER:
+        return add_up(states)
+    return w.square(add_up(states)) if summed else add_up([w.square(state) for state in states])
 
 
 EVEN, ODD = list(range(0, 2 * LANES, 2)), list(range(1, 2 * LANES, 2))
@@ -111,9 +121,12 @@ def s4_forward(
 @kernel
 def s4_backward(
     w: Writer, p: Any, e: Any, coefficient: int, bias: int, ws: Any, x: int, y: int, dy: int, rows: int, lanes: int,
-    pooling: int, activation: int, mode: int,
+    pooling: int, activation: int, mode: int, summed: int,
 ) -> None:  # fmt: skip
-    """From dE/dx of S4 at dy to d of C3, which takes the place of C3's states x."""
+    """From dE/dx of S4 at dy to d of C3, which takes the place of C3's states x.
+
+    summed: in second order whether the sum of the four inputs is squared, or each of them.
+    """
     trained = pooling in (SUM, AVERAGE)
     for v in range(0, lanes, LANES):
         scale = _scale(w, pooling, mode)
@@ -128,7 +141,7 @@ def s4_backward(
             states = [w.load(ws, *place) for place in places]
             if trained:
                 d = through(w, d, w.load(ws, y, *unit), activation, mode)
-                s = sum_of_four(w, [w.square(state) if mode == SECOND_ORDER else state for state in states])
+                s = _weighed(w, lambda squares: sum_of_four(w, squares), states, mode, summed)
                 w.add_product(of_coefficient, w.mul(d, scale), s)
                 w.b.store(w.add(w.get(of_bias), d), of_bias)
             if pooling == MAX_POOL:
@@ -146,9 +159,12 @@ def s4_backward(
 @kernel
 def s2_backward(
     w: Writer, p: Any, e: Any, coefficient: int, bias: int, c1_bias: int, ws: Any, x: int, y: int, dy: int, rows: int,
-    maps: int, copies: int, pooling: int, activation: int, mode: int,
+    maps: int, copies: int, pooling: int, activation: int, mode: int, summed: int,
 ) -> None:  # fmt: skip
-    """From dE/dx of S2 at dy to d of C1, which takes the place of C1's states x; steps C1's biases too."""
+    """From dE/dx of S2 at dy to d of C1, which takes the place of C1's states x; steps C1's biases too.
+
+    summed: as of `s4_backward`.
+    """
     trained = pooling in (SUM, AVERAGE)
     with w.loop(maps) as m1:
         scale = _scale(w, pooling, mode)
@@ -176,8 +192,8 @@ def s2_backward(
                         w.store(w.shuffle(routed[2 * row], routed[2 * row + 1], lanes), ws, *place)
             else:
                 if trained:
-                    inputs = [[w.square(state) for state in row] for row in states] if mode == SECOND_ORDER else states
-                    s = _pairs(w, *(w.add(inputs[0][v], inputs[1][v]) for v in (0, 1)))
+                    s = _weighed(w, lambda four: _pairs(w, w.add(four[0], four[2]), w.add(four[1], four[3])),
+                                 states[0] + states[1], mode, summed)  # fmt: skip
                     for k, unit in enumerate(units):
                         ds[k] = through(w, ds[k], w.load(ws, y, *unit), activation, mode)
                         w.add_product(of_coefficient[k], w.mul(ds[k], scale), s)
