@@ -31,6 +31,11 @@ SAMPLES: dict[str, tuple[Any, ...]] = {
     "distort.shear": (0.14, 0.3),
     "distort.translation": (2.0, 1.0),
     "distort.centre": (10.9, 0.0),
+    "windows.variants": (0, 1),
+    "windows.gap": ([-1, 4], [0, 2]),
+    "windows.blank": (0.1667, 0.5),
+    "windows.noise": (0.1, 0.0),
+    "model.blank": (False, True),
     "model.hidden": ([], [20], [20, 17]),
     "model.batch_norm": (False, True),
     "model.dropout": (0.0, 0.3),
@@ -109,6 +114,16 @@ def settled(values: Values, keep: Sequence[str] = ()) -> Values:
     full["model.side"] = paper.VERSION_SIDES[full["data.version"]] if full["model.name"] == "mlp" else paper.IMAGE_SIZE
     if full["data.version"] != "regular" or full["model.geometry"] == "resized":
         change("distort.variants", 0)
+    if "model.blank" in keep:
+        change("windows.variants", int(full["model.blank"]))
+    if full["model.name"] != "lenet5" or full["engine.name"] == "batched":
+        change("windows.variants", 0)
+    if full["windows.variants"]:
+        change("distort.variants", 0)
+        change("model.geometry", "padded")
+        if full["distort.variants"] or full["model.geometry"] != "padded":
+            change("windows.variants", 0)
+    change("model.blank", full["windows.variants"] > 0)
     if (full["loss.name"] == "cross_entropy") != (full["model.output"] == "linear"):
         by_output = {"linear": "cross_entropy", "rbf": "eq8"}[full["model.output"]]
         if "loss.name" in keep:

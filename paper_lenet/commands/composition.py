@@ -304,9 +304,9 @@ def _keys(node: Any, prefix: str) -> list[str]:
 
 
 def nearest(wrong: str, right: Sequence[str], separator: str) -> str:
-    """`; did you mean ...?` with those that it is a part of or that are like it; nothing if there are none."""
+    """`; did you mean ...?` with those that it is a part of, or else that are like it; nothing if there are none."""
     parts = [name for name in right if wrong in name.split(separator)]
     last = {name.rpartition(separator)[2]: name for name in reversed(right)}
     alike = [last[name] for name in get_close_matches(wrong, last, cutoff=ALIKE)]
-    found = list(dict.fromkeys([*parts, *get_close_matches(wrong, right, cutoff=ALIKE), *alike]))[:3]
+    found = (parts or list(dict.fromkeys([*get_close_matches(wrong, right, cutoff=ALIKE), *alike])))[:3]
     return f"; did you mean {' or '.join(found)}?" if found else ""

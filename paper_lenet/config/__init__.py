@@ -11,6 +11,7 @@ from paper_lenet.config.schema import (
     LossConfig,
     ModelConfig,
     OptimConfig,
+    WindowsConfig,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "LossConfig",
     "ModelConfig",
     "OptimConfig",
+    "WindowsConfig",
 ]

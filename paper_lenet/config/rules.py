@@ -84,6 +84,7 @@ _OF_1998: dict[str, Values] = {"model.init.scheme": ("paper",)}
 _SDLM: dict[str, Values] = {"optim.name": ("sdlm",)}
 _PRINTED_RATES: dict[str, Values] = {"optim.schedule": ("paper",)}
 _DISTORTED: dict[str, Values] = {"distort.variants": POSITIVE}
+_WINDOWS: dict[str, Values] = {"windows.variants": POSITIVE}
 _FIXED: dict[str, Values] = {"model.init.coefficient": ("fixed",)}
 _BITMAPS: dict[str, Values] = {"model.output": ("rbf",)}
 _EQ9: dict[str, Values] = {"loss.name": ("eq9",)}
@@ -98,6 +99,9 @@ READ_WHEN: dict[str, dict[str, Values]] = {
     "distort.shear": _DISTORTED,
     "distort.translation": _DISTORTED,
     "distort.centre": _DISTORTED,
+    "windows.gap": _WINDOWS,
+    "windows.blank": _WINDOWS,
+    "windows.noise": _WINDOWS,
     "model.hidden": {"model.name": ("mlp",)},
     "model.activation": _LENET5,
     "model.pooling": _LENET5,
@@ -107,6 +111,7 @@ READ_WHEN: dict[str, dict[str, Values]] = {
     "model.batch_norm": _LENET5,
     "model.dropout": _LENET5,
     "model.rbf_factor": _LENET5 | _BITMAPS,
+    "model.blank": _LENET5,
     "model.init.scheme": _LENET5,
     "model.init.gain": _OF_1998,
     "model.init.exponent": _OF_1998,
@@ -181,6 +186,14 @@ def impossible(values: Mapping[str, Any], modern: bool) -> Iterator[str]:
         yield f"model.side={given} with model.name={model} and data.version={version}: must be {side}"
     if version != "regular" and distorted:
         yield f"data.version={version} with distortions: distortions are drawn for images of 28x28"
+    blank, variants = values["model.blank"], values["windows.variants"]
+    windows = variants > 0
+    if blank != windows:
+        yield f"model.blank={_shown(blank)} with windows.variants={variants}: must be {_shown(windows)}"
+    if windows and distorted:
+        yield "windows with distortions: distorted images are made one by one"
+    if windows and (geometry := values["model.geometry"]) != "padded":
+        yield f"model.geometry={geometry} with windows: windows are of 32x32"
     if (loss == "cross_entropy") != ((output := values["model.output"]) == "linear"):
         why = "Eq. 8 and 9 need penalties (rbf), cross-entropy needs a linear output"
         yield f"loss.name={loss} with model.output={output}: {why}"

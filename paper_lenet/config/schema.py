@@ -116,6 +116,32 @@ class DistortConfig:
 
 
 @dataclass
+class WindowsConfig:
+    """Windows of Section VII-B in the place of the training images: a character between two others.  # D23
+
+    variants: windows of each training image, drawn once; 0 for the images as they are. A pass stays as long as the
+        training set, so that the windows are gone through in `variants` passes. Errors while training are of windows;
+        held-out images are as they are.
+    gap: columns between the boxes of the characters' ink, from and to; below 0 they overlap.
+    blank: share of the windows in whose middle there is nothing.
+    noise: probability that a pixel is inverted.
+    """
+
+    variants: int = 0
+    gap: list[int] = field(default_factory=lambda: [-1, 4])
+    blank: float = 0.1667
+    noise: float = 0.1
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.variants <= 100, "windows.variants", self.variants, "from 0 to 100")
+        gap = self.gap
+        fits = isinstance(gap, list) and len(gap) == 2 and all(isinstance(g, int) for g in gap)
+        _require(fits and -28 <= gap[0] <= gap[1] <= 28, "windows.gap", gap, "two rising whole numbers from -28 to 28")
+        for key in ("blank", "noise"):
+            _require(0 <= getattr(self, key) <= 1, f"windows.{key}", getattr(self, key), "from 0 to 1")
+
+
+@dataclass
 class InitConfig:
     """Initial weights: uniform in ±gain / F**exponent, F the fan-in of the unit (Appendix A, p. 41).  # D1
 
@@ -158,6 +184,7 @@ class ModelConfig:
     batch_norm: normalise the weighted sums of C1 and C3.
     dropout: this share of the states of C5 and F6 is left out while training.
     rbf_factor: factor in front of the sum of Eq. 7 (printed: none, so 1).  # D5
+    blank: an eleventh class, the blank (of Fig. 3, in an rbf output), for windows.
     """
 
     name: str = "lenet5"
@@ -171,6 +198,7 @@ class ModelConfig:
     batch_norm: bool = False
     dropout: float = 0.0
     rbf_factor: float = 1.0
+    blank: bool = False
     init: InitConfig = field(default_factory=InitConfig)
 
     def __post_init__(self) -> None:
@@ -314,6 +342,8 @@ ADDED_LATER = {
     **{"model.init.scheme": "paper", "loss.smoothing": 0.0, "optim.name": "sdlm", "optim.batch": 1},
     **{"optim.schedule": "paper", "optim.rate": 1e-3, "optim.momentum": 0.9, "optim.nesterov": False},
     **{"optim.weight_decay": 0.0, "optim.epsilon": 1e-8, "optim.hessian": "each", "loss.eq8_passes": 0},
+    **{"model.blank": False, "windows.variants": 0, "windows.gap": [-1, 4], "windows.blank": 0.1667},
+    **{"windows.noise": 0.1},
 }
 # What does not change what is computed, so that no fingerprint and no table has it.
 NOT_METHOD = ("name", "seeds", "output", "resume", "force", "engine.workers", "data.dir")
@@ -337,6 +367,7 @@ class Config:
     force: bool = False
     data: DataConfig = field(default_factory=DataConfig)
     distort: DistortConfig = field(default_factory=DistortConfig)
+    windows: WindowsConfig = field(default_factory=WindowsConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
@@ -373,6 +404,7 @@ class Config:
             inner = functools.reduce(dict.__getitem__, groups, method)
             if key not in ADDED_LATER or inner[last] == ADDED_LATER[key]:
                 del inner[last]
+        method = {key: value for key, value in method.items() if value != {}}
         return hashlib.sha256(json.dumps(method, sort_keys=True).encode()).hexdigest()[:12]
 
 

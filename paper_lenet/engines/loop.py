@@ -119,6 +119,6 @@ def train(net: Net, config: Config, data: Data, seed: int, start: Checkpoint | N
             test_errors=int(np.sum(predictions != data.test_labels)),
             seconds=seconds,
             state=net.parameters(),
-            training_set_errors=int(np.sum(net.predict(patterns) != patterns.labels)) if last else None,
+            training_set_errors=int(np.sum(net.predict(patterns.plain()) != patterns.labels)) if last else None,
         )
         yield Checkpoint(this.pass_, done, record.state, net.memory(), record=record)

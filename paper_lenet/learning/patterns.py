@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,9 @@ from torch import Tensor
 
 from paper_lenet import generators, paper
 from paper_lenet.config import Config
-from paper_lenet.data import Data, levels, resized, subset, values_of
-from paper_lenet.data.distortions import Maps, draw, warp
+from paper_lenet.data import Data, distortions, levels, resized, subset, values_of, windows
+from paper_lenet.data.distortions import Maps, warp
+from paper_lenet.data.windows import BLANK, Windows, pixels
 
 Indices = NDArray[np.int64]
 
@@ -24,26 +25,34 @@ class Patterns:
     """Images and what is made of them: pattern k < n is image k, pattern n + m is image m % n through map m.
 
     images: bytes (n, 28, 28), or (n, 32, 32) when they are resized.  labels: (n,).  maps: (m, 5), inverse maps of
-    data/distortions.py.  values: (256,), what each byte becomes.
+    data/distortions.py.  values: (256,), what each byte becomes.  windows: over the images; then pattern k is window k.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     maps: Maps
     values: NDArray[np.floating] = field(default_factory=lambda: levels(np.float64))
+    windows: Windows | None = None
 
     def __len__(self) -> int:
-        return len(self.images) + len(self.maps)
+        return len(self.images) + len(self.maps) if self.windows is None else len(self.windows)
+
+    def plain(self) -> Patterns:
+        """The images alone."""
+        return replace(self, maps=self.maps[:0], windows=None)
 
     def labels_of(self, chosen: Indices) -> NDArray[np.int64]:
         """The labels of patterns (k,)."""
-        return self.labels[chosen % len(self.images)]
+        labels = self.labels[chosen % len(self.images)]
+        return labels if self.windows is None else np.where(self.windows.blank[chosen], BLANK, labels)
 
     def grey(self, chosen: Indices, side: int, dtype: DTypeLike) -> NDArray[Any]:
         """Grey values (k, side, side) of patterns (k,)."""
-        count = len(self.images)
+        count, value = len(self.images), self.values.astype(dtype)
+        if self.windows is not None:
+            return value[pixels(self.images, self.windows, chosen, side)]
         images = self.images[chosen % count]
-        value, edge = self.values.astype(dtype), (side - images.shape[1]) // 2
+        edge = (side - images.shape[1]) // 2
         result = np.full((len(chosen), side, side), value[0])
         inner = slice(edge, edge + images.shape[1])
         result[:, inner, inner] = value[images]
@@ -53,7 +62,8 @@ class Patterns:
 
 
 def all_patterns(config: Config, data: Data, seed: int) -> tuple[Patterns, Patterns]:
-    """What a seed trains on, the configured subset of the training set and its distorted copies; and is tested on."""
+    """What a seed trains on, the configured subset of the training set with its distorted copies, or windows of it; and
+    is tested on."""
     train_values, held_out_values = values_of(config.data.input, data)
     if config.data.train_size is not None:
         data = subset(data, config.data.train_size, seed)
@@ -61,9 +71,10 @@ def all_patterns(config: Config, data: Data, seed: int) -> tuple[Patterns, Patte
     if config.model.geometry == "resized":
         images, held_out = resized(images, paper.INPUT_SIZE), resized(held_out, paper.INPUT_SIZE)
     copies = config.distort.variants * len(images)
-    maps = draw(config.distort, copies, seed)
+    maps = distortions.draw(config.distort, copies, seed)
+    drawn = windows.draw(config.windows, images, seed) if config.windows.variants else None
     return (
-        Patterns(images, data.train_labels, maps, train_values),
+        Patterns(images, data.train_labels, maps, train_values, drawn),
         Patterns(held_out, data.test_labels, np.zeros((0, 5)), held_out_values),
     )
 
@@ -79,14 +90,11 @@ def kept_units(
     """Which units dropout keeps, bool (M, count, units), for the patterns of a pass from `position` on.
 
     starts: int64 (M,), the `dropout_start` of each network's seed.
-    A hash of where it is, not a generator: every engine and device has the same, wherever it begins. The mixing is that
-    of MurmurHash3's end.
+    A hash of where it is, not a generator.
     """
     place = torch.arange(count * units, device=starts.device).view(count, units) + position * units
-    x = (place + starts[:, None, None] + pass_ * 0x9E3779B1) & 0xFFFFFFFF
-    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
-        x = ((x ^ (x >> shift)) * factor) & 0xFFFFFFFF  # int64 may overflow: the lower half stays right
-    return x >= round(rate * 2**32)
+    kept: Tensor = generators.hashed((place + starts[:, None, None] + pass_ * 0x9E3779B1) & 0xFFFFFFFF)
+    return kept >= round(rate * 2**32)
 
 
 @dataclass(frozen=True)

@@ -26,12 +26,14 @@ class LeNet5(PaperNet):
         generator: torch.Generator | None = None,
         pooling: str = "sum",
         rbf_factor: float = 1.0,
+        blank: bool = False,
     ) -> None:
+        codes = bitmaps.WITH_BLANK if blank else bitmaps.DIGITS
         super().__init__(
-            paper.INPUT_SIZE, 6, connections.TABLE_I, (120, 84), bitmaps.DIGITS, pooling, rbf_factor, init, generator
+            paper.INPUT_SIZE, 6, connections.TABLE_I, (120, 84), codes, pooling, rbf_factor, init, generator
         )
         assert self.parameters_by_layer() == paper.PARAMETERS
-        assert self.connections() == paper.CONNECTIONS
+        assert blank or self.connections() == paper.CONNECTIONS
 
 
 def build(config: ModelConfig, seed: int) -> PaperNet | ModernNet | MLP:
@@ -43,4 +45,4 @@ def build(config: ModelConfig, seed: int) -> PaperNet | ModernNet | MLP:
         return {"lenet1": lenet1, "lenet4": lenet4}[config.name](config.init, generator)
     if config.is_modern():
         return ModernNet(config, generator)
-    return LeNet5(config.init, generator, config.pooling, config.rbf_factor)
+    return LeNet5(config.init, generator, config.pooling, config.rbf_factor, config.blank)

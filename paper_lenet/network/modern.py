@@ -59,9 +59,9 @@ class ModernNet(LayeredNet):
         self.f6 = nn.Linear(*UNITS)
         self.output: EuclideanRBF | nn.Linear
         if choices.output == "rbf":
-            self.output = EuclideanRBF(bitmaps.DIGITS, choices.rbf_factor)
+            self.output = EuclideanRBF(bitmaps.WITH_BLANK if choices.blank else bitmaps.DIGITS, choices.rbf_factor)
         else:
-            self.output = nn.Linear(UNITS[1], paper.CLASSES)
+            self.output = nn.Linear(UNITS[1], paper.CLASSES + choices.blank)
         reset(self, choices.init, generator)
 
     def features(self, images: Tensor, masks: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
@@ -104,7 +104,8 @@ class ModernNet(LayeredNet):
         pooling = 0
         if isinstance(self.s2, Subsampling):
             pooling = MAPS * (side1 // 2) ** 2 + MAPS3 * (side3 // 2) ** 2
-        return c1 + c3 + pooling + self.c5.weight.numel() + self.f6.weight.numel() + paper.CLASSES * UNITS[1]
+        output = (paper.CLASSES + self.choices.blank) * UNITS[1]
+        return c1 + c3 + pooling + self.c5.weight.numel() + self.f6.weight.numel() + output
 
 
 def _pooling(name: str, maps: int) -> nn.Module:

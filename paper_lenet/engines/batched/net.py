@@ -25,7 +25,6 @@ from paper_lenet.learning.sdlm import Network
 from paper_lenet.network.layers import EuclideanRBF, TableConv2d
 from paper_lenet.network.mlp import MLP
 from paper_lenet.network.modern import MAPS, MAPS3
-from paper_lenet.paper import bitmaps
 
 # From this batch on the pixels of pooling windows are worth setting apart (layers.Conv).
 APART_FROM = 16
@@ -57,7 +56,8 @@ class BatchedNet:
             matrices = [is_matrix(name, w) for name, w in first.named_parameters()]
             self.optimiser = Optimiser(config.optim, self.views if by_muon else [self.flat], matrices)
         self.starts = torch.tensor(list(starts), dtype=torch.int64, device=self.device)
-        self.centres = bitmaps.DIGITS.to(self.dtype).to(self.device)
+        centres = first.output.centres if isinstance(first.output, EuclideanRBF) else torch.zeros(0)
+        self.centres = centres.to(self.dtype).to(self.device)
         # what changes from step to step belongs to the network, not to one of its stacks
         self.norms = [
             layers.BatchNorm(self.flat.new_zeros(self.nets, maps), self.flat.new_ones(self.nets, maps))

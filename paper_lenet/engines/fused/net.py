@@ -29,6 +29,7 @@ from paper_lenet.engines.fused import convolutional, fully_connected
 from paper_lenet.engines.fused.grey import grey
 from paper_lenet.engines.fused.kernels.common import CROSS_TERMS, GRADIENT, PREDICT, SECOND_ORDER, STEP, SUMMED
 from paper_lenet.engines.fused.layout import Array, aligned
+from paper_lenet.engines.fused.windows import window
 from paper_lenet.learning.optimisers import Optimiser
 from paper_lenet.learning.patterns import Indices, Pass, Patterns
 from paper_lenet.learning.schedules import numbers_of
@@ -108,7 +109,7 @@ class FusedNet:
         losses, out = 0.0, np.empty(len(chosen), np.int64)
         for start in range(0, max(1, len(chosen)), CHUNK):  # once for no patterns, to compile
             part = slice(start, start + CHUNK)
-            grey(patterns.images, patterns.maps, chosen[part], values, self.side, self.stride, self.chunk)
+            self._lay(patterns, chosen[part], values)
             more, done = run(
                 self.p, e, self.ws, self.chunk, labels[part], out[part], self.centres, *self.tables, self.factor,
                  eq9, float(self.loss.j), float(self.loss.smoothing),
@@ -117,6 +118,14 @@ class FusedNet:
             if done < len(out[part]):
                 return losses, start + done, out
         return losses, len(out), out
+
+    def _lay(self, patterns: Patterns, chosen: Indices, values: Array) -> None:
+        """The inputs of the chosen patterns, in `chunk`."""
+        of, images, place = patterns.windows, patterns.images, (self.side, self.stride, self.chunk)
+        if of is None:
+            grey(images, patterns.maps, chosen, values, *place)
+        else:
+            window(images, of.flanks, of.shifts, of.blank, of.start, of.threshold, chosen, values, *place)
 
     def parameters(self) -> dict[str, Array]:
         return self.layout.unpack(self.p)
