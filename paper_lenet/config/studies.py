@@ -52,7 +52,8 @@ class Study:
     chosen: what was chosen on images held out of the training set, a key or a choice, and the study that chose it.
     then: the commands that measure what it has trained.  gives: the other names in results/runs that they fill.
     guesses: the ends of labels of those configurations that are a guess at what the paper did.
-    table: `kind`, a module of reporting/tables, and that module's options; empty for one row per configuration.
+    table: `kind`, a module of reporting/tables; `needs`, files that it reads beside those of the runs; and that
+        module's options. Empty for one row per configuration.
     figure: the caption of the figure that is drawn of that table; empty for none.
     configurations: overrides by key, as in Hydra's `sweeper.params`: a text with commas is several values, a list is
         one value; a label is text. Each entry is all combinations of its values, and the study all of its entries.

@@ -35,7 +35,8 @@ def generated() -> dict[str, Generated]:
             if make is None:
                 raise TableError(f"conf/study/{name}.yaml: study.table.kind={kind}: no such kind of table")
             beside = [study.table["beside"]] if "beside" in study.table else []
-            found[name] = Generated(partial(make, study=study), runs_of(name, *beside), study.shown)
+            needs = (*runs_of(name, *beside), *study.table.get("needs", ()))
+            found[name] = Generated(partial(make, study=study), needs, study.shown)
     return found
 
 
