@@ -19,6 +19,7 @@ from paper_lenet.data import load
 from paper_lenet.engines import records, reference
 from paper_lenet.files import csv_text, read_rows, write_atomic
 from paper_lenet.paper.connections import TABLE_I
+from paper_lenet.recovery.matching import match
 from paper_lenet.reporting.results import TableError
 from paper_lenet.reporting.tables import recipe
 from paper_lenet.runs.parameters import COLUMNS, LAYERS, RATES, SIZES, rates, sizes
@@ -73,9 +74,22 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert min(float(row[of]) for row in of_seed for of in RATES) == pytest.approx(record.rate_min)
     assert max(float(row[of]) for row in of_seed for of in RATES) == pytest.approx(record.rate_max)
     assert float(of_seed[0]["smallest"]) == pytest.approx(float(record.state["c1.weight"].min()))
+    assert 0 < float(of_seed[0]["match_1998"]) < 1
+    assert of_seed[0]["match_others"] == rows[0]["match_others"] != ""  # of two, that of the one with the other
     of_1998 = read_rows(tmp_path / "r" / "parameters" / "fig13.csv", COLUMNS)
     assert [row["layer"] for row in of_1998] == ["c1", "s2", "c3", "s4"]
     assert float(of_1998[1]["smallest"]) == pytest.approx(0.11, abs=0.01)
+
+
+def test_maps_match_in_any_order_and_sign() -> None:
+    random = np.random.default_rng(0)
+    a = random.normal(size=(6, 5000))
+    assert match(a, -3 * a[::-1] + 1) == pytest.approx(1)
+    assert match(a, random.normal(size=(6, 5000))) < 0.05
+    half = a.copy()
+    half[:3] = random.normal(size=(3, 5000))
+    half[3] = 0.5  # dead
+    assert match(a, half) == pytest.approx(2 / 6, abs=0.03)
 
 
 def parameters(results: Path, name: str, runs: dict[tuple[str, int], float], rate: float = 1.0) -> None:

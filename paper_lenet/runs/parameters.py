@@ -2,6 +2,7 @@
 
 results/parameters/<name>.csv has for each run and layer the smallest and the largest rate of Eq. 21 over the weights
 (or coefficients) and over the biases; of the weights also the root mean square, how unlike the maps are, the extremes.
+The command adds how well its maps match those of other networks (recovery/matching.py).
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from paper_lenet.runs.training import engine
 LAYERS = ("c1", "s2", "c3", "s4", "c5", "f6")
 SIZES = ("size", "unlike", "smallest", "largest")
 RATES = ("weight_rate_min", "weight_rate_max", "bias_rate_min", "bias_rate_max")
-COLUMNS = ("name", "fingerprint", "seed", "layer", *RATES, *SIZES, *ORIGIN)
+# With the network of 1998, with the other seeds of the configuration, and of its initial weights with that of 1998.
+MATCHES = ("match_1998", "match_others", "match_1998_initial")
+COLUMNS = ("name", "fingerprint", "seed", "layer", *RATES, *SIZES, *MATCHES, *ORIGIN)
 Row = dict[str, Any]
 Parameters = Mapping[str, NDArray[Any]]
 
