@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from scipy import stats
-from synthetic_runs import clean_tree
+from synthetic_runs import call, clean_tree
 
 from paper_lenet import paper
 from paper_lenet.activations import squash
 from paper_lenet.commands import entry
+from paper_lenet.config import Config, DistortConfig, OptimConfig
 from paper_lenet.data import Data, normalise
-from paper_lenet.files import tensor_bytes
-from paper_lenet.network.lenet5 import LeNet5
+from paper_lenet.learning.patterns import all_patterns
+from paper_lenet.network.lenet5 import LeNet5, build
 from paper_lenet.network.pretrained import load_pretrained
 from paper_lenet.recovery import check, recovered
 from paper_lenet.recovery import fit as fit_module
@@ -34,7 +38,8 @@ from paper_lenet.recovery.fit import (
     to_grey,
 )
 from paper_lenet.recovery.front import FIELDS, LAYERS, PLACES, by_pixels, from_tensors, maps_of, states, to_tensors
-from paper_lenet.recovery.fronts import features, trained_head
+from paper_lenet.recovery.fronts import PASSES, features, of_1998, passes_of, trained_head
+from paper_lenet.reporting.tables.fronts import OURS
 
 
 def test_sizes_are_the_papers() -> None:
@@ -211,46 +216,81 @@ def test_a_fit_that_does_not_converge_says_so(monkeypatch: pytest.MonkeyPatch) -
         recover(first(1))
 
 
+def made_data(count: int = 60) -> Data:
+    draw = np.random.default_rng(0)
+    images, labels = draw.integers(0, 256, (count, 28, 28), np.uint8), draw.integers(0, 10, count)
+    return Data("mnist", "test", images, labels, images, labels)
+
+
 def test_features_and_heads() -> None:
     """The features are S4's, however many there are; a head learns what can be told, and the same for the same seed."""
     draw = np.random.default_rng(0)
     net = LeNet5(generator=torch.Generator().manual_seed(0))
-    images = draw.integers(0, 256, (1003, 28, 28), np.uint8)
-    x = torch.from_numpy(normalise(images[-3:]))
+    data = made_data(1003)
+    x = torch.from_numpy(normalise(data.train_images[-3:]))
     for name in ("c1", "s2", "c3", "s4"):
         x = squash(getattr(net, name)(x)).detach()
-    torch.testing.assert_close(features(net, images)[-3:], x.flatten(1))
+    patterns, _ = all_patterns(Config(), data, 0)
+    torch.testing.assert_close(features(net, patterns, np.arange(1003))[-3:], x.flatten(1))
     labels = draw.integers(0, 10, 400)
     x = torch.from_numpy((np.eye(10)[labels] @ draw.normal(size=(10, 400)) + 0.1).astype(np.float32))
-    heads = [trained_head(x, labels, seed) for seed in (0, 0, 1)]
+    heads = [trained_head(iter([(x, labels)] * PASSES), seed) for seed in (0, 0, 1)]
     assert (heads[0](x).argmax(1).numpy() == labels).mean() > 0.95
     assert torch.equal(heads[0].c5.weight, heads[1].c5.weight)
     assert not torch.equal(heads[0].c5.weight, heads[2].c5.weight)
 
 
+def test_changed_images_are_new_in_each_pass() -> None:
+    net, data = LeNet5(generator=torch.Generator().manual_seed(0)), made_data()
+    plain = list(passes_of(net, Config(), data, 0))
+    assert len(plain) == PASSES and all(x is plain[0][0] for x, _ in plain)
+    changed = list(passes_of(net, Config(distort=DistortConfig(variants=9)), data, 0))
+    assert len(changed) == PASSES and all(len(x) == len(labels) == 60 for x, labels in changed)
+    assert not torch.equal(changed[0][0], changed[1][0])
+
+
+def test_a_frozen_front_stays_and_the_rest_learns() -> None:
+    """By the recipe of 1998, from the seed's own upper layers."""
+    config, tensors = Config(optim=OptimConfig(passes=2, hessian_samples=5)), recovered.load()
+    last = of_1998(tensors, config, made_data(), seed=1)
+    start = build(config.model, 1).state()
+    for name, w in last.state.items():
+        if name.startswith(LAYERS):
+            assert np.array_equal(w, tensors[name])
+        else:
+            assert (w != start[name].detach().numpy()).mean() > 0.9
+    assert last.train_size == 60
+
+
 def test_fronts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Each front once; what is there is not made again, and a folder without runs is named."""
-    import paper_lenet.commands.fronts as command
+    clean_tree(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    job = ["data=digits", "data.train_size=20", "data.test_size=0", "optim.passes=1", "seeds=[0,1]"]
+    for more in (["name=a"], ["name=b", "optim.mu=0.1"]):
+        assert call(monkeypatch, "train", *job, *more) == 0
+    capsys.readouterr()
+    command = importlib.import_module("paper_lenet.commands.fronts")  # after `call`, which forgets it
+    monkeypatch.setattr(command, "EXPERIMENT", "data=digits")
+    monkeypatch.setattr(command, "ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1))
+    monkeypatch.setattr(command, "load", lambda config: made_data())
+    monkeypatch.setattr(command, "of_1998", lambda front, config, data, seed: SimpleNamespace(test_errors=seed))
 
-    draw = np.random.default_rng(0)
-    images, labels = draw.integers(0, 256, (60, 28, 28), np.uint8), draw.integers(0, 10, 60)
-    made = Data("mnist", "test", images, labels, images, labels)
-    arguments = ["--results", str(tmp_path), "--seeds", "2"]
-    for more, code in (([], 0), ([], 0), (["--runs", str(tmp_path / "none")], 1)):
-        clean_tree(monkeypatch)
-        monkeypatch.setattr(command, "load", lambda config: made)
+    def trained(*more: str) -> int:
         monkeypatch.setattr("sys.argv", ["fronts", *arguments, *more])
-        assert entry.run("fronts") == code
-    out, err = capsys.readouterr()
-    assert out.count(", seed ") == 4 and err == f"fronts: {tmp_path / 'none'}: no runs here\n"
-    assert len((tmp_path / "fronts.csv").read_text(encoding="utf-8").splitlines()) == 5
-    run = tmp_path / "runs" / "seed-3"
-    run.mkdir(parents=True)
-    (run / "weights.safetensors").write_bytes(tensor_bytes({"fingerprint": "0123456789ab"}, {"a": np.zeros(1)}))
-    monkeypatch.setattr("sys.argv", ["fronts", *arguments, "--runs", str(run.parent)])
-    assert entry.run("fronts") == 1
-    assert capsys.readouterr().err == f"fronts: {run}: not a run of experiment=lenet5\n"
-    assert "| 1998, recovered from Fig. 13 | 2 |" in (tmp_path / "tables" / "fronts.md").read_text(encoding="utf-8")
+        return entry.run("fronts")
+
+    runs = sorted(str(path.parent) for path in Path("outputs").glob("*/*/seed-0"))
+    arguments = ["--results", str(tmp_path), "--seeds", "2", "--runs", *runs]
+    for images, fits in ((("plain", "noisy"), 32), (("plain", "noisy"), 0), (("distorted",), 16)):
+        assert trained("--images", *images) == 0
+        assert capsys.readouterr().out.count(" %") == fits
+    assert len((tmp_path / "fronts.csv").read_text(encoding="utf-8").splitlines()) == 49
+    told = (tmp_path / "tables" / "fronts.md").read_text(encoding="utf-8")
+    assert "| 1998, recovered from Fig. 13 | 1998's | plain | 2 | 0.833 ± 1.179 |" in told
+    assert f"| {OURS}, data.train_size=20, optim.passes=1, optim.mu=0.1 | today's | noisy | 2 |" in told
+    assert trained("--runs", "none") == 1
+    assert capsys.readouterr().err == "fronts: none: no runs here\n"
 
 
 def test_card() -> None:
