@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import math
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -20,10 +21,11 @@ from paper_lenet.activations import squash
 from paper_lenet.commands import entry
 from paper_lenet.config import Config, DistortConfig, OptimConfig
 from paper_lenet.data import Data, normalise
+from paper_lenet.files import read_rows
 from paper_lenet.learning.patterns import all_patterns
 from paper_lenet.network.lenet5 import LeNet5, build
 from paper_lenet.network.pretrained import load_pretrained
-from paper_lenet.recovery import check, recovered
+from paper_lenet.recovery import check, codes, recovered
 from paper_lenet.recovery import fit as fit_module
 from paper_lenet.recovery.display import LEVELS, STEP, Palette, RecoveryError, first_guess, printed_as, read_off
 from paper_lenet.recovery.fit import (
@@ -39,6 +41,8 @@ from paper_lenet.recovery.fit import (
 )
 from paper_lenet.recovery.front import FIELDS, LAYERS, PLACES, by_pixels, from_tensors, maps_of, states, to_tensors
 from paper_lenet.recovery.fronts import PASSES, features, of_1998, passes_of, trained_head
+from paper_lenet.reporting.tables.codes import COLUMNS, RECOVERED
+from paper_lenet.reporting.tables.codes import OURS as OURS_WHOLE
 from paper_lenet.reporting.tables.fronts import OURS
 
 
@@ -291,6 +295,37 @@ def test_fronts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     assert f"| {OURS}, data.train_size=20, optim.passes=1, optim.mu=0.1 | today's | noisy | 2 |" in told
     assert trained("--runs", "none") == 1
     assert capsys.readouterr().err == "fronts: none: no runs here\n"
+
+
+def test_printed_codes() -> None:
+    """Fig. 13's nine images read what they show; the four digits of Fig. 25 are there, in order, at nine places."""
+    shown = list(codes.printed())
+    assert [(p.of, p.answer()) for p in shown[:9]] == [(digit, digit) for digit in "444438433"]
+    assert "".join(p.answer() for p in shown if p.figure == 25) == "223334445"
+    assert len(shown) == 9 + 5 * 9 and all(p.image.shape == (32, 32) for p in shown)
+    assert all(-0.11 < p.image.min() < 0.2 and p.image.max() < 1.2 for p in shown)
+    # neighbouring windows are the same columns, four further on
+    string = [p.image for p in shown if p.of == "678"]
+    assert all(np.array_equal(a[:, 4:], b[:, :-4]) for a, b in itertools.pairwise(string))
+
+
+def test_codes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    clean_tree(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    few = ["data=digits", "data.train_size=20", "optim.passes=1"]
+    assert call(monkeypatch, "train", *few, "name=a", "windows=paper", "data.test_size=0", "seeds=[0]") == 0
+    command = importlib.import_module("paper_lenet.commands.codes")
+    monkeypatch.setattr(command, "WINDOWS", (*few, *command.WINDOWS))
+    monkeypatch.setattr(command, "ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1))
+    (run,) = (path.parent for path in Path("outputs").glob("*/*/seed-0"))
+    monkeypatch.setattr("sys.argv", ["codes", "--results", str(tmp_path), "--seeds", "2", "--runs", str(run)])
+    assert entry.run("codes") == 0
+    rows = read_rows(tmp_path / "codes.csv", COLUMNS, {"correlation": float})
+    assert len(rows) == 3 * 54 and {row["network"] for row in rows} == {RECOVERED, OURS_WHOLE}
+    assert "| Fig. 25: 2345 | 2 2 3 3 3 4 4 4 5 |" in (tmp_path / "tables" / "codes.md").read_text(encoding="utf-8")
+    monkeypatch.setattr("sys.argv", ["codes", "--results", str(tmp_path), "--runs", "none"])
+    assert entry.run("codes") == 1
+    assert capsys.readouterr().err == "codes: none: no runs here\n"
 
 
 def test_card() -> None:
