@@ -153,10 +153,13 @@ def unread(values: Mapping[str, Any], field: str) -> str | None:
     return next((key for key, wanted in READ_WHEN.get(field, {}).items() if values[key] not in wanted), None)
 
 
-def refusals(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator[str]:
+def refusals(
+    values: Mapping[str, Any], defaults: Mapping[str, Any], earlier: Mapping[str, Any] | None = None
+) -> Iterator[str]:
     """What cannot be used of a configuration, one line per field: what the engine lacks, and what nothing would read.
 
-    values, defaults: of all fields, by dotted key.
+    values, defaults: of all fields, by dotted key.  earlier: other defaults that fields had; at these, too, they may be
+    left where nothing reads them.
     """
     engine = values["engine.name"]
     only = ENGINES[engine]
@@ -167,14 +170,14 @@ def refusals(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator
             yield f"{field}={_shown(values[field])} with engine.name={engine}: {others} has it"
     for field, value in values.items():
         other = unread(values, field)
-        if other is not None and value != defaults[field]:
+        if other is not None and value not in (defaults[field], (earlier or {}).get(field, defaults[field])):
             yield (
                 f"{field}={_shown(value)}: not read with {other}={_shown(values[other])}, only with "
                 f"{_condition(other, READ_WHEN[field][other])}; leave it at {_shown(defaults[field])}"
             )
 
 
-def impossible(values: Mapping[str, Any], modern: bool) -> Iterator[str]:
+def impossible(values: Mapping[str, Any], modern: bool, defaults: Mapping[str, Any]) -> Iterator[str]:
     """What no choice of the other keys could make sense of, a line each. values: of all fields; modern: Config's."""
     model, version, loss = values["model.name"], values["data.version"], values["loss.name"]
     distorted, batch_norm = values["distort.variants"] > 0, values["model.batch_norm"]
@@ -204,7 +207,8 @@ def impossible(values: Mapping[str, Any], modern: bool) -> Iterator[str]:
     if values["optim.cross_terms"] == "kept" and modern:
         yield "optim.cross_terms=kept: is only for the network and the training of 1998"
     pooling = values["model.pooling"]
-    if values["optim.cross_terms"] == "subsampling" and pooling not in _TRAINED_POOLING["model.pooling"]:
+    asked_for = values["optim.cross_terms"] == "subsampling" != defaults["optim.cross_terms"]
+    if asked_for and pooling not in _TRAINED_POOLING["model.pooling"]:
         yield f"optim.cross_terms=subsampling with model.pooling={pooling}: there is no coefficient"
     if values["model.geometry"] == "resized" and distorted:
         yield "model.geometry=resized with distortions: distorted images are made in the padded frame"

@@ -17,7 +17,7 @@ from itertools import chain
 from typing import Any
 
 from paper_lenet import paper
-from paper_lenet.config.rules import CHOICES, ConfigError, dotted, impossible, refusals
+from paper_lenet.config.rules import CHOICES, ConfigError, dotted, impossible, refusals, unread
 
 
 def _require(condition: bool, key: str, value: object, wanted: str) -> None:
@@ -345,6 +345,13 @@ ADDED_LATER = {
     **{"model.blank": False, "windows.variants": 0, "windows.gap": [-1, 4], "windows.blank": 0.1667},
     **{"windows.noise": 0.1},
 }
+# What defaults were when the first results were published, those of conf/experiment/quarter.yaml. The files of results/
+# leave out a field at this value. Where nothing reads a field it counts as at this value, so that another default
+# changes no fingerprint.
+FIRST_DEFAULTS = {
+    **{"model.rbf_factor": 1.0, "model.init.gain": 1.1, "model.init.coefficient_value": 0.55, "loss.name": "eq8"},
+    **{"loss.j": 1.0, "loss.curvature": "exact", "optim.eta_factor": 0.25, "optim.cross_terms": "dropped"},
+}
 # What does not change what is computed, so that no fingerprint and no table has it.
 NOT_METHOD = ("name", "seeds", "output", "resume", "force", "engine.workers", "data.dir")
 
@@ -384,7 +391,9 @@ class Config:
         _require(whole, "seeds", self.seeds, "from 0 to 2**31 - 1")
         _require(len(set(self.seeds)) == len(self.seeds), "seeds", self.seeds, "different from each other")
         values = dotted(self.to_dict())
-        for line in chain(impossible(values, self.is_modern()), refusals(values, defaults())):
+        for line in chain(
+            impossible(values, self.is_modern(), defaults()), refusals(values, defaults(), FIRST_DEFAULTS)
+        ):
             raise ConfigError(line)
 
     def is_modern(self) -> bool:
@@ -396,9 +405,19 @@ class Config:
         """Plain dictionaries and lists, as written to a run's config.yaml."""
         return dataclasses.asdict(self)
 
+    def as_first(self) -> dict[str, Any]:
+        """As `to_dict`, with fields that nothing reads at their first defaults."""
+        tree = self.to_dict()
+        values = dotted(tree)
+        for key, first in FIRST_DEFAULTS.items():
+            if unread(values, key):
+                *groups, last = key.split(".")
+                functools.reduce(dict.__getitem__, groups, tree)[last] = first
+        return tree
+
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that stand for what is computed: not for the seeds, the place or the workers."""
-        method = self.to_dict()
+        method = self.as_first()
         for key in ("label", *NOT_METHOD, *ADDED_LATER):
             *groups, last = key.split(".")
             inner = functools.reduce(dict.__getitem__, groups, method)
@@ -406,6 +425,11 @@ class Config:
                 del inner[last]
         method = {key: value for key, value in method.items() if value != {}}
         return hashlib.sha256(json.dumps(method, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def first_defaults() -> dict[str, Any]:
+    """The first default of every field, by dotted key; of one that came later its only one."""
+    return defaults() | FIRST_DEFAULTS
 
 
 @functools.cache

@@ -10,6 +10,7 @@ from typing import Any, cast
 from omegaconf import OmegaConf
 
 from paper_lenet.config import NOT_METHOD, Config, ConfigError
+from paper_lenet.config.schema import FIRST_DEFAULTS, first_defaults
 from paper_lenet.errors import PaperLenetError
 from paper_lenet.files import (
     RecordError,
@@ -63,7 +64,7 @@ class Run:
         self.errors = _read_csv(folder / "errors.csv", ERROR_COLUMNS)
         self.passes = _read_csv(folder / "passes.csv", PASS_COLUMNS)
         self.config = config = _read_config(folder / "config.yaml")
-        self.settings = flat(config.to_dict())
+        self.settings = flat(config.as_first())
         fingerprint = folder.parent.name
         if config.fingerprint() != fingerprint:
             raise CollectError(f"{folder}: config.yaml has the fingerprint {config.fingerprint()}, not its folder's")
@@ -168,7 +169,7 @@ def _runs_of(job: Path, planned: Job) -> tuple[list[Run], list[Path]]:
 
 
 def _results(name: str, runs: list[Run], results: Path) -> dict[Path, str]:
-    usual = flat(Config().to_dict())
+    usual = flat(first_defaults())
     varied = [
         key
         for key in runs[0].settings
@@ -190,7 +191,7 @@ def _results(name: str, runs: list[Run], results: Path) -> dict[Path, str]:
 
 
 def configuration(row: Mapping[str, Any]) -> Config:
-    """What a row of results/runs was trained with: a field without a column is at its default.
+    """What a row of results/runs was trained with: a field without a column is at its first default.
 
     The values may be text, or what pandas makes of it. Raises ConfigError for a value that a field cannot have.
     """
@@ -198,7 +199,9 @@ def configuration(row: Mapping[str, Any]) -> Config:
     fields["engine.precision"] = row.get("precision")
     tree = OmegaConf.structured(Config)
     try:
-        for key, default in flat(Config().to_dict()).items():
+        for key, first in FIRST_DEFAULTS.items():
+            OmegaConf.update(tree, key, first)
+        for key, default in flat(first_defaults()).items():
             if key not in NOT_METHOD and (value := fields.get(key)) is not None:
                 OmegaConf.update(tree, key, _value(value, default))
         return cast(Config, OmegaConf.to_object(tree))

@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import pandas as pd
 
 from paper_lenet import paper
 from paper_lenet.config import NOT_METHOD, Config, ConfigError
+from paper_lenet.config.schema import first_defaults
 from paper_lenet.config.studies import Shown
 from paper_lenet.reporting import statistics
 from paper_lenet.reporting.formats import Table, n_of
@@ -164,7 +164,7 @@ def departures(config: Config) -> set[str]:
 
     The label and the engine are no departures.
     """
-    usual, fields = flat(Config().to_dict()), flat(config.to_dict())
+    usual, fields = flat(first_defaults()), flat(config.as_first())
     left_open = set() if config.is_modern() else set(TAGS)
     return {
         key
@@ -262,7 +262,7 @@ def rate(value: float) -> str:
 
 
 def usual(runs: pd.DataFrame) -> dict[str, str]:
-    """The most common value of each varied field over configurations; of equally common ones that of Config().
+    """The most common value of each varied field over configurations; of equally common ones its first default.
 
     That is the reading from which a study departs, one point at a time, and stays so when defaults change.
     """
@@ -290,8 +290,8 @@ def settings(fields: Mapping[str, str]) -> str:
 
 def _default(field: str) -> str:
     try:
-        return _text(attrgetter(field)(Config()))
-    except AttributeError:
+        return _text(first_defaults()[field])
+    except KeyError:
         return ""
 
 

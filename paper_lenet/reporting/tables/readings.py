@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from paper_lenet import paper
-from paper_lenet.config import Config
+from paper_lenet.config.schema import first_defaults
 from paper_lenet.config.studies import Study
 from paper_lenet.reporting import statistics
 from paper_lenet.reporting.formats import Table, lowest, n_of
@@ -134,7 +134,7 @@ def rate_distance(smallest: float, largest: float) -> float:
 
 def _printed_rate(group: pd.DataFrame, column: str) -> float:
     """Mean over seeds of an effective rate of the first pass, at the printed eta; nan if no run finished that pass."""
-    factor = group.get("optim.eta_factor", pd.Series(Config().optim.eta_factor, index=group.index))
+    factor = group.get("optim.eta_factor", pd.Series(first_defaults()["optim.eta_factor"], index=group.index))
     return statistics.mean([float(value) for value in (group[column] / factor).dropna()])
 
 

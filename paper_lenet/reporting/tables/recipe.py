@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from paper_lenet import paper
-from paper_lenet.config import Config
+from paper_lenet.config.schema import first_defaults
 from paper_lenet.config.studies import Study
 from paper_lenet.reporting import statistics
 from paper_lenet.reporting.formats import Table, n_of
@@ -96,7 +96,11 @@ def read(runs: pd.DataFrame, curves: pd.DataFrame, parameters: pd.DataFrame) -> 
         errors = np.array([of_seed.get_group(seed).to_numpy(np.float64) for seed in done])
         sizes = np.array([[of_reading.loc[(seed, layer), of] for layer, of in SIZES] for seed in done], np.float64)
         errors, sizes = errors.reshape(len(done), len(PASSES)), sizes.reshape(len(done), len(SIZES))
-        factor = float(group["optim.eta_factor"].iloc[0]) if "optim.eta_factor" in group else Config().optim.eta_factor
+        factor = (
+            float(group["optim.eta_factor"].iloc[0])
+            if "optim.eta_factor" in group
+            else first_defaults()["optim.eta_factor"]
+        )
         rates = [first_rates(of_reading, factor, skip) for skip in ((), ("s2", "s4"))]
         fields = differing_fields(group, base)
         found.append(Reading(fields, errors, sizes, rates, len(group) - len(done)))
