@@ -26,7 +26,7 @@ from paper_lenet.network.pretrained import RELEASED
 from paper_lenet.reporting.tables.build import HEADLINE, generated
 
 WEIGHTS = sorted((ROOT / "paper_lenet" / "weights").glob("*.md"))
-DOCUMENTS = [*(ROOT / name for name in ("README.md", "DEVIATIONS.md", "experiments/readings.md"))]
+DOCUMENTS = [*(ROOT / name for name in ("README.md", "DEVIATIONS.md")), *sorted((ROOT / "experiments").glob("*.md"))]
 DOCUMENTS += [*sorted((ROOT / "results").glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), *WEIGHTS]
 # Languages of fenced blocks that hold no commands.
 # Python of the model cards: test_model_cards; what docs/extending.md shows: tests/test_places.py.
