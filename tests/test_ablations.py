@@ -41,11 +41,12 @@ FIELDS: dict[str, set[str]] = {
     **{key: {"model.table"} for key in ("full_table", "random_table", "table_paper")},
     **{key: {"data.input"} for key in ("standard", "unit", "input_paper")},
     **{key: {"model.geometry"} for key in ("resized", "unpadded")},
-    **{key: {"model.init.scheme"} for key in ("kaiming", "torch", "init_paper")},
+    **{key: {"model.init.scheme"} for key in ("kaiming", "torch")},
+    "init_paper": {"model.init.scheme", "model.init.gain"},
     **{key: {"optim.order"} for key in ("reshuffled", "constant_order")},
     "cross_entropy": {"model.output", "loss.name", "optim.eta_factor"},
     "eq9": {"loss.name", "loss.j", "loss.curvature", "optim.eta_factor"},
-    "rbf": {"model.output", "loss.name", "loss.j"},
+    "rbf": {"model.output", "model.rbf_factor", "loss.name", "loss.j"},
     "adamw": {f"optim.{key}" for key in ("name", "batch", "schedule", "rate", "weight_decay", "order", "eta_factor")},
     "sgd": {f"optim.{key}" for key in ("name", "rate", "momentum", "weight_decay")},
     "constant_rate": {"optim.schedule", "optim.rate"},
@@ -53,7 +54,7 @@ FIELDS: dict[str, set[str]] = {
     "thrice": {"optim.passes", "optim.eta"},
 }
 FIELDS["adamw-1998"] = FIELDS["eq9"] | FIELDS["adamw"]
-FIELDS["best"] = FIELDS["sgd"] | {"model.init.scheme", "optim.order", "optim.passes"}
+FIELDS["best"] = FIELDS["sgd"] | {"model.init.scheme", "model.init.gain", "optim.order", "optim.passes"}
 FIELDS["best-distorted"] = FIELDS["best"] | FIELDS["distorted"]
 
 

@@ -114,6 +114,13 @@ KEYS: dict[str, tuple[st.SearchStrategy[Any], st.SearchStrategy[Any]]] = {
     "distort.shear": (among(0.0, 1000.0), not_among(0.0, 1000.0)),
     "distort.translation": (among(0.0, 1000.0), not_among(0.0, 1000.0)),
     "distort.centre": (among(0.0, 1000.0), not_among(0.0, 1000.0)),
+    "windows.variants": (st.integers(0, 100), st.one_of(st.integers(101), st.integers(max_value=-1), NO_COUNT)),
+    "windows.gap": (
+        st.lists(st.integers(-28, 28), min_size=2, max_size=2).map(sorted),
+        st.sampled_from([[], [1], [3, 1], [0, 29], [-29, 0], [1, 2, 3], [1.5, 2], ["a", 1], None, 1, "wide", {"a": 1}]),
+    ),
+    "windows.blank": (among(0.0, 1.0), not_among(0.0, 1.0)),
+    "windows.noise": (among(0.0, 1.0), not_among(0.0, 1.0)),
     "model.name": choice("lenet5"),  # the others, which go with few choices: test_relatives.py
     "model.hidden": (
         st.just([]),
@@ -129,6 +136,7 @@ KEYS: dict[str, tuple[st.SearchStrategy[Any], st.SearchStrategy[Any]]] = {
     "model.dropout": (among(0.0, 0.9), st.one_of(not_among(0.0, 1.0), st.just(1.0))),
     "model.init.scheme": choice("paper", "kaiming", "xavier", "torch"),
     "model.rbf_factor": (positive(), not_positive()),
+    "model.blank": yes_or_no(),
     "model.init.gain": (positive(), not_positive()),
     "model.init.exponent": (among(0.0, 2.0), not_among(0.0, 2.0)),
     "model.init.bias": choice("zero", "random"),
@@ -138,6 +146,7 @@ KEYS: dict[str, tuple[st.SearchStrategy[Any], st.SearchStrategy[Any]]] = {
     "loss.smoothing": (among(0.0, 0.9), st.one_of(not_among(0.0, 1.0), st.just(1.0))),
     "loss.j": (positive(), not_positive().filter(lambda value: not (isinstance(value, float) and value > LARGEST))),
     "loss.curvature": choice("exact", "eq8"),
+    "loss.eq8_passes": (st.integers(0, 10**9), st.one_of(st.integers(max_value=-1), NO_COUNT, st.none())),
     "optim.name": choice("sdlm", "sgd", "adam", "adamw", "muon"),
     "optim.batch": (st.integers(1, 10**9), st.one_of(st.integers(max_value=0), NO_COUNT, st.none())),
     "optim.schedule": choice("paper", "constant", "cosine", "onecycle"),
@@ -158,7 +167,8 @@ KEYS: dict[str, tuple[st.SearchStrategy[Any], st.SearchStrategy[Any]]] = {
     "optim.mu": (positive(), not_positive()),
     "optim.hessian_samples": (st.integers(1, 10**9), st.one_of(st.integers(max_value=0), NO_COUNT, st.none())),
     "optim.order": choice("constant", "reshuffled"),
-    "optim.cross_terms": choice("dropped", "kept"),
+    "optim.hessian": choice("each", "once", "mean"),
+    "optim.cross_terms": choice("dropped", "subsampling", "kept"),
     "engine.name": choice("reference", "fused", "batched"),
     "engine.device": choice("cpu"),
     "engine.precision": choice("float32", "float64"),
@@ -176,7 +186,7 @@ def keys_of(node: object, prefix: str = "") -> list[str]:
     return found
 
 
-YES_OR_NO = ("resume", "force", "model.batch_norm", "optim.nesterov")
+YES_OR_NO = ("resume", "force", "model.batch_norm", "model.blank", "optim.nesterov")
 
 
 def test_every_key_is_here() -> None:
@@ -249,7 +259,7 @@ def fitting(values: dict[str, Any]) -> dict[str, Any]:
     """The same with the values changed that no other choice goes with, or that no other reads (test_options.py)."""
     values = {key: value in (True, "yes") if key in YES_OR_NO else value for key, value in values.items()}
     settled = options.settled({"engine.name": "reference"} | values)
-    return {key: settled[key] for key in {**values, "model.output": None, "loss.name": None}}
+    return {key: settled[key] for key in {*values, "model.output", "loss.name", "model.blank", "windows.variants"}}
 
 
 # A program of the fused engine takes seconds to compile; these few are compiled for other tests anyway.

@@ -80,7 +80,8 @@ def table(results: Path, study: Study) -> Table:
         caption = "Readings of the recipe against Fig. 5 and the published rates."
     notes = [*notes, "The test set was not looked at.", *diverged_note(runs), provenance(name, runs)]
     counts = [len(reading.curves) for reading in readings]
-    return Table(name, caption, header, [the_paper, *rows], notes, f"Ours: means over {n_of(counts)}.")
+    intervals = "no intervals" if windows else "the interval of D is of draws, as below"
+    return Table(name, caption, header, [the_paper, *rows], notes, f"Ours: means over {n_of(counts)}; {intervals}.")
 
 
 def read(runs: pd.DataFrame, curves: pd.DataFrame, parameters: pd.DataFrame) -> list[Reading]:
