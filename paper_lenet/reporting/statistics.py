@@ -27,6 +27,12 @@ def std(values: Sequence[float]) -> float:
     return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
+def log_distance(ours: ArrayLike, others: ArrayLike) -> float:
+    """Root mean square of ln(ours / others): 0.1 is about 10 %. nan where one is missing, inf where ours is 0."""
+    with np.errstate(divide="ignore"):
+        return float(np.sqrt(np.mean(np.square(np.log(np.asarray(ours, float) / np.asarray(others, float))))))
+
+
 def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     """Student's interval of the mean, same unit as the values; (nan, nan) for fewer than two values."""
     return _around_mean(values, level, 1 / len(values) if values else math.nan)

@@ -119,24 +119,15 @@ def curve_distance(ours: Mapping[int, float], paper_curve: Mapping[int, float]) 
 
     nan where ours lacks a pass, inf where ours is 0.
     """
-    logarithms = [
-        math.log(ours.get(pass_, math.nan) / error) if ours.get(pass_) != 0 else -math.inf
-        for pass_, error in paper_curve.items()
-    ]
-    return _root_mean_square(logarithms)
+    return statistics.log_distance([ours.get(pass_, math.nan) for pass_ in paper_curve], list(paper_curve.values()))
 
 
 def rate_distance(smallest: float, largest: float) -> float:
     """R: root mean square of ln(rate / published) over the two published effective rates of the first pass."""
-    ratios = zip((smallest, largest), paper.RATE_RANGE, strict=True)
-    return _root_mean_square([math.log(ours / published) for ours, published in ratios])
+    return statistics.log_distance((smallest, largest), paper.RATE_RANGE)
 
 
 def _printed_rate(group: pd.DataFrame, column: str) -> float:
     """Mean over seeds of an effective rate of the first pass, at the printed eta; nan if no run finished that pass."""
     factor = group.get("optim.eta_factor", pd.Series(first_defaults()["optim.eta_factor"], index=group.index))
     return statistics.mean([float(value) for value in (group[column] / factor).dropna()])
-
-
-def _root_mean_square(values: Sequence[float]) -> float:
-    return math.sqrt(statistics.mean([value**2 for value in values]))

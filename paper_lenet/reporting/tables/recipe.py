@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from paper_lenet import paper
 from paper_lenet.config.schema import first_defaults
@@ -23,6 +22,7 @@ from paper_lenet.config.studies import Study
 from paper_lenet.reporting import statistics
 from paper_lenet.reporting.formats import Table, n_of
 from paper_lenet.reporting.results import TableError, finished, read_csv, read_curves, read_runs
+from paper_lenet.reporting.statistics import log_distance
 from paper_lenet.reporting.tables.common import (
     differing_fields,
     diverged_note,
@@ -40,6 +40,7 @@ SHOWN_PASSES = (1, 2, 5, 10, 20)
 DRAWS, READING_OFF = 1000, 0.03  # points of Fig. 5
 FEW = 5  # below it nothing is said of one more run
 OF_1998 = ("c1", "s2", "c3", "s4")
+MATCHES = ("match_1998", "match_others", "match_1998_initial")
 SIZES = [(layer, of) for layer in OF_1998 for of in ("size", "unlike")]
 
 
@@ -48,12 +49,14 @@ class Reading:
     """What is measured of one configuration.
 
     fields: in which it differs from the lead.  curves: (n, 20) training errors in %.  sizes: (n, 8), as SIZES.
-    rates: smallest and largest of the first pass, over all parameters and without S2 and S4.  lost: runs that diverged.
+    matches: (n, 3), as MATCHES, means over C1 to S4.  rates: smallest and largest of the first pass, over all
+    parameters and without S2 and S4.  lost: runs that diverged.
     """
 
     fields: dict[str, str]
     curves: Values
     sizes: Values
+    matches: Values
     rates: list[tuple[float, float]]
     lost: int
 
@@ -97,6 +100,8 @@ def read(runs: pd.DataFrame, curves: pd.DataFrame, parameters: pd.DataFrame) -> 
         errors = np.array([of_seed.get_group(seed).to_numpy(np.float64) for seed in done])
         sizes = np.array([[of_reading.loc[(seed, layer), of] for layer, of in SIZES] for seed in done], np.float64)
         errors, sizes = errors.reshape(len(done), len(PASSES)), sizes.reshape(len(done), len(SIZES))
+        by_layer = [[[of_reading.loc[(seed, n), of] for of in MATCHES] for n in OF_1998] for seed in done]
+        matches = np.array(by_layer, np.float64).reshape(len(done), len(OF_1998), len(MATCHES)).mean(1)
         factor = (
             float(group["optim.eta_factor"].iloc[0])
             if "optim.eta_factor" in group
@@ -104,7 +109,7 @@ def read(runs: pd.DataFrame, curves: pd.DataFrame, parameters: pd.DataFrame) -> 
         )
         rates = [first_rates(of_reading, factor, skip) for skip in ((), ("s2", "s4"))]
         fields = differing_fields(group, base)
-        found.append(Reading(fields, errors, sizes, rates, len(group) - len(done)))
+        found.append(Reading(fields, errors, sizes, matches, rates, len(group) - len(done)))
     return found
 
 
@@ -126,7 +131,7 @@ def by_curve(readings: Sequence[Reading], published: Values) -> tuple[list[str],
     points = [f"{published[p - 1]:.2f}" for p in SHOWN_PASSES]
     the_paper = ["the paper", "1", *"-----", "-", *map(rate, paper.RATE_RANGE), *points]
     draws = {id(reading): drawn(reading.curves, published) for reading in readings}
-    in_order = sorted(readings, key=lambda reading: (reading.lost, distance(reading.curve(), published)))
+    in_order = sorted(readings, key=lambda reading: (reading.lost, log_distance(reading.curve(), published)))
     nearest = next(reading for reading in in_order if "optim.eta_factor" not in reading.fields)
     rows = []
     for reading in in_order:
@@ -136,7 +141,7 @@ def by_curve(readings: Sequence[Reading], published: Values) -> tuple[list[str],
         rows.append([
             settings(reading.fields) or "the lead",
             str(len(reading.curves)),
-            number(distance(reading.curve(), published)),
+            number(log_distance(reading.curve(), published)),
             f"{number(low)} to {number(high)}" if len(reading.curves) else "-",
             number(bound(reading.curves)),
             "-" if reading is nearest or not len(reading.curves) else "yes" if apart else "no",
@@ -147,10 +152,10 @@ def by_curve(readings: Sequence[Reading], published: Values) -> tuple[list[str],
         ])  # fmt: skip
     notes = [
         "Training errors are measured on the fly, as in Fig. 5. D: root mean square over passes 1 to 20 of ln(ours / "
-        "Fig. 5's); its interval is of 1,000 draws, of seeds and of errors of ±0.03 points in reading off Fig. 5. One "
-        "run's D at most: the one-sided 95 % prediction interval for a run of the reading against the mean of the "
-        "others. Further than the nearest: whether 95 % of the draws' differences from the smallest D at the printed "
-        "eta are above 0.",
+        "Fig. 5's); its interval is of 1,000 draws, of seeds and of errors of ±0.03 points in reading off Fig. 5, "
+        "which both add to D. One run's D at most: the one-sided 95 % prediction interval for a run of the reading "
+        "against the mean of the others. Further than the nearest: whether 95 % of the draws' differences from the "
+        "smallest D at the printed eta are above 0.",
         "Rates are effective rates of the first pass at the printed eta. R: root mean square of ln(ours / published) "
         "over the two ends, 7e-5 and 0.016.",
     ]
@@ -162,17 +167,19 @@ def by_weights(readings: Sequence[Reading], printed: Values) -> tuple[list[str],
     header = [
         *("differs from the lead in", "n seeds", "W", "one run's W at most"),
         *(f"{layer.upper()}, {of}" for layer, of in SIZES),
+        *("maps match 1998's", "other seeds'", "1998's before training"),
         "training error on the fly, pass 20, %",
     ]
-    the_paper = ["the network of Fig. 13", "1", "-", "-", *(f"{value:.3f}" for value in printed), "-"]
+    the_paper = ["the network of Fig. 13", "1", "-", "-", *(f"{value:.3f}" for value in printed), *"----"]
     rows = []
-    for reading in sorted(readings, key=lambda reading: (reading.lost, distance(mean(reading.sizes), printed))):
+    for reading in sorted(readings, key=lambda reading: (reading.lost, log_distance(mean(reading.sizes), printed))):
         rows.append([
             settings(reading.fields) or "the lead",
             str(len(reading.sizes)),
-            number(distance(mean(reading.sizes), printed)),
+            number(log_distance(mean(reading.sizes), printed)),
             number(bound(reading.sizes)),
             *(number(float(value)) for value in mean(reading.sizes)),
+            *(number(float(value), ".2f") for value in mean(reading.matches)),
             number(float(reading.curve()[-1]), ".2f"),
         ])  # fmt: skip
     notes = [
@@ -180,6 +187,9 @@ def by_weights(readings: Sequence[Reading], printed: Values) -> tuple[list[str],
         "map's root mean square, divided by its mean. W: root mean square of ln(ours / 1998's) over the eight. One "
         "run's W at most: the one-sided 95 % prediction interval for a run of the reading against the mean of the "
         "others.",
+        "Maps match: mean absolute correlation of the best assignment of a network's maps to another's, by their "
+        "states for the images of Fig. 13, over C1 to S4: to those of the network of 1998, to those of the reading's "
+        "other seeds, and, as what chance gives, of its initial weights to those of 1998.",
     ]
     return header, the_paper, rows, notes
 
@@ -187,11 +197,6 @@ def by_weights(readings: Sequence[Reading], printed: Values) -> tuple[list[str],
 def mean(values: Values) -> Values:
     """Over the first axis; nan of nothing."""
     return values.mean(0) if len(values) else np.full(values.shape[1:], math.nan)
-
-
-def distance(ours: Values, others: Values) -> float:
-    """Root mean square of ln(ours / others)."""
-    return float(np.sqrt(np.mean(np.square(np.log(ours / others)))))
 
 
 def drawn(curves: Values, published: Values) -> Values:
@@ -204,7 +209,7 @@ def drawn(curves: Values, published: Values) -> Values:
     random = np.random.default_rng(0)
     seeds = random.integers(0, len(curves), (DRAWS, len(curves)))
     off = random.uniform(-READING_OFF, READING_OFF, (DRAWS, len(published)))
-    return np.array([distance(curves[of].mean(0), published + by) for of, by in zip(seeds, off, strict=True)])
+    return np.array([log_distance(curves[of].mean(0), published + by) for of, by in zip(seeds, off, strict=True)])
 
 
 def bound(values: Values) -> float:
@@ -212,9 +217,7 @@ def bound(values: Values) -> float:
 
     values: (n, numbers); nan for few.
     """
-    count = len(values)
-    if count < FEW:
+    if len(values) < FEW:
         return math.nan
-    apart = [distance(values[k], np.delete(values, k, 0).mean(0)) for k in range(count)]
-    quantile = float(stats.t.ppf(0.95, count - 1))
-    return statistics.mean(apart) + quantile * statistics.std(apart) * math.sqrt(1 + 1 / count)
+    apart = [log_distance(values[k], np.delete(values, k, 0).mean(0)) for k in range(len(values))]
+    return statistics.prediction_interval(apart, level=0.9)[1]
