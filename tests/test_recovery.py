@@ -246,9 +246,10 @@ def test_features_and_heads() -> None:
 
 def test_changed_images_are_new_in_each_pass() -> None:
     net, data = LeNet5(generator=torch.Generator().manual_seed(0)), made_data()
-    plain = list(passes_of(net, Config(), data, 0))
+    plain = list(passes_of(net, all_patterns(Config(), data, 0)[0], 0))
     assert len(plain) == PASSES and all(x is plain[0][0] for x, _ in plain)
-    changed = list(passes_of(net, Config(distort=DistortConfig(variants=9)), data, 0))
+    distorted, _ = all_patterns(Config(distort=DistortConfig(variants=9)), data, 0)
+    changed = list(passes_of(net, distorted, 0))
     assert len(changed) == PASSES and all(len(x) == len(labels) == 60 for x, labels in changed)
     assert not torch.equal(changed[0][0], changed[1][0])
 

@@ -80,9 +80,8 @@ def trained_head(passes: Iterator[tuple[Tensor, Labels]], seed: int) -> Head:
     return head.eval()
 
 
-def passes_of(net: LeNet5, config: Config, data: Data, seed: int) -> Iterator[tuple[Tensor, Labels]]:
-    """Features and labels for PASSES passes; new ones in each where the configuration changes the training images."""
-    patterns, _ = all_patterns(config, data, seed)
+def passes_of(net: LeNet5, patterns: Patterns, seed: int) -> Iterator[tuple[Tensor, Labels]]:
+    """Features and labels for PASSES passes; new ones in each where there are more patterns than images."""
     length = len(patterns.images)
     if len(patterns) == length:
         everything = np.arange(length)
@@ -99,8 +98,8 @@ def of_today(front: Tensors, config: Config, data: Data, seed: int) -> int:
     has. config: what becomes of the images."""
     net = LeNet5()
     put_into(net, front)
-    head = trained_head(passes_of(net, config, data, seed), seed)
-    _, test = all_patterns(config, data, seed)
+    patterns, test = all_patterns(config, data, seed)
+    head = trained_head(passes_of(net, patterns, seed), seed)
     with torch.no_grad():
         answers: NDArray[np.int64] = head(features(net, test, np.arange(len(test)))).argmax(1).numpy()
     return int(np.sum(answers != data.test_labels))
