@@ -149,10 +149,13 @@ def test_when_the_curvature_is_measured(engine: Any) -> None:
 
 @pytest.mark.parametrize("engine", [reference, fused, batched])
 @pytest.mark.parametrize("case", ["curvature once", "mean curvature", "eq8, then eq9"])
-def test_goes_on_to_the_bit(engine: Any, case: str) -> None:
-    """From the end of the first pass, and from within the second."""
+def test_goes_on_to_the_bit(engine: Any, case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the end of the first pass, and from within each."""
+    monkeypatch.setattr(fused, "PACE", 150)
+    monkeypatch.setattr(batched.trainer, "PACE", 150)
     config, data = configured(**CASES[case]), made_data(400)
     points = list(engine.train(config, data, 0))
+    assert len(points) >= 4 and any(point.pass_ == 2 and point.record is None for point in points)
     for start in points[:-1]:
         *_, last = engine.train(config, data, 0, start)
         assert all(np.array_equal(last.parameters[name], w) for name, w in points[-1].parameters.items())
