@@ -147,6 +147,8 @@ def recogniser(about: Mapping[str, Any], tensors: Tensors) -> Recogniser:
     model = model_of(about)
     if model.geometry == "resized":
         raise ValueError("model.geometry=resized: only images that are padded or taken as they are can be predicted")
+    if model.blank:
+        raise ValueError("model.blank=true: only networks whose answers are digits are released")
     if model.name in ("lenet1", "mlp"):
         raise ValueError(f"model.name={model.name}: only networks of 28x28 images are released")
     # A random connection table is drawn with the initial weights, and from the same seed.
