@@ -207,6 +207,7 @@ def impossible(values: Mapping[str, Any], modern: bool, defaults: Mapping[str, A
     if values["optim.cross_terms"] == "kept" and modern:
         yield "optim.cross_terms=kept: is only for the network and the training of 1998"
     pooling = values["model.pooling"]
+    # as a default it may stand where there is no coefficient that it could be about
     asked_for = values["optim.cross_terms"] == "subsampling" != defaults["optim.cross_terms"]
     if asked_for and pooling not in _TRAINED_POOLING["model.pooling"]:
         yield f"optim.cross_terms=subsampling with model.pooling={pooling}: there is no coefficient"
