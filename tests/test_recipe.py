@@ -170,6 +170,12 @@ def test_table_by_weights(tmp_path: Path) -> None:
     found = rows_of(recipe.table(tmp_path, STUDY))
     assert list(found) == ["the network of Fig. 13", "the lead", "loss.j=3"]
     assert [row["W"] for row in found.values()] == ["-", "0.000", number(math.log(2))]
+    # of two readings the lead is the one at the printed rates
+    rows = [run(name, 1, **base | {"optim.eta_factor": eta}) for name, eta in (("a", 0.25), ("b", 1.0))]
+    write_runs(tmp_path, "recipe", rows, {(name, 1): FIG5 for name in "ab"})
+    parameters(tmp_path, "recipe", {("a", 1): 1.0, ("b", 1): 2.0})
+    found_of_two = rows_of(recipe.table(tmp_path, STUDY))
+    assert list(found_of_two) == ["the network of Fig. 13", "optim.eta_factor=0.25", "the lead"]
     assert found["loss.j=3"]["C3, unlike"] == "2.000"
 
 

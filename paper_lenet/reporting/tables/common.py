@@ -261,12 +261,13 @@ def rate(value: float) -> str:
     return f"{value:.3g}"
 
 
-def usual(runs: pd.DataFrame) -> dict[str, str]:
+def usual(runs: pd.DataFrame, among: pd.DataFrame | None = None) -> dict[str, str]:
     """The most common value of each varied field over configurations; of equally common ones its first default.
 
     That is the reading from which a study departs, one point at a time, and stays so when defaults change.
+    among: those of the runs that are counted; all by default.
     """
-    configurations = runs.drop_duplicates("fingerprint")
+    configurations = (runs if among is None else among).drop_duplicates("fingerprint")
     values = {}
     for column in varied_columns(runs):
         counts = configurations[column].map(_text).value_counts()

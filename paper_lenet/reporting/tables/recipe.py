@@ -89,7 +89,8 @@ def table(results: Path, study: Study) -> Table:
 
 def read(runs: pd.DataFrame, curves: pd.DataFrame, parameters: pd.DataFrame) -> list[Reading]:
     """All readings of a study, in the order of its runs. Raises TableError where parameters lack a run."""
-    base, found = usual(runs), []
+    printed = runs[runs["optim.eta_factor"] == 1] if "optim.eta_factor" in runs else runs
+    base, found = usual(runs, printed), []
     for fingerprint, group in runs.groupby("fingerprint", sort=False):
         of_reading = parameters[parameters["fingerprint"] == fingerprint].set_index(["seed", "layer"])
         done = [int(seed) for seed in finished(group)["seed"]]
