@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +93,11 @@ def test_maps_match_in_any_order_and_sign() -> None:
     assert match(a, half) == pytest.approx(2 / 6, abs=0.03)
 
 
-def parameters(results: Path, name: str, runs: dict[tuple[str, int], float], rate: float = 1.0) -> None:
-    """results/parameters/<name>.csv, in which all sizes of a run are its number, and rates the published times `rate`.
+def parameters(
+    results: Path, name: str, runs: dict[tuple[str, int], float], rates: Mapping[str, float] | None = None
+) -> None:
+    """results/parameters/<name>.csv, in which all sizes of a run are its number, and rates the published times that of
+    its fingerprint.
 
     S2 and S4 have a rate beyond that range.
     """
@@ -101,7 +105,8 @@ def parameters(results: Path, name: str, runs: dict[tuple[str, int], float], rat
         {"name": name, "fingerprint": fingerprint, "seed": seed, "layer": layer, "size": size, "unlike": size,
          "weight_rate_min": 7e-5 * rate, "weight_rate_max": 0.016 * rate, "bias_rate_max": 0.001,
          "bias_rate_min": 7e-6 * rate if layer in ("s2", "s4") else 1e-3}
-        for (fingerprint, seed), size in runs.items() for layer in LAYERS
+        for (fingerprint, seed), size in runs.items() for rate in [(rates or {}).get(fingerprint, 1.0)]
+        for layer in LAYERS
     ]  # fmt: skip
     write_atomic(results / "parameters" / f"{name}.csv", csv_text(COLUMNS, rows))
 
@@ -124,7 +129,7 @@ def test_table_by_curve(tmp_path: Path) -> None:
     curves |= {("b", 2000): curve(0.9), ("b", 2001): curve(1.1), ("c", 2000): curve(1.0)}
     write_runs(tmp_path, "recipe", rows, curves)
     keys = [(row["fingerprint"], row["seed"]) for row in rows]
-    parameters(tmp_path, "recipe", dict.fromkeys(keys, 1.0), rate=math.exp(0.1))
+    parameters(tmp_path, "recipe", dict.fromkeys(keys, 1.0), dict.fromkeys("abc", math.exp(0.1)))
     parameters(tmp_path, "fig13", {("1998", 0): 1.0})
     table = recipe.table(tmp_path, STUDY)
     assert [row[0] for row in table.rows] == ["the paper", "loss.j=3", "the lead", "optim.eta_factor=0.25"]
@@ -151,12 +156,23 @@ def number(value: Any) -> str:
 def test_a_reading_that_is_further_off_than_draws_explain(tmp_path: Path) -> None:
     base: Row = {**NO_TEST, "optim.eta_factor": 1.0, "loss.j": 1.0}
     rows = [run(name, seed, **base | {"loss.j": j}) for name, j in (("a", 1.0), ("b", 3.0)) for seed in (1, 2)]
-    curves = {("a", 1): curve(1.0), ("a", 2): curve(1.02), ("b", 1): curve(1.5), ("b", 2): curve(1.52)}
+    curves = {("a", 1): curve(1.1), ("a", 2): curve(1.12), ("b", 1): curve(1.5), ("b", 2): curve(1.52)}
     write_runs(tmp_path, "recipe", rows, curves)
     parameters(tmp_path, "recipe", dict.fromkeys(curves, 1.0))
     parameters(tmp_path, "fig13", {("1998", 0): 1.0})
     column = "further than the nearest"
     assert [row[column] for row in rows_of(recipe.table(tmp_path, STUDY)).values()] == ["-", "-", "yes"]
+    # One whose rates are not the published ones is not the nearest, however near it comes.
+    rows += [run("c", seed, **base | {"loss.j": 2.0}) for seed in (1, 2)]
+    curves |= {("c", 1): curve(1.0), ("c", 2): curve(1.0)}
+    write_runs(tmp_path, "recipe", rows, curves)
+    parameters(tmp_path, "recipe", dict.fromkeys(curves, 1.0), {"c": math.exp(0.3)})
+    found = rows_of(recipe.table(tmp_path, STUDY))
+    assert [(name, row[column]) for name, row in found.items()][1:] == [
+        ("loss.j=2", "no"),
+        ("the lead", "-"),
+        ("loss.j=3", "yes"),
+    ]
 
 
 def test_table_by_weights(tmp_path: Path) -> None:
