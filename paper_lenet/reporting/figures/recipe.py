@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -13,8 +13,9 @@ from paper_lenet.reporting.figures.common import SIZE, Drawing, drawn, grid
 from paper_lenet.reporting.results import read_csv, read_curves, read_runs
 from paper_lenet.reporting.tables.recipe import PASSES, SIZES, Reading, read
 
-CURVES, WEIGHTS = "recipe", "recipe-windows"
-NEEDS = tuple(f"{folder}/{name}.csv" for name in (CURVES, WEIGHTS) for folder in ("runs", "curves", "parameters"))
+# Of these studies the first that has a reading gives it.
+CURVES, WEIGHTS = ("recipe-ten", "recipe"), ("recipe-windows-ten", "recipe-windows")
+NEEDS = tuple(f"{folder}/{name}.csv" for name in (*CURVES, *WEIGHTS) for folder in ("runs", "curves", "parameters"))
 # Label, colour and marker of what is drawn, by the fields in which it differs from the lead; Okabe and Ito's colours.
 LOOKS: dict[tuple[str, ...], tuple[str, str, str]] = {
     (): ("±2.4/√F, ¼; Eq. 9, j = 1", "#0072B2", "o"),
@@ -42,7 +43,7 @@ def recipes(results: Path) -> tuple[str, Figure]:
     left.plot(PASSES, published, "o", mfc="none", mec="black", ms=4, zorder=3, label="Fig. 5")
     for fields, reading in _readings(results, CURVES).items():
         label, colour, _ = LOOKS[fields]
-        left.plot(PASSES, reading.curve(), color=colour, lw=1, label=label)
+        left.plot(PASSES, reading.curve(), color=colour, lw=1, label=f"{label}; n = {len(reading.curves)}")
     left.set(yscale="log", xlabel="pass", ylabel="training error on the fly, %", xticks=[1, 5, 10, 15, 20])
     left.set_yticks([0.2, 0.5, 1, 2, 5], ["0.2", "0.5", "1", "2", "5"])
     left.minorticks_off()
@@ -63,14 +64,14 @@ def recipes(results: Path) -> tuple[str, Figure]:
     return "recipes", figure
 
 
-def _readings(results: Path, name: str) -> Mapping[tuple[str, ...], Reading]:
-    """The readings of LOOKS in a study, in its order; those that it lacks are left out."""
-    runs, parameters = read_runs(results, name), read_csv(results / "parameters" / f"{name}.csv")
-    found = {
-        tuple(sorted(f"{key}={value}" for key, value in reading.fields.items())): reading
-        for reading in read(runs, read_curves(results, name, runs), parameters)
-        if len(reading.curves)
-    }
+def _readings(results: Path, names: Sequence[str]) -> Mapping[tuple[str, ...], Reading]:
+    """The readings of LOOKS in studies, in its order; those that they lack are left out."""
+    found: dict[tuple[str, ...], Reading] = {}
+    for name in names:
+        runs, parameters = read_runs(results, name), read_csv(results / "parameters" / f"{name}.csv")
+        for reading in read(runs, read_curves(results, name, runs), parameters):
+            if len(reading.curves):
+                found.setdefault(tuple(sorted(f"{key}={value}" for key, value in reading.fields.items())), reading)
     return {fields: found[fields] for fields in LOOKS if fields in found}
 
 

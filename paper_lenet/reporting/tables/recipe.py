@@ -169,18 +169,19 @@ def by_curve(readings: Sequence[Reading], published: Values) -> tuple[list[str],
 def by_weights(readings: Sequence[Reading], printed: Values) -> tuple[list[str], list[str], list[list[str]], list[str]]:
     """Header, the row of 1998, the readings' by W, and notes."""
     header = [
-        *("differs from the lead in", "n seeds", "W", "one run's W at most"),
+        *("differs from the lead in", "n seeds", "W", "std of one run's W", "one run's W at most"),
         *(f"{layer.upper()}, {of}" for layer, of in SIZES),
         *("maps match 1998's", "other seeds'", "1998's before training"),
         "training error on the fly, pass 20, %",
     ]
-    the_paper = ["the network of Fig. 13", "1", "-", "-", *(f"{value:.3f}" for value in printed), *"----"]
+    the_paper = ["the network of Fig. 13", "1", "-", "-", "-", *(f"{value:.3f}" for value in printed), *"----"]
     rows = []
     for reading in sorted(readings, key=lambda reading: (reading.lost, log_distance(mean(reading.sizes), printed))):
         rows.append([
             settings(reading.fields) or "the lead",
             str(len(reading.sizes)),
             number(log_distance(mean(reading.sizes), printed)),
+            number(statistics.std(from_others(reading.sizes)) if len(reading.sizes) > 2 else math.nan),
             number(bound(reading.sizes)),
             *(number(float(value)) for value in mean(reading.sizes)),
             *(number(float(value), ".2f") for value in mean(reading.matches)),
@@ -189,8 +190,8 @@ def by_weights(readings: Sequence[Reading], printed: Values) -> tuple[list[str],
     notes = [
         "Size: root mean square of a layer's kernels or coefficients. Unlike: standard deviation over the maps of a "
         "map's root mean square, divided by its mean. W: root mean square of ln(ours / 1998's) over the eight. One "
-        "run's W at most: the one-sided 95 % prediction interval for a run of the reading against the mean of the "
-        "others.",
+        "run's W: that of a run of the reading against the mean of the others, and the one-sided 95 % prediction "
+        "interval for one more.",
         "Maps match: mean absolute correlation of the best assignment of a network's maps to another's, by their "
         "states for the images of Fig. 13, over C1 to S4: to those of the network of 1998, to those of the reading's "
         "other seeds, and, as what chance gives, of its initial weights to those of 1998.",
@@ -223,5 +224,9 @@ def bound(values: Values) -> float:
     """
     if len(values) < FEW:
         return math.nan
-    apart = [log_distance(values[k], np.delete(values, k, 0).mean(0)) for k in range(len(values))]
-    return statistics.prediction_interval(apart, level=0.9)[1]
+    return statistics.prediction_interval(from_others(values), level=0.9)[1]
+
+
+def from_others(values: Values) -> list[float]:
+    """The distance of each run to the mean of the others. values: (n, numbers), n at least 2."""
+    return [log_distance(values[k], np.delete(values, k, 0).mean(0)) for k in range(len(values))]
