@@ -16,7 +16,7 @@ IS_OURS := $(IN_RANGE); assert sys.prefix != sys.base_prefix
 TO := $(if $(PUBLISH),--publish)
 STUDY := $(PY) experiments/study.py $(TO)
 
-.PHONY: test-faults help setup reproduce recover readings recipes figures-3b tutorials ablations comparison test test-slow gpu bench tables figures report check lint lock clean
+.PHONY: test-faults help setup reproduce recover readings recipes quarter figures-3b tutorials ablations comparison test test-slow gpu bench tables figures report check lint lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -57,6 +57,9 @@ readings: setup  ## the study of the paper's open points (experiments/readings.m
 	$(STUDY) $@
 
 recipes: setup  ## the same at the printed rates, with the weights of 1998 as evidence (experiments/recipe.md)
+	$(STUDY) $@
+
+quarter: setup  ## figures-3b by the reading of the first study, at a quarter of the printed rates
 	$(STUDY) $@
 
 figures-3b: setup  ## Section III-B from raw data to figures: Fig. 5 to 8, distortions, Eq. 9 and what each deviation does

@@ -30,7 +30,7 @@ def data(name: str = "mnist", size: int = 10_000) -> Data:
 
 
 def config(
-    output: Path, seeds: list[int], *, dataset: str = "mnist", eta_factor: float = 0.25, passes: int = 2, **other: Any
+    output: Path, seeds: list[int], *, dataset: str = "mnist", eta_factor: float = 1.0, passes: int = 2, **other: Any
 ) -> Config:
     data, optim = DataConfig(name=dataset), OptimConfig(passes=passes, eta_factor=eta_factor)
     return Config(seeds=seeds, output=str(output), data=data, optim=optim, **other)

@@ -47,7 +47,7 @@ def modern(**details: Any) -> ModelConfig:
 CASES: dict[str, dict[str, Any]] = {
     "1998": {},
     "1998, distorted": {"distort": DistortConfig(variants=2)},
-    "Eq. 9, a subset": {"loss": LossConfig("eq9", j=50.0), "data": DataConfig(train_size=30)},
+    "Eq. 9, a subset": {"loss": LossConfig("eq9", 50.0, "exact"), "data": DataConfig(train_size=30)},
     "SDLM, modern": {"model": modern(), "loss": CROSS_ENTROPY},
     "SDLM, dropout": {"model": modern(dropout=0.5), "loss": CROSS_ENTROPY},
     "dropout": {

@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 from synthetic_runs import begun, call, clean_tree, config, data, record, reseal, write_runs
 
+from paper_lenet.config.schema import defaults, first_defaults
 from paper_lenet.engines import NonFiniteError
 from paper_lenet.files import json_text, sealed
 from paper_lenet.reporting.tables.common import origin
-from paper_lenet.runs.collect import CollectError, collect
+from paper_lenet.runs.collect import RUN_COLUMNS, CollectError, collect
 from paper_lenet.runs.environment import UNKNOWN
 from paper_lenet.runs.records import job_folder, run_folder, write_job
 
@@ -77,10 +78,12 @@ def test_sweep_has_the_fields_that_differ(tmp_path: Path) -> None:
         write_runs(config(outputs(tmp_path), [0, 1], eta_factor=factor), [95, 90])
     collect(outputs(tmp_path) / "lenet5", tmp_path / "results")
     runs = pd.read_csv(tmp_path / "results" / "runs" / "lenet5.csv")
-    assert runs.columns[-1] == "optim.eta_factor"
+    assert runs.columns[-2:].tolist() == ["optim.eta_factor", "optim.cross_terms"]
+    others = {key for key, value in defaults().items() if value != first_defaults()[key]}
+    assert set(runs.columns) - set(RUN_COLUMNS) == {"optim.passes", "optim.eta_factor", *others}
     assert sorted(runs["optim.eta_factor"]) == [0.25, 0.25, 1.0, 1.0]
 
-    chosen = config(outputs(tmp_path), [0]).fingerprint()
+    chosen = config(outputs(tmp_path), [0], eta_factor=0.25).fingerprint()
     collect(outputs(tmp_path) / "lenet5", tmp_path / "results", fingerprint=chosen)
     runs = pd.read_csv(tmp_path / "results" / "runs" / "lenet5.csv")
     assert set(runs["fingerprint"]) == {chosen}
@@ -128,13 +131,13 @@ def test_half_written_run(tmp_path: Path) -> None:
 def test_interrupted_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Whose second configuration has not begun and whose third has a label."""
     write_runs(config(outputs(tmp_path), [0, 1]), [95, 90])
-    write_job(config(outputs(tmp_path), [0, 1], eta_factor=1.0))
+    write_job(config(outputs(tmp_path), [0, 1], eta_factor=0.5))
     write_job(config(outputs(tmp_path), [0, 1], eta_factor=4.0, label="fast"))
     folder, results = outputs(tmp_path) / "lenet5", tmp_path / "results"
     assert call(monkeypatch, "collect", folder, "--results", results) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"collect: {folder}: 4 of 6 planned runs have not ended (--partial takes the others): ")
-    assert re.search(r"optim\.passes=2, optim\.eta_factor=1\.0 \([0-9a-f]{12}\), seeds 0, 1", line)
+    assert re.search(r"optim\.passes=2, optim\.eta_factor=0\.5 \([0-9a-f]{12}\), seeds 0, 1", line)
     assert re.search(r"fast \([0-9a-f]{12}\), seeds 0, 1", line)
     assert not results.exists()
     assert call(monkeypatch, "collect", folder, "--results", results, "--partial") == 0
@@ -196,7 +199,7 @@ def test_edited_configuration(tmp_path: Path) -> None:
     write_runs(job, [95])
     path = run_folder(job, 0) / "config.yaml"
     text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace("eta_factor: 0.25", "eta_factor: 0.5"), encoding="utf-8")
+    path.write_text(text.replace("eta_factor: 1.0", "eta_factor: 0.5"), encoding="utf-8")
     assert "config.yaml: changed" in refusal(outputs(tmp_path) / "lenet5")
     reseal(run_folder(job, 0))
     assert "not its folder's" in refusal(outputs(tmp_path) / "lenet5")

@@ -50,7 +50,7 @@ ADDED = {
     f"{TRAIN} experiment=smoke": "MNIST",
     f"{PYTHON} experiments/study.py": "",
     f"{TRAIN} study=fig5": PLAIN,
-    f"{PYTHON} experiments/study.py eq9": PLAIN,
+    f"{PYTHON} experiments/study.py eq8": PLAIN,
     f"{PYTHON} experiments/collect.py outputs/smoke": "",
     f"{PYTHON} experiments/tables.py smoke": "",
     f"{TRAIN} experiment=literal 'seeds=[0,1,2]'": PLAIN,
@@ -320,7 +320,7 @@ def test_nothing_that_is_committed_changes(clone: Path, ended: dict[str, subproc
     for path in ("results", "README.md", "DEVIATIONS.md", "docs", "experiments", "paper_lenet"):
         before = {p.relative_to(ROOT): p.read_bytes() for p in files_of(ROOT / path)}
         assert {p.relative_to(clone): p.read_bytes() for p in files_of(clone / path)} == before, path
-    names = ("lenet5-digits", "eq9-digits", *(name if mnist() else f"{name}-digits" for name in ("eta", "smoke")))
+    names = ("lenet5-digits", "eq8-digits", *(name if mnist() else f"{name}-digits" for name in ("eta", "smoke")))
     made = {path.name for path in (clone / "outputs" / "results" / "tables").iterdir()}
     assert made == {f"{name}.{suffix}" for name in names for suffix in ("md", "tex", "csv")}
     assert (clone / "lenet5-1998.onnx").exists()

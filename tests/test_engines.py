@@ -34,19 +34,25 @@ from paper_lenet.paper.connections import TABLE_I
 FLOAT64_BOUND = 1e-9
 FLOAT32_BOUND = 1e-4
 
-RANDOM = InitConfig(bias="random", coefficient="random")
+# A base at which rounding does not grow: that of experiment=quarter.
+FIXED = InitConfig(gain=1.1, coefficient_value=0.55)
+RANDOM = InitConfig(gain=1.1, coefficient_value=0.55, bias="random", coefficient="random")
 CASES: dict[str, dict[str, Any]] = {
     "eq8": {},
     "eq8 random half": {"model": ModelConfig(rbf_factor=0.5, init=RANDOM)},
     # a j of the size of the first penalties, so that the junk class and all others have a share
-    "eq9": {"loss": LossConfig("eq9", j=50.0)},
-    "eq9 with curvature of eq8": {"loss": LossConfig("eq9", j=50.0, curvature="eq8")},
-    "eq9 without junk": {"loss": LossConfig("eq9", j=math.inf), "model": ModelConfig(rbf_factor=0.1, init=RANDOM)},
+    "default": {"model": ModelConfig(), "loss": LossConfig(j=50.0), "cross_terms": "subsampling", "eta_factor": 1.0},
+    "eq9": {"loss": LossConfig("eq9", 50.0, "exact")},
+    "eq9 with curvature of eq8": {"loss": LossConfig("eq9", 50.0, "eq8")},
+    "eq9 without junk": {
+        "loss": LossConfig("eq9", math.inf, "exact"),
+        "model": ModelConfig(rbf_factor=0.1, init=RANDOM),
+    },
     "cross terms": {"cross_terms": "kept", "hessian_samples": 4},
-    "cross terms of subsampling": {"cross_terms": "subsampling", "model": ModelConfig(init=RANDOM)},
+    "cross terms of subsampling": {"cross_terms": "subsampling", "model": ModelConfig(rbf_factor=1.0, init=RANDOM)},
     "curvature once": {"hessian": "once"},
     "mean curvature": {"hessian": "mean"},
-    "eq8, then eq9": {"loss": LossConfig("eq9", j=50.0, eq8_passes=1)},
+    "eq8, then eq9": {"loss": LossConfig("eq9", 50.0, "exact", eq8_passes=1)},
     "distorted": {"order": "reshuffled", "distort": DistortConfig(variants=1)},
 }
 
@@ -74,13 +80,22 @@ def configured(
     cross_terms: str = "dropped",
     hessian_samples: int = 20,
     hessian: str = "each",
+    eta_factor: float = 0.25,
+    model: ModelConfig | None = None,
+    loss: LossConfig | None = None,
     **options: Any,
 ) -> Config:
     """Two passes, which over 100 patterns make 200 updates."""
     optim = OptimConfig(
-        passes=2, hessian_samples=hessian_samples, hessian=hessian, order=order, cross_terms=cross_terms
+        passes=2,
+        hessian_samples=hessian_samples,
+        hessian=hessian,
+        order=order,
+        cross_terms=cross_terms,
+        eta_factor=eta_factor,
     )
-    return Config(optim=optim, engine=EngineConfig(precision=precision), **options)
+    model, loss = model or ModelConfig(rbf_factor=1.0, init=FIXED), loss or LossConfig("eq8")
+    return Config(optim=optim, engine=EngineConfig(precision=precision), model=model, loss=loss, **options)
 
 
 def difference(values: Mapping[str, Any], expected: Mapping[str, Any]) -> float:

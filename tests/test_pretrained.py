@@ -137,7 +137,7 @@ def test_card(place: Path) -> None:
         *("# lenet5-1998\n", "60,000 trainable parameters", "experiment=lenet5`", "| seed | 0, the first of its job;"),
         *(f"{errors} of 60 images", f"PyTorch: {errors} of 60 |", "mean ± std of 2 seeds (results/runs/lenet5.csv)"),
         *("c0ffeec0ffee", "torch " + torch.__version__, "no class for what is no digit", "MIT", "10.1109/5.726791"),
-        *("eta_factor: 0.25", "rbf_factor: 1.0"),
+        *("eta_factor: 1.0", "rbf_factor: 0.5"),
     ):
         assert part in text
     for private in (str(place), "outputs", "dir:", "workers"):

@@ -19,6 +19,7 @@ from synthetic_runs import call, clean_tree
 from paper_lenet import paper
 from paper_lenet.activations import squash
 from paper_lenet.commands import entry
+from paper_lenet.commands.composition import compose
 from paper_lenet.config import Config, DistortConfig, OptimConfig
 from paper_lenet.data import Data, normalise
 from paper_lenet.files import read_rows
@@ -43,7 +44,7 @@ from paper_lenet.recovery.front import FIELDS, LAYERS, PLACES, by_pixels, from_t
 from paper_lenet.recovery.fronts import PASSES, features, of_1998, passes_of, trained_head
 from paper_lenet.reporting.tables.codes import COLUMNS, RECOVERED
 from paper_lenet.reporting.tables.codes import OURS as OURS_WHOLE
-from paper_lenet.reporting.tables.fronts import OURS
+from paper_lenet.reporting.tables.fronts import OURS, QUARTER
 
 
 def test_sizes_are_the_papers() -> None:
@@ -294,6 +295,9 @@ def test_fronts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     told = (tmp_path / "tables" / "fronts.md").read_text(encoding="utf-8")
     assert "| 1998, recovered from Fig. 13 | 1998's | plain | 2 | 0.833 ± 1.179 |" in told
     assert f"| {OURS}, data.train_size=20, optim.passes=1, optim.mu=0.1 | today's | noisy | 2 |" in told
+    usual = compose(["experiment=lenet5"])
+    for overrides, name in (([], OURS), (["experiment=quarter"], QUARTER), (["optim.mu=0.1"], f"{OURS}, optim.mu=0.1")):
+        assert command.called(compose(overrides), usual, Path()) == name
     assert trained("--runs", "none") == 1
     assert capsys.readouterr().err == "fronts: none: no runs here\n"
 

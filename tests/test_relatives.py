@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from test_engines import FLOAT32_BOUND, FLOAT64_BOUND, RANDOM, difference, fit, made_images
+from test_engines import FIXED, FLOAT32_BOUND, FLOAT64_BOUND, RANDOM, configured, difference, fit, made_images
 
 from paper_lenet.config import (
     Config,
@@ -15,7 +16,6 @@ from paper_lenet.config import (
     DataConfig,
     DistortConfig,
     EngineConfig,
-    InitConfig,
     LossConfig,
     ModelConfig,
     OptimConfig,
@@ -33,10 +33,14 @@ from paper_lenet.paper.connections import LENET4
 NETWORKS: dict[str, dict[str, Any]] = {
     "lenet4": {"model": ModelConfig("lenet4", init=RANDOM)},
     "lenet1": {"model": ModelConfig("lenet1", init=RANDOM), "data": DataConfig(version="small")},
-    "one hidden layer": {"model": ModelConfig("mlp", [30], init=InitConfig(bias="random"))},
-    "two hidden layers": {"model": ModelConfig("mlp", [20, 17], 20), "data": DataConfig(version="deslanted")},
-    "eq9": {"model": ModelConfig("mlp", [20, 17]), "loss": LossConfig("eq9", j=5.0)},
-    "distorted": {"model": ModelConfig("mlp", [20]), "distort": DistortConfig(variants=1)},
+    "one hidden layer": {"model": ModelConfig("mlp", [30], init=replace(FIXED, bias="random"))},
+    "no subsampling": {"model": ModelConfig("mlp", [20], init=FIXED), "cross_terms": "subsampling"},
+    "two hidden layers": {
+        "model": ModelConfig("mlp", [20, 17], 20, init=FIXED),
+        "data": DataConfig(version="deslanted"),
+    },
+    "eq9": {"model": ModelConfig("mlp", [20, 17], init=FIXED), "loss": LossConfig("eq9", 5.0, "exact")},
+    "distorted": {"model": ModelConfig("mlp", [20], init=FIXED), "distort": DistortConfig(variants=1)},
 }
 
 
@@ -52,8 +56,7 @@ FORMS += [(network, "float32", FLOAT32_BOUND) for network in ("lenet4", "one hid
 
 @pytest.mark.parametrize(("network", "precision", "bound"), FORMS)
 def test_engines_agree(network: str, precision: str, bound: float) -> None:
-    optim = OptimConfig(passes=2, hessian_samples=20)
-    config = Config(optim=optim, engine=EngineConfig(precision=precision), **NETWORKS[network])
+    config = configured(precision, **NETWORKS[network])
     data = made_data(config.data.version)
     *_, got = fit(fused, config, data, 0)
     *_, right = fit(reference, config, data, 0)

@@ -129,11 +129,15 @@ def test_the_errors_of_the_paper(results: Path) -> None:
 
 
 def test_rows_of_the_claims_are_linked_to_their_runs() -> None:
-    assert claims.sources("training error on the fly, pass 20, %") == ["fig5"]
-    assert claims.sources("test error, 60,000 patterns, %, Eq. 9") == ["eq9"]
-    assert claims.sources("training error on the fly, 15,000 patterns, %") == ["fig6"]
-    assert claims.sources("test error with distortions, %, Eq. 9") == ["eq9-distorted"]
-    assert claims.sources("gain from distortions, points") == ["fig5", "distorted"]
+    for name, label, sources in (
+        ("claims", "training error on the fly, pass 20, %", ["fig5"]),
+        ("claims", "test error, 60,000 patterns, %, Eq. 8", ["eq8"]),
+        ("claims", "training error on the fly, 15,000 patterns, %", ["fig6"]),
+        ("claims", "test error, 15,000 patterns, %, as many updates", ["fig6-updates"]),
+        ("claims", "gain from distortions, points", ["fig5", "distorted"]),
+        ("quarter-claims", "test error with distortions, %, Eq. 9", ["quarter-eq9-distorted"]),
+    ):
+        assert claims.sources(name, label) == sources
 
 
 def test_what_cannot_be_shown(results: Path) -> None:

@@ -210,7 +210,7 @@ def test_configured_curvature() -> None:
     for cross_terms, of in (("dropped", diagonal_hessian), ("kept", diagonal_with_cross_terms)):
         for loss, criterion in (
             (LossConfig("eq8"), eq8),
-            (LossConfig("eq9", 3.0), functools.partial(eq9, j=3.0)),
+            (LossConfig("eq9", 3.0, "exact"), functools.partial(eq9, j=3.0)),
             (LossConfig("eq9", 3.0, "eq8"), eq8),
         ):
             config = Config(loss=loss, optim=OptimConfig(cross_terms=cross_terms))

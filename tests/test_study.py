@@ -14,6 +14,7 @@ from synthetic_runs import ROOT, call, write_rows
 
 from paper_lenet import paper
 from paper_lenet.config import Config, DistortConfig
+from paper_lenet.config.schema import defaults, first_defaults
 from paper_lenet.config.studies import studies
 from paper_lenet.files import csv_text, write_atomic
 from paper_lenet.reporting.formats import Table
@@ -28,6 +29,8 @@ from paper_lenet.runs.records import ERROR_COLUMNS, PASS_COLUMNS
 FIG5 = paper.fig5()["train_error_percent"].tolist()[:20]
 Row = dict[str, Any]
 DISTORTED: Row = {"distort.variants": 9}
+# The columns that tell of the recipe of today's defaults.
+BY_DEFAULT: Row = {key: value for key, value in defaults().items() if value != first_defaults()[key]}
 
 
 def run(fingerprint: str, seed: int, test_error: float | None = None, **other: Any) -> Row:
@@ -143,17 +146,17 @@ def test_j_of_eq9_is_always_said(tmp_path: Path) -> None:
 
 
 def test_deviations(tmp_path: Path) -> None:
-    write_tests(tmp_path, "fig5", [0.9, 1.0, 1.1])
+    write_tests(tmp_path, "quarter-fig5", [0.9, 1.0, 1.1])
     frozen: Row = {"model.pooling": "sum", "model.init.coefficient_value": 0.55, "optim.order": "constant"}
     frozen["optim.hessian_samples"] = 500
     order: Row = {**frozen, "optim.order": "reshuffled"}
     pooling: Row = {**frozen, "model.pooling": "average", "model.init.coefficient_value": 2.2}
     rows = [run("c", seed, 1.0, **{**frozen, "optim.hessian_samples": 100}) for seed in (100, 101)]
-    # Seed 109 is not among fig5's.
+    # Seed 109 is not among quarter-fig5's.
     rows += [run("b", seed, error, **order) for seed, error in ((100, 1.0), (101, 1.2), (102, 1.4), (109, 5.0))]
     rows += [run("a", 100, 0.8, **pooling), run("a", 101, None, **{**pooling, "status": "diverged", "passes": 0})]
-    write_runs(tmp_path, "deviations", rows, {})
-    table = deviations.table(tmp_path, studies()["deviations"])
+    write_runs(tmp_path, "quarter-deviations", rows, {})
+    table = deviations.table(tmp_path, studies()["quarter-deviations"])
     assert [row[:2] for row in table.rows] == [
         ["D3, D4", "model.init.coefficient_value=2.2, model.pooling=average"],
         ["D10", "optim.order=reshuffled"],
@@ -163,16 +166,16 @@ def test_deviations(tmp_path: Path) -> None:
     assert table.rows[1][3:] == ["+0.200", "-0.048 to +0.448", "3", "0.25", "0 of 4"]
     assert table.rows[0][2:] == ["0.800", "-0.100", "-", "1", "-", "1 of 2"]
     assert table.rows[2][3] == "+0.050"
-    write_tests(tmp_path, "distorted", [0.8, 0.9, 1.0], **DISTORTED)
-    added = deviations.table(tmp_path, studies()["deviations"]).rows[2]
+    write_tests(tmp_path, "quarter-distorted", [0.8, 0.9, 1.0], **DISTORTED)
+    added = deviations.table(tmp_path, studies()["quarter-deviations"]).rows[2]
     assert (added[0], added[3], added[5]) == ("D12", "-0.100", "3")
 
 
 def test_claims(tmp_path: Path) -> None:
-    write_tests(tmp_path, "fig5", [0.9, 1.0, 1.1])
+    write_tests(tmp_path, "quarter-fig5", [0.9, 1.0, 1.1])
     test, train = "test error, 60,000 patterns, %", "training error on the fly, pass 20, %"
     curve = "training curve, farthest from Fig. 5 at pass 2, points"
-    rows = rows_of(claims(tmp_path))
+    rows = rows_of(claims(tmp_path, "quarter-claims"))
     assert list(rows) == [train, curve, test]
     # Half-width 4.303 * 0.1 / sqrt(3); Wilson's interval of 100 errors in 10,000.
     assert list(rows[test].values())[1:] == [
@@ -186,15 +189,15 @@ def test_claims(tmp_path: Path) -> None:
     assert rows[curve]["ours, mean ± std"] == "0.000 ± 0.000"
     assert rows[curve]["verdict"] == "reproduced at 19 of 19 passes"
 
-    write_tests(tmp_path, "distorted", [0.8, 0.8, 1.0], **DISTORTED)
-    write_tests(tmp_path, "eq9", [0.7, 0.8], **{"loss.name": "eq9"})
+    write_tests(tmp_path, "quarter-distorted", [0.8, 0.8, 1.0], **DISTORTED)
+    write_tests(tmp_path, "quarter-eq9", [0.7, 0.8], **{"loss.name": "eq9"})
     sizes = [
         run(str(size), seed, 1.7, train_size=size, **{"data.train_size": size})
         for size in (15_000, 30_000)
         for seed in (1, 2)
     ]
-    write_runs(tmp_path, "fig6", sizes, {})
-    table = claims(tmp_path)
+    write_runs(tmp_path, "quarter-fig6", sizes, {})
+    table = claims(tmp_path, "quarter-claims")
     rows = rows_of(table)
     labels = list(rows)
     assert labels.index(test + ", Eq. 9") == labels.index(test) + 1
@@ -206,45 +209,43 @@ def test_claims(tmp_path: Path) -> None:
     gain = list(rows["gain from distortions, points"].values())
     assert gain[1:] == ["0.15", "0.133 ± 0.058", "-0.010 to 0.277", "-", "3", "reproduced"]
     assert any("paired by seed; p = 0.25 " in note for note in table.notes)
-    assert "results/runs/distorted.csv" in table.notes[-1]
+    assert "results/runs/quarter-distorted.csv" in table.notes[-1]
 
 
 def test_claims_are_about_whole_runs_and_test_images(tmp_path: Path) -> None:
     for other in ({"passes": 19}, {"test_size": 1000}, {"split": "validation"}, {"dataset": "digits"}):
-        write_tests(tmp_path, "fig5", [0.9, 1.0], **other)
-        for make in (claims, overlap):
-            with pytest.raises(TableError, match="fig5: not 20 passes and the 10000 test images"):
-                make(tmp_path)
-    write_runs(tmp_path, "fig5", [run("a", 1, 0.9), run("b", 1, 0.9)], {})
-    for make in (claims, overlap):
-        with pytest.raises(TableError, match="several configurations"):
-            make(tmp_path)
+        write_tests(tmp_path, "quarter-fig5", [0.9, 1.0], **other)
+        with pytest.raises(TableError, match="quarter-fig5: not 20 passes and the 10000 test images"):
+            claims(tmp_path, "quarter-claims")
+    write_runs(tmp_path, "quarter-fig5", [run("a", 1, 0.9), run("b", 1, 0.9)], {})
+    with pytest.raises(TableError, match="several configurations"):
+        claims(tmp_path, "quarter-claims")
 
 
 @pytest.mark.parametrize(
     ("name", "columns", "culprit"),
     [
-        ("fig5", DISTORTED, "distort.variants=9, which is not what that name stands for"),
-        ("fig5", {"model.name": "lenet4"}, "model.name=lenet4, which is not"),
-        ("fig5", {"optim.mu": 0.1}, "optim.mu=0.1, which is not"),
-        ("fig5", {"loss.name": "eq9"}, "loss.name=eq9, but that name stands for eq8"),
-        ("eq9", {}, "loss.name=eq8, but that name stands for eq9"),
-        ("distorted", {}, "distort.variants=0, but that name stands for distorted images"),
-        ("eq9-distorted", {"loss.name": "eq9"}, "distort.variants=0, but"),
-        ("fig6", {"data.skip": 5}, "data.skip=5, which is not"),
+        ("quarter-fig5", DISTORTED, "distort.variants=9, which is not what that name stands for"),
+        ("quarter-fig5", {"model.name": "lenet4"}, "model.name=lenet4, which is not"),
+        ("quarter-fig5", {"optim.mu": 0.1}, "optim.mu=0.1, which is not"),
+        ("quarter-fig5", {"loss.name": "eq9"}, "loss.name=eq9, but that name stands for eq8"),
+        ("quarter-eq9", {}, "loss.name=eq8, but that name stands for eq9"),
+        ("quarter-distorted", {}, "distort.variants=0, but that name stands for distorted images"),
+        ("quarter-eq9-distorted", {"loss.name": "eq9"}, "distort.variants=0, but"),
+        ("quarter-fig6", {"data.skip": 5}, "data.skip=5, which is not"),
     ],
 )
 def test_runs_that_are_not_what_their_name_says(tmp_path: Path, name: str, columns: Row, culprit: str) -> None:
-    write_tests(tmp_path, "fig5", [0.9, 1.0])
+    write_tests(tmp_path, "quarter-fig5", [0.9, 1.0])
     write_tests(tmp_path, name, [0.9, 1.0], **columns)
     with pytest.raises(TableError, match=f"^{name}: {culprit}"):
-        claims(tmp_path)
+        claims(tmp_path, "quarter-claims")
 
 
 def test_overlap(tmp_path: Path) -> None:
     theirs = paper.fig8()["mnist_test_index"].tolist()
     others = sorted(set(range(100)) - set(theirs))
-    write_tests(tmp_path, "fig5", [0.04, 0.02])
+    write_tests(tmp_path, "fig5", [0.04, 0.02], **BY_DEFAULT)
     first, second = [*theirs[:3], others[0]], [theirs[0], others[0]]
     write_errors(tmp_path, "fig5", {100: first, 101: second})
     table = overlap(tmp_path)
@@ -253,7 +254,7 @@ def test_overlap(tmp_path: Path) -> None:
     # first's, two of the first's four among the second's: 82 * (1 + 1/2) / 2.
     assert [row[1] for row in table.rows] == ["2", "3.0 ± 1.4", "2.0 ± 1.4", "0.02", "61.5", "1", "79"]
     assert any(f"without distortions (index from 0): {theirs[0]}." in note for note in table.notes)
-    write_tests(tmp_path, "distorted", [0.01], **DISTORTED)
+    write_tests(tmp_path, "distorted", [0.01], **DISTORTED, **BY_DEFAULT)
     write_errors(tmp_path, "distorted", {100: [theirs[5]]})
     table = overlap(tmp_path)
     assert table.header == ["", "without distortions", "with distortions"]
@@ -275,10 +276,10 @@ def test_command_covers_what_is_there(
         f"readings.{s}" for s in ("csv", "md", "tex")
     ]
 
-    write_tests(results, "fig5", [0.9, 1.0], fingerprint=Config().fingerprint())
+    write_tests(results, "fig5", [0.9, 1.0], fingerprint=Config().fingerprint(), **BY_DEFAULT)
     write_errors(results, "fig5", {100: range(90), 101: range(100)}, Config().fingerprint())
     distorted = Config(distort=DistortConfig(variants=9)).fingerprint()
-    write_tests(results, "distorted", [0.8, 0.9], fingerprint=distorted, **DISTORTED)
+    write_tests(results, "distorted", [0.8, 0.9], fingerprint=distorted, **DISTORTED, **BY_DEFAULT)
     write_errors(results, "distorted", {100: range(80), 101: range(90)}, distorted)
     assert available(results) == ["claims", "classes", "distorted", "fig5", "overlap", "readings"]
     assert call(monkeypatch, "tables", "--publish") == 0

@@ -1,8 +1,8 @@
 """Effective learning rates by layer and pass of LeNet-5 as in 1998 -> rates.csv, figures/rates.svg and .png.
 
-paper-lenet rates [overrides ...] [--publish]: experiment=lenet5 with these overrides is trained again, its
+paper-lenet rates [overrides ...] [--publish]: experiment=lenet5, or another, with these overrides is trained again, its
 seeds side by side; nothing of it is recorded but the rates. On another data set the files are named after it:
-rates-digits.
+rates-digits, those of another experiment quarter-rates.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ from paper_lenet.runs.workers import cores
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Measure the effective rates by layer of experiment=lenet5.")
+    parser = argparse.ArgumentParser(description="Measure effective rates by layer, of experiment=lenet5 unless told.")
     parser.add_argument("overrides", nargs="*", help="as for train, such as data=digits optim.passes=2")
     add_place(parser)
     arguments = parser.parse_args()
     results = place_of(arguments).results
-    config = compose(["experiment=lenet5", *arguments.overrides])
+    named = any(override.startswith("experiment=") for override in arguments.overrides)
+    config = compose([*([] if named else ["experiment=lenet5"]), *arguments.overrides])
     if config.is_modern() or config.engine.name != "fused":
         raise ConfigError("rates are measured of the network and the training of 1998, with engine=fused")
     load(config.data)  # here, so that a download is made once
@@ -40,7 +41,8 @@ def main() -> int:
     workers = min(config.engine.workers or cores(), len(config.seeds))
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         by_seed = list(pool.map(partial(measure, config), config.seeds))
-    name = "rates" if config.data.name == "mnist" else f"rates-{config.data.name}"
+    name = "rates" if config.name == "lenet5" else f"{config.name}-rates"
+    name += "" if config.data.name == "mnist" else f"-{config.data.name}"
     path = results / f"{name}.csv"
     write_atomic(path, csv_text(COLUMNS, ({**row, **here} for rows in by_seed for row in rows)))
     files = rates(results, name)

@@ -154,11 +154,11 @@ class InitConfig:
     """
 
     scheme: str = "paper"
-    gain: float = 1.1
+    gain: float = 2.4
     exponent: float = 0.5
     bias: str = "zero"
     coefficient: str = "fixed"
-    coefficient_value: float = 0.55
+    coefficient_value: float = 0.25
 
     def __post_init__(self) -> None:
         _check_choices("model.init", self)
@@ -197,7 +197,7 @@ class ModelConfig:
     geometry: str = "padded"
     batch_norm: bool = False
     dropout: float = 0.0
-    rbf_factor: float = 1.0
+    rbf_factor: float = 0.5
     blank: bool = False
     init: InitConfig = field(default_factory=InitConfig)
 
@@ -228,9 +228,9 @@ class LossConfig:
     eq8_passes: for eq9, so many passes at the start go by Eq. 8.
     """
 
-    name: str = "eq8"
+    name: str = "eq9"
     j: float = 1.0
-    curvature: str = "exact"
+    curvature: str = "eq8"
     eq8_passes: int = 0
     smoothing: float = 0.0
 
@@ -279,12 +279,12 @@ class OptimConfig:
     weight_decay: float = 0.0
     epsilon: float = 1e-8
     eta: list[float] = field(default_factory=lambda: list(paper.ETA))
-    eta_factor: float = 0.25
+    eta_factor: float = 1.0
     mu: float = paper.MU
     hessian_samples: int = paper.HESSIAN_SAMPLES
     hessian: str = "each"
     order: str = "constant"
-    cross_terms: str = "dropped"
+    cross_terms: str = "subsampling"
 
     def __post_init__(self) -> None:
         _check_choices("optim", self)

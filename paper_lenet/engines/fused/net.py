@@ -78,7 +78,8 @@ class FusedNet:
             )
         self.loss, self.optim = config.loss, config.optim
         by_terms = {"dropped": SECOND_ORDER, "subsampling": SUMMED, "kept": CROSS_TERMS}
-        self.for_curvature = by_terms[self.optim.cross_terms]
+        # Where no connections share a parameter, there is one form only.
+        self.for_curvature = SECOND_ORDER if isinstance(model, MLP) else by_terms[self.optim.cross_terms]
         self.side, self.stride = shape.side, shape.stride
         self.chunk = aligned(CHUNK * self.side * self.stride, self.dtype)
 

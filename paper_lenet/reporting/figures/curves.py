@@ -157,4 +157,7 @@ _FIG5 = (
 FIGURES = {
     "fig5-lenet5": Drawing(_FIG5, partial(fig5, name="lenet5"), runs_of("lenet5"), shown=Shown("headline")),
     "fig5-fig5": Drawing(_FIG5, partial(fig5, name="fig5"), runs_of("fig5"), shown=Shown("figures", 1)),
+    "fig5-quarter-fig5": Drawing(
+        _FIG5, partial(fig5, name="quarter-fig5"), runs_of("quarter-fig5"), shown=Shown("quarter", 2)
+    ),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -56,9 +57,10 @@ def rates(results: Path, name: str = "rates") -> tuple[str, Figure]:
 
 
 FIGURES = {
-    "rates": Drawing(
+    name: Drawing(
         "Effective learning rates by layer and pass, and the range that the paper gives for the first.",
-        *(rates, ("rates.csv",)),
-        shown=Shown("network", 5),
+        *(partial(rates, name=name), (f"{name}.csv",)),
+        shown=Shown(section, 5),
     )
+    for name, section in (("rates", "network"), ("quarter-rates", "quarter"))
 }

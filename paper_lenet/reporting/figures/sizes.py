@@ -26,8 +26,10 @@ from paper_lenet.reporting.figures.common import (
 from paper_lenet.reporting.results import TableError, read_runs
 from paper_lenet.reporting.tables.common import runs_of
 
-# results/runs/<name>.csv of Fig. 6; all but the first may be missing. Eq. 9 is drawn beside the full set.
-SIZES, FULL, DISTORTED, EQ9 = "fig6", "fig5", "distorted", "eq9"
+# results/runs/<name>.csv of Fig. 6, in two series: as many passes as for the full set, and as many updates. All but the
+# first may be missing.
+SIZES, DISTORTED = "fig6", "distorted"
+SERIES = {SIZES: 0, "fig5": 0, DISTORTED: 0, "fig6-updates": 1}
 # Where the distorted patterns are drawn on the axis of training set sizes: not to scale.
 DISTORTED_AT = 87_000
 
@@ -36,13 +38,13 @@ DISTORTED_AT = 87_000
 def fig6(results: Path) -> tuple[str, Figure]:
     """Fig. 6 redrawn: error against training set size, our mean and 95 % t interval over seeds, the paper's points.
 
-    Ours are those of runs/fig6.csv, and of fig5.csv (the full set), distorted.csv and eq9.csv as far as they are
-    there. With distortions our training error is that of the distorted patterns; the paper gives none.
+    Ours are those of runs/fig6.csv, and of fig5.csv (the full set), distorted.csv and fig6-updates.csv as far as they
+    are there. With distortions our training error is that of the distorted patterns; the paper gives none.
     Raises TableError where nothing can be drawn, several configurations of one size, or other errors than the test
     error on MNIST.
     """
     points: list[_Point] = []
-    for name in (SIZES, FULL, DISTORTED, EQ9):
+    for name, series in SERIES.items():
         if name != SIZES and not (results / "runs" / f"{name}.csv").exists():
             continue
         runs = read_runs(results, name)
@@ -52,9 +54,9 @@ def fig6(results: Path) -> tuple[str, Figure]:
             if done.empty:
                 raise TableError(f"{name}: {len(group)} of {len(group)} runs of one configuration diverged")
             place = DISTORTED_AT if name == DISTORTED else int(done["train_size"].iloc[0])
-            if any((point.place, point.eq9) == (place, name == EQ9) for point in points):
+            if any((point.place, point.series) == (place, series) for point in points):
                 raise TableError(f"{name}: several configurations of one size; Fig. 6 is drawn for one")
-            points.append(_Point(place, name == EQ9, done, len(group)))
+            points.append(_Point(place, series, done, len(group)))
 
     figure = Figure(figsize=(SIZE[0], SIZE[1] + 0.3), layout="constrained")
     _draw_fig6(figure, points)
@@ -63,10 +65,11 @@ def fig6(results: Path) -> tuple[str, Figure]:
 
 @dataclass(frozen=True)
 class _Point:
-    """One configuration in Fig. 6: its place on the axis of sizes, its runs that ended well, and how many it has."""
+    """One configuration in Fig. 6: its place on the axis of sizes, which series it is of, its runs that ended well, and
+    how many it has."""
 
     place: int
-    eq9: bool
+    series: int
     runs: pd.DataFrame
     total: int
 
@@ -86,28 +89,28 @@ def _draw_fig6(figure: Figure, ours: list[_Point]) -> None:
     ):
         hollow: dict[str, Any] = {"color": color, "ms": 3.6, "mfc": "white", "mew": 0.8, "ls": "none"}
         handles += axes.plot(places - 1000, paper_points[column], markers[0], label=of_paper, **hollow)
-        for eq9 in (False, True):
-            chosen = [point for point in ours if point.eq9 == eq9]
+        for series, name in enumerate(("ours", "ours, as many updates")):
+            chosen = [point for point in ours if point.series == series]
             if not chosen:
                 continue
             values = [[float(value) for value in point.runs[column]] for point in chosen]
             mean = [statistics.mean(group) for group in values]
             # one run has no interval
             half = np.nan_to_num([statistics.t_interval(group)[1] for group in values] - np.array(mean))
-            name = f"ours, Eq. 9, {chosen[0].seeds()}" if eq9 else "ours"
-            x = [point.place + (3000 if eq9 else 1000) for point in chosen]
+            x = [point.place + (3000 if series else 1000) for point in chosen]
             filled: dict[str, Any] = {
                 "color": color,
                 "ms": 2.6,
                 "capsize": 2.2,
                 "lw": 0.8,
                 "capthick": 0.8,
-                "fmt": markers[eq9],
+                "fmt": markers[series],
             }
-            handles.append(axes.errorbar(x, mean, half, label=f"{label}: {name}", **filled))
+            told = f"{label}: {name}" + (f", {chosen[0].seeds()}" if series else "")
+            handles.append(axes.errorbar(x, mean, half, label=told, **filled))
     names = {place: _size_name(text) for place, text in zip(places, paper_points["training_set"], strict=True)}
     for point in ours:
-        if not point.eq9:
+        if not point.series:
             before = names.get(point.place, f"{point.place:,}")
             names[point.place] = f"{before}{', ' if point.place == DISTORTED_AT else chr(10)}{point.seeds()}"
     axes.axvline((paper.TRAIN_SIZE + DISTORTED_AT) / 2, color="0.6", lw=0.6, ls=":")

@@ -61,8 +61,13 @@ SECTIONS = (
     Section(
         "deviations",
         "Where the paper leaves a choice",
-        "What each deviation changes in the test error, one at a time, and the study that chose the reading of the "
+        "What each deviation changes in the test error, one at a time, and the studies that chose the reading of the "
         "recipe without looking at the test set. The tags are those of DEVIATIONS.md.",
+    ),
+    Section(
+        "quarter",
+        "At a quarter of the printed rates",
+        "The reading of the first study, which was the headline before the second: the same numbers with it.",
     ),
     Section(
         "classifiers",
@@ -181,11 +186,12 @@ def _table(results: Path, table: Table, shown: Shown) -> ShownTable:
     cells = [[_linked(cell) for cell in row] for row in table.rows]
     # the first column is the rows' names
     numeric = [k > 0 and is_numeric for k, is_numeric in enumerate(table.numeric_columns())]
-    if table.name == "claims":
+    if table.name in claims.CLAIMS:
         header.append("runs")
         numeric.append(False)
         for row, shown_row in zip(table.rows, cells, strict=True):
-            links = (Markup('<a href="../runs/{0}.csv">{0}</a>').format(source) for source in claims.sources(row[0]))
+            sources = claims.sources(table.name, row[0])
+            links = (Markup('<a href="../runs/{0}.csv">{0}</a>').format(source) for source in sources)
             shown_row.append(Markup(", ").join(links))
     return ShownTable(
         name=table.name,

@@ -1,13 +1,15 @@
 """Tables of the paper's Figures 5, 6 and 8 and of its distortions: the published numbers beside ours.
 
-Each file in results/runs is one column or a few rows; those that are not there yet are left out, but for fig5's.
+Each file in results/runs is one column or a few rows; those that are not there yet are left out, but for Fig. 5's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import permutations
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -17,6 +19,7 @@ from paper_lenet.reporting import statistics
 from paper_lenet.reporting.formats import Table, n_of
 from paper_lenet.reporting.results import TableError, finished, numbers, read_curves, read_errors, read_runs
 from paper_lenet.reporting.tables.common import (
+    PROMISES,
     VERDICT_RULE,
     Generated,
     check_promise,
@@ -28,10 +31,35 @@ from paper_lenet.reporting.tables.common import (
     verdict_cell,
 )
 
-# The runs of Fig. 5, of Fig. 6's smaller training sets and of the distortions, for the frozen reading and for Eq. 9.
-CRITERIA = {"": ("fig5", "fig6", "distorted"), ", Eq. 9": ("eq9", "eq9-fig6", "eq9-distorted")}
+
+class Names(NamedTuple):
+    """The names in results/runs of the runs of Fig. 5, of Fig. 6's smaller training sets and of the distortions; empty
+    for none."""
+
+    plain: str = ""
+    sizes: str = ""
+    distorted: str = ""
+
+
+# What each table is made of, by what the labels of its rows end with.
+CLAIMS = {
+    "claims": {
+        "": Names("fig5", "fig6", "distorted"),
+        ", as many updates": Names(sizes="fig6-updates"),
+        ", Eq. 8": Names("eq8"),
+    },
+    "quarter-claims": {
+        "": Names("quarter-fig5", "quarter-fig6", "quarter-distorted"),
+        ", Eq. 9": Names("quarter-eq9", distorted="quarter-eq9-distorted"),
+    },
+}
 # The columns of the overlap, in this order.
-SYSTEMS = {"fig5": "without distortions", "distorted": "with distortions", "eq9": "Eq. 9"}
+SYSTEMS = {
+    "fig5": "without distortions",
+    "distorted": "with distortions",
+    "quarter-fig5": "a quarter of the rates",
+    "quarter-distorted": "with distortions, a quarter of the rates",
+}
 TRAIN, TEST = "train_error_percent", "test_error_percent"
 
 
@@ -39,9 +67,10 @@ def published_test(results: Path, name: str, any_passes: bool = False) -> pd.Dat
     """results/runs/<name>.csv; TableError unless it has whole runs of MNIST and errors on all of its test images.
 
     They must be what their name stands for, if it is one of PROMISES. any_passes: also of other than the paper's
-    number of passes.
+    number of passes, as where the name stands for other numbers.
     """
     runs = read_runs(results, name)
+    any_passes |= name in PROMISES and PROMISES[name].updates
     done = finished(runs)
     whole = (done["test_size"] == paper.TEST_SIZE) & (done["split"] == "test") & (done["dataset"] == "mnist")
     if not (whole & (any_passes | (done["passes"] == paper.PASSES))).all():
@@ -51,24 +80,25 @@ def published_test(results: Path, name: str, any_passes: bool = False) -> pd.Dat
     return runs
 
 
-def claims(results: Path) -> Table:
-    """The paper's claims about LeNet-5, Fig. 5 and 6 and the distortions, one row per number."""
+def claims(results: Path, name: str) -> Table:
+    """The paper's claims about LeNet-5, Fig. 5 and 6 and the distortions, one row per number. name: of CLAIMS."""
+    criteria = CLAIMS[name]
     header = ["", "paper", "ours, mean ± std", "95 % interval of the mean", "95 % interval of the test set"]
     header += ["n seeds", "verdict"]
     sizes = paper.fig6().set_index("training_set")
     used = {
-        name: published_test(results, name)
-        for names in CRITERIA.values()
-        for name in names
-        if name == "fig5" or (results / "runs" / f"{name}.csv").exists()
+        each: published_test(results, each)
+        for names in criteria.values()
+        for each in names
+        if each == criteria[""].plain or (results / "runs" / f"{each}.csv").exists()
     }
-    by_size = {(name, size): group for name, runs in used.items() for size, group in _by_size(name, runs).items()}
+    by_size = {(each, size): group for each, runs in used.items() for size, group in _by_size(each, runs).items()}
     rows: list[list[str]] = []
 
-    def row(label: str, place: int, size: int, column: str, paper_value: float) -> None:
+    def row(label: str, of: str, size: int, column: str, paper_value: float) -> None:
         """One row for each criterion that was run."""
-        for suffix, names in CRITERIA.items():
-            runs = by_size.get((names[place], size))
+        for suffix, names in criteria.items():
+            runs = by_size.get((getattr(names, of), size))
             if runs is None:
                 continue
             values = numbers(finished(runs), column)
@@ -77,15 +107,15 @@ def claims(results: Path) -> Table:
             rows.append([label + suffix, f"{paper_value:g}", *cells, str(len(values)), verdict])
 
     whole = paper.TRAIN_SIZE
-    row(f"training error on the fly, pass {paper.PASSES}, %", 0, whole, TRAIN, paper.TRAIN_ERROR_PERCENT)
-    for suffix, names in CRITERIA.items():
-        if names[0] in used:
-            rows.append(_curve_row(results, names[0], used[names[0]], suffix))
-    row(f"test error, {whole:,} patterns, %", 0, whole, TEST, paper.TEST_ERROR_PERCENT)
+    row(f"training error on the fly, pass {paper.PASSES}, %", "plain", whole, TRAIN, paper.TRAIN_ERROR_PERCENT)
+    for suffix, names in criteria.items():
+        if names.plain in used:
+            rows.append(_curve_row(results, names.plain, used[names.plain], suffix))
+    row(f"test error, {whole:,} patterns, %", "plain", whole, TEST, paper.TEST_ERROR_PERCENT)
     for size in (30_000, 15_000):
         for label, column in (("training error on the fly", TRAIN), ("test error", TEST)):
-            row(f"{label}, {size:,} patterns, %", 1, size, column, numbers(sizes.loc[[str(size)]], column)[0])
-    row("test error with distortions, %", 2, whole, TEST, paper.TEST_ERROR_DISTORTED_PERCENT)
+            row(f"{label}, {size:,} patterns, %", "sizes", size, column, numbers(sizes.loc[[str(size)]], column)[0])
+    row("test error with distortions, %", "distorted", whole, TEST, paper.TEST_ERROR_DISTORTED_PERCENT)
     seeds = n_of([int(cells[header.index("n seeds")]) for cells in rows])
     statistics_note = (
         f"Mean ± standard deviation over {seeds}. The interval of the mean is Student's t over seeds: how much runs "
@@ -97,24 +127,26 @@ def claims(results: Path) -> Table:
         "The curve's row is the difference, ours minus Fig. 5's points, at the pass from 2 on where the mean differs "
         "most; its verdict counts the passes whose point lies within the prediction interval of that pass.",
     ]
-    for suffix, (plain, _, distorted) in CRITERIA.items():
+    for suffix, (plain, _, distorted) in criteria.items():
         if plain in used and distorted in used:
             cells, note = _gain_row(used[plain], used[distorted], suffix)
             rows.append(cells)
             notes.append(note)
-    notes += [f"{name}: {note}" for name, runs in used.items() for note in diverged_note(runs)]
-    notes.append(provenance("claims", pd.concat(used.values()), list(used)))
-    return Table("claims", "LeNet-5 on MNIST: the paper's numbers and ours.", header, rows, notes, statistics_note)
+    notes += [f"{each}: {note}" for each, runs in used.items() for note in diverged_note(runs)]
+    notes.append(provenance(name, pd.concat(used.values()), list(used)))
+    caption = "LeNet-5 on MNIST: the paper's numbers and ours"
+    caption += ", at a quarter of the printed rates." if name == "quarter-claims" else "."
+    return Table(name, caption, header, rows, notes, statistics_note)
 
 
-def sources(label: str) -> list[str]:
-    """The names in results/runs that a row of `claims` comes from. label: the row's first cell."""
-    plain, sizes, distorted = CRITERIA[", Eq. 9" if label.endswith(", Eq. 9") else ""]
+def sources(name: str, label: str) -> list[str]:
+    """The names in results/runs that a row of a table of CLAIMS comes from. label: the row's first cell."""
+    names = next(names for suffix, names in reversed(CLAIMS[name].items()) if label.endswith(suffix))
     if label.startswith("gain"):
-        return [plain, distorted]
+        return [names.plain, names.distorted]
     if "with distortions" in label:
-        return [distorted]
-    return [sizes if "patterns" in label and f"{paper.TRAIN_SIZE:,}" not in label else plain]
+        return [names.distorted]
+    return [names.sizes if "patterns" in label and f"{paper.TRAIN_SIZE:,}" not in label else names.plain]
 
 
 def overlap(results: Path) -> Table:
@@ -232,6 +264,9 @@ def _mean_and_std(values: list[float]) -> str:
 
 
 TABLES = {
-    "claims": Generated(claims, runs_of("fig5"), Shown("headline", 1, "docs/results.md")),
+    "claims": Generated(partial(claims, name="claims"), runs_of("fig5"), Shown("headline", 1, "docs/results.md")),
+    "quarter-claims": Generated(
+        partial(claims, name="quarter-claims"), runs_of("quarter-fig5"), Shown("quarter", 1, "docs/results.md")
+    ),
     "overlap": Generated(overlap, runs_of("fig5"), Shown("figures", 9, "docs/results.md")),
 }

@@ -24,15 +24,13 @@ from paper_lenet.reporting.tables.common import (
     usual,
 )
 
-# Deviations that have runs of their own: tags and change.
-OWN_RUNS = {
-    "eq9": (["D6", "D7"], "loss.name=eq9, its j and rate chosen on a validation split"),
-    "distorted": (["D12"], "distortions, their strength chosen on a validation split"),
-}
-
 
 def table(results: Path, study: Study) -> Table:
-    """One row per deviation: the test error with it minus that of the frozen reading, paired by seed."""
+    """One row per deviation: the test error with it minus that of the frozen reading, paired by seed.
+
+    The study's table has `beside`, the runs of the frozen reading, and `own`, deviations that have runs of their own:
+    by name in results/runs, tags and change.
+    """
     name, frozen_name = study.name, study.table["beside"]
     runs, frozen = published_test(results, name), published_test(results, frozen_name)
     if frozen["fingerprint"].nunique() > 1:
@@ -49,7 +47,7 @@ def table(results: Path, study: Study) -> Table:
         tags = sorted({TAGS.get(field, "-") for field in fields}, key=_tag_number)
         groups.append((tags, settings(fields), group))
     used = {name: runs, frozen_name: frozen}
-    for other, (tags, change) in OWN_RUNS.items():
+    for other, (tags, change) in study.table["own"].items():
         if (results / "runs" / f"{other}.csv").exists():
             used[other] = published_test(results, other)
             groups.append((tags, change, used[other]))

@@ -14,6 +14,7 @@ from paper_lenet.runs.environment import ORIGIN
 COLUMNS = ("front", "method", "images", "seed", "test_errors", "test_size", "test_error_percent", *ORIGIN)
 RECOVERED = "1998, recovered from Fig. 13"
 OURS = "ours, as the headline's networks"
+QUARTER = "ours, at a quarter of the rates"
 RANDOM = "random, as before training"
 METHODS = ("today's", "1998's")
 IMAGES = ("plain", "distorted", "noisy")
@@ -22,11 +23,11 @@ IMAGES = ("plain", "distorted", "noisy")
 def fronts(results: Path) -> Table:
     """A row for each kind of front, method and training images; TableError where one has fewer than two heads."""
     made = read_csv(results / "fronts.csv", COLUMNS)
-    ours = sorted(front for front in made["front"].unique() if front.startswith(OURS))
+    of_kind = {kind: sorted(f for f in made["front"].unique() if f.startswith(kind)) for kind in ("ours", "random")}
     rows, counts = [], []
     for method in METHODS:
         for images in IMAGES:
-            for front in (RECOVERED, *ours, RANDOM):
+            for front in (RECOVERED, *of_kind["ours"], *of_kind["random"]):
                 of = (made["front"] == front) & (made["method"] == method) & (made["images"] == images)
                 errors = numbers(made[of], "test_error_percent")
                 if not errors:
