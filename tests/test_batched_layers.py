@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from paper_lenet.activations import ACTIVATIONS
-from paper_lenet.config import Config, LossConfig, ModelConfig
+from paper_lenet.config import Config, LossConfig, ModelConfig, OptimConfig
 from paper_lenet.engines.batched import layers as stacked
 from paper_lenet.engines.batched import outputs
 from paper_lenet.engines.batched.activations import activation
@@ -256,8 +256,8 @@ def dense_of(model: PaperNet, named: dict[str, Tensor]) -> list[Tensor]:
 @pytest.mark.parametrize("images", [1, 3])
 @pytest.mark.parametrize("name", ["eq8", "eq9"])
 def test_lenet5_gradients_and_curvature(name: str, images: int, apart: bool, pooling: str, scale: float) -> None:
-    config = Config(loss=LossConfig(name=name))
-    models = [build(ModelConfig(pooling=pooling), seed).double() for seed in (0, 1)]
+    config = Config(loss=LossConfig(name=name, curvature="exact"), optim=OptimConfig(cross_terms="dropped"))
+    models = [build(ModelConfig(pooling=pooling, rbf_factor=1.0), seed).double() for seed in (0, 1)]
     each = [dense_of(model, {k: p.detach() for k, p in model.named_parameters()}) for model in models]
     parameters = [torch.stack(values) for values in zip(*each, strict=True)]
     x = random(2, 1, 32, 32, images, seed=3).sigmoid()

@@ -99,7 +99,7 @@ def test_every_activation_has_its_forms() -> None:
 
 ACTIVATION = """
 import numpy as np, torch
-from paper_lenet.config import Config, EngineConfig, ModelConfig, OptimConfig
+from paper_lenet.config import Config, EngineConfig, LossConfig, ModelConfig, OptimConfig
 from paper_lenet.engines import batched, records, reference
 from paper_lenet.engines.batched.net import BatchedNet
 from paper_lenet.learning.sdlm import diagonal_hessian
@@ -108,8 +108,9 @@ from paper_lenet.network.losses import eq8
 from test_engines import difference, made_data
 
 def made(engine):
-    return Config(model=ModelConfig(activation="softsign"), optim=OptimConfig(passes=1, hessian_samples=2),
-                  engine=EngineConfig(engine, "float64"))
+    optim = OptimConfig(passes=1, hessian_samples=2, cross_terms="dropped", eta_factor=0.25)
+    model, loss = ModelConfig(activation="softsign", rbf_factor=1.0), LossConfig("eq8")
+    return Config(model=model, loss=loss, optim=optim, engine=EngineConfig(engine, "float64"))
 
 data = made_data(2, 5)
 right, got = (next(records(engine.train(made(name), data, 0)))

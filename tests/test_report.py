@@ -62,7 +62,7 @@ def test_everything_is_on_the_page(results: Path) -> None:
     assert {"table-claims", "table-other", "table-jobs", "figure-fig5-x", "figure-unheard-of"} <= set(ids)
     assert "By code & <i>." in elements.text and "<b>&" in elements.text and "net <1998>" in elements.text
     links = set(elements.values("href", "a"))
-    assert {"../runs/fig5.csv", "../runs/eq9-distorted.csv", "../tables/other.csv", "../figures/fig5-x.svg"} <= links
+    assert {"../runs/fig5.csv", "../runs/distorted.csv", "../tables/other.csv", "../figures/fig5-x.svg"} <= links
     for text in ("How to cite", "What trained all this.", "not reproduced", "More results"):
         assert text in elements.text
     kinds = [source[:20] for source in elements.values("src", "img") if "svg" in source]

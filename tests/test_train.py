@@ -178,11 +178,11 @@ def test_experiment_says_what_it_is_for(name: str) -> None:
 
 def test_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Each entry of its configurations is a job, or several, and each job a row of its own."""
-    options = ("study=deviations", *TINY, FEW_SAMPLES, "data.test_size=10", "seeds=[0]")
+    options = ("study=quarter-deviations", *TINY, FEW_SAMPLES, "data.test_size=10", "seeds=[0]")
     assert call(monkeypatch, "train", *options, f"output={tmp_path}") == 0
     assert capsys.readouterr().err == ""
-    found = [OmegaConf.load(path) for path in tmp_path.glob("deviations/*/seed-0/config.yaml")]
-    assert len(found) == len(studies()["deviations"].configurations)
+    found = [OmegaConf.load(path) for path in tmp_path.glob("quarter-deviations/*/seed-0/config.yaml")]
+    assert len(found) == len(studies()["quarter-deviations"].configurations)
     assert {config["model"]["init"]["gain"] for config in found} == {0.9, 1.1}
     assert [
         config["model"]["init"]["coefficient_value"] for config in found if config["model"]["pooling"] == "average"
@@ -434,7 +434,7 @@ MISTAKES = {
     "change=[relu,max_pol]": "change=max_pol: no such choice; did you mean max_pool",
     "study=fig55": "study=fig55: no such choice; did you mean fig5?",
     "study=ablation-lader": "study=ablation-lader: no such choice; did you mean ablation-ladder",
-    "study=eq9-choice loss.j=0": "loss.j=0",
+    "study=quarter-eq9-choice loss.j=0": "loss.j=0",
     "study=noise study.time=3": "study.time=3: stands in the study's own file alone",
     "seeds=[0": "seeds",
     "optim.passes": "optim.passes",
@@ -469,14 +469,14 @@ SWEEPS = {
     "optim.batch=1,1": "optim.batch=1 twice: two jobs of one sweep",
     "engine.workers=1,2": "engine.workers=1 and data=digits output=out engine.workers=2: two jobs of one sweep",
     "seeds=[0,1],[1]": "two jobs of one sweep would train the same run",
-    "study=fig5,eq9-choice": "study=eq9-choice data=digits output=out: has a sweep or launcher of its own",
+    "study=fig5,readings": "study=readings data=digits output=out: has a sweep or launcher of its own",
     "optim.mu=interval(0,1)": "optim.mu=interval(0,1): not values",
     "change=glob(*no-such*)": "a sweep of no jobs",
     "change=glob(*relu*) change=tanh": "change is given twice",
     "hydra/launcher=basic,joblib": "no sweep goes over settings of Hydra",
     "hydra/launcher=submitit_slurm": "there is no Slurm here (no sbatch on PATH)",
     "seeds=[0],[1,1]": "seeds",
-    "study=eq9-choice loss.j=1,0": "loss.j",
+    "study=quarter-eq9-choice loss.j=1,0": "loss.j",
 }
 
 
