@@ -114,7 +114,7 @@ def test_wheel_in_an_empty_folder(tmp_path: Path) -> None:
 
     small = ("experiment=smoke", "data=digits", "data.train_size=100", "engine=reference", "seeds=[0]")
     for arguments, said in (
-        (("train", *small), "smoke seed 0 pass 1/1"),
+        (("train", *small), "smoke seed 0 pass 2/2"),
         (("collect", "outputs/smoke"), "wrote outputs/results/runs/smoke-digits.csv"),
         (("tables", "smoke-digits"), "Commit unknown (no git repository)"),
         (("predict", "one.png"), "one.png: 1, "),
@@ -125,7 +125,7 @@ def test_wheel_in_an_empty_folder(tmp_path: Path) -> None:
     for arguments, said in (
         (
             ("train", "experiment=nope"),
-            "error: experiment=nope: no such choice; there are lenet5, literal, modern, smoke\n",
+            "error: experiment=nope: no such choice; there are lenet5, literal, modern, quarter, smoke\n",
         ),
         (("train", "loss=nope"), "error: loss=nope: no such choice; there are cross_entropy, eq8, eq9\n"),
         (("nope",), "paper-lenet: nope: no such command; paper-lenet --help lists them\n"),
