@@ -59,10 +59,10 @@ readings: setup  ## the study of the paper's open points (experiments/readings.m
 recipes: setup  ## the same at the printed rates, with the weights of 1998 as evidence (experiments/recipe.md)
 	$(STUDY) $@
 
-quarter: setup  ## figures-3b by the reading of the first study, at a quarter of the printed rates
+quarter: setup  ## Section III-B at a quarter of the printed rates; also distortions, Eq. 9 and what each deviation does
 	$(STUDY) $@
 
-figures-3b: setup  ## Section III-B from raw data to figures: Fig. 5 to 8, distortions, Eq. 9 and what each deviation does
+figures-3b: setup  ## Section III-B from raw data to figures: Fig. 5, 6 and 8, Eq. 8, the strength of distortions
 	$(STUDY) $@
 
 recover: setup  ## C1 to S4 of the network of 1998 from the states that Fig. 13 prints; a minute
