@@ -44,7 +44,7 @@ from paper_lenet.recovery.front import FIELDS, LAYERS, PLACES, by_pixels, from_t
 from paper_lenet.recovery.fronts import PASSES, features, of_1998, passes_of, trained_head
 from paper_lenet.reporting.tables.codes import COLUMNS, RECOVERED
 from paper_lenet.reporting.tables.codes import OURS as OURS_WHOLE
-from paper_lenet.reporting.tables.fronts import OURS, QUARTER
+from paper_lenet.reporting.tables.fronts import OURS, QUARTER, WINDOWS
 
 
 def test_sizes_are_the_papers() -> None:
@@ -278,6 +278,7 @@ def test_fronts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     capsys.readouterr()
     command = importlib.import_module("paper_lenet.commands.fronts")  # after `call`, which forgets it
     monkeypatch.setattr(command, "EXPERIMENT", "data=digits")
+    monkeypatch.setitem(command.NAMED, OURS, ("data=digits",))
     monkeypatch.setattr(command, "ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1))
     monkeypatch.setattr(command, "load", lambda config: made_data())
     monkeypatch.setattr(command, "of_1998", lambda front, config, data, seed: SimpleNamespace(test_errors=seed))
@@ -295,9 +296,11 @@ def test_fronts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     told = (tmp_path / "tables" / "fronts.md").read_text(encoding="utf-8")
     assert "| 1998, recovered from Fig. 13 | 1998's | plain | 2 | 0.833 ± 1.179 |" in told
     assert f"| {OURS}, data.train_size=20, optim.passes=1, optim.mu=0.1 | today's | noisy | 2 |" in told
-    usual = compose(["experiment=lenet5"])
-    for overrides, name in (([], OURS), (["experiment=quarter"], QUARTER), (["optim.mu=0.1"], f"{OURS}, optim.mu=0.1")):
-        assert command.called(compose(overrides), usual, Path()) == name
+    monkeypatch.setitem(command.NAMED, OURS, ("experiment=lenet5",))
+    changed = {OURS: [], QUARTER: ["experiment=quarter"], WINDOWS: ["windows=paper"]}
+    changed[f"{OURS}, optim.mu=0.1"] = ["optim.mu=0.1"]
+    for name, overrides in changed.items():
+        assert command.called(compose(overrides), Path()) == name
     assert trained("--runs", "none") == 1
     assert capsys.readouterr().err == "fronts: none: no runs here\n"
 

@@ -26,7 +26,16 @@ from paper_lenet.recovery import recovered
 from paper_lenet.recovery.fronts import of_1998, of_today
 from paper_lenet.reporting.tables.build import build as build_tables
 from paper_lenet.reporting.tables.build import write
-from paper_lenet.reporting.tables.fronts import COLUMNS, IMAGES, METHODS, OURS, QUARTER, RANDOM, RECOVERED
+from paper_lenet.reporting.tables.fronts import (
+    COLUMNS,
+    IMAGES,
+    METHODS,
+    OURS,
+    QUARTER,
+    RANDOM,
+    RECOVERED,
+    WINDOWS,
+)
 from paper_lenet.runs.collect import Run
 from paper_lenet.runs.environment import origin
 from paper_lenet.runs.records import flat
@@ -34,6 +43,8 @@ from paper_lenet.runs.workers import cores
 
 EXPERIMENT = "experiment=lenet5"
 KEY = ("front", "method", "images", "seed")
+# How networks of ours are trained whose fronts have a name.
+NAMED = {OURS: (EXPERIMENT,), WINDOWS: ("windows=paper",), QUARTER: ("experiment=quarter",)}
 # What of a run's configuration says nothing about its front, or is said by another key.
 NOT_TOLD = (*NOT_METHOD, "label", "data.test_size", "model.blank")
 # What makes the training images; characters whose neighbours are beyond the window are isolated.
@@ -112,17 +123,20 @@ def fronts(runs: list[Path], seeds: int) -> Iterator[tuple[str, int, Tensors]]:
             raise PaperLenetError(f"{job}: no runs here")
         for folder in folders:
             config = Run(folder).config
-            yield called(config, usual, folder), config.seeds[0], read_tensors(folder / "weights.safetensors")[1]
+            yield called(config, folder), config.seeds[0], read_tensors(folder / "weights.safetensors")[1]
 
 
-def called(config: Config, usual: Config, folder: Path) -> str:
-    """What fronts of a configuration are called: by how it differs from the headline's, or from the quarter's if that
-    is less. Raises ConfigError."""
+def called(config: Config, folder: Path) -> str:
+    """What fronts of a configuration are called: by how it differs from the one of NAMED that is nearest.
+
+    Raises ConfigError.
+    """
     if config.is_modern() or config.model.name != "lenet5":
         raise ConfigError(f"{folder}: not a run of LeNet-5 as in 1998")
     fields = flat(config.to_dict())
     names: list[list[str]] = []
-    for name, others in ((OURS, flat(usual.to_dict())), (QUARTER, flat(compose(["experiment=quarter"]).to_dict()))):
+    for name, overrides in NAMED.items():
+        others = flat(compose(list(overrides)).to_dict())
         changed = [key for key in fields if key not in NOT_TOLD and fields[key] != others[key]]
         names.append([name, *(f"{key}={fields[key]}" for key in changed)])
     shortest = min(names, key=len)

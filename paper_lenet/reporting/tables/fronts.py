@@ -14,6 +14,7 @@ from paper_lenet.runs.environment import ORIGIN
 COLUMNS = ("front", "method", "images", "seed", "test_errors", "test_size", "test_error_percent", *ORIGIN)
 RECOVERED = "1998, recovered from Fig. 13"
 OURS = "ours, as the headline's networks"
+WINDOWS = "ours, trained on windows"
 QUARTER = "ours, at a quarter of the rates"
 RANDOM = "random, as before training"
 METHODS = ("today's", "1998's")
