@@ -1,0 +1,1 @@
+"""Sections IV to VIII: strings of digits, read as a whole through graphs."""
