@@ -117,7 +117,7 @@ def curve(factor: float) -> list[float]:
 
 def test_table_by_curve(tmp_path: Path) -> None:
     """The lead (a) is 10 % off, over six seeds; b, with j = 3, is right; the quarter (c) has lost one of two runs."""
-    base: Row = {**NO_TEST, "optim.eta_factor": 1.0, "loss.j": 1.0}
+    base: Row = {**NO_TEST, "optim.eta_factor": 1.0, "loss.name": "eq9", "loss.j": 1.0}
     factors = [1.1 + by for by in (-0.2, -0.1, 0.1, 0.2, 0.0, 0.0)]
     rows = [run("a", 2000 + k, **base) for k in range(6)] + [
         run("b", 2000 + k, **base | {"loss.j": 3.0}) for k in (0, 1)
@@ -154,7 +154,7 @@ def number(value: Any) -> str:
 
 
 def test_a_reading_that_is_further_off_than_draws_explain(tmp_path: Path) -> None:
-    base: Row = {**NO_TEST, "optim.eta_factor": 1.0, "loss.j": 1.0}
+    base: Row = {**NO_TEST, "optim.eta_factor": 1.0, "loss.name": "eq9", "loss.j": 1.0}
     rows = [run(name, seed, **base | {"loss.j": j}) for name, j in (("a", 1.0), ("b", 3.0)) for seed in (1, 2)]
     curves = {("a", 1): curve(1.1), ("a", 2): curve(1.12), ("b", 1): curve(1.5), ("b", 2): curve(1.52)}
     write_runs(tmp_path, "recipe", rows, curves)
@@ -177,7 +177,7 @@ def test_a_reading_that_is_further_off_than_draws_explain(tmp_path: Path) -> Non
 
 def test_table_by_weights(tmp_path: Path) -> None:
     """W is ln 2 where all sizes are twice those of 1998, and the mean of the seeds is what is compared."""
-    base: Row = {**NO_TEST, "windows.variants": 20, "loss.j": 1.0}
+    base: Row = {**NO_TEST, "windows.variants": 20, "model.blank": True, "loss.name": "eq9", "loss.j": 1.0}
     rows = [run(name, seed, **base | {"loss.j": j}) for name, j in (("a", 1.0), ("b", 3.0)) for seed in (1, 2)]
     sizes_of = {("a", 1): 0.8, ("a", 2): 1.2, ("b", 1): 1.0, ("b", 2): 3.0}
     write_runs(tmp_path, "recipe", rows, {key: FIG5 for key in sizes_of})

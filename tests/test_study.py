@@ -148,26 +148,30 @@ def test_j_of_eq9_is_always_said(tmp_path: Path) -> None:
 def test_deviations(tmp_path: Path) -> None:
     write_tests(tmp_path, "quarter-fig5", [0.9, 1.0, 1.1])
     frozen: Row = {"model.pooling": "sum", "model.init.coefficient_value": 0.55, "optim.order": "constant"}
-    frozen["optim.hessian_samples"] = 500
+    frozen |= {"optim.hessian_samples": 500, "model.init.coefficient": "fixed"}
     order: Row = {**frozen, "optim.order": "reshuffled"}
     pooling: Row = {**frozen, "model.pooling": "average", "model.init.coefficient_value": 2.2}
     rows = [run("c", seed, 1.0, **{**frozen, "optim.hessian_samples": 100}) for seed in (100, 101)]
+    # Random coefficients do not read the value that they would all have, so that it is not told.
+    drawn: Row = {**frozen, "model.init.coefficient": "random", "model.init.coefficient_value": 0.25}
+    rows += [run("d", seed, 1.0, **drawn) for seed in (100, 101)]
     # Seed 109 is not among quarter-fig5's.
     rows += [run("b", seed, error, **order) for seed, error in ((100, 1.0), (101, 1.2), (102, 1.4), (109, 5.0))]
     rows += [run("a", 100, 0.8, **pooling), run("a", 101, None, **{**pooling, "status": "diverged", "passes": 0})]
     write_runs(tmp_path, "quarter-deviations", rows, {})
     table = deviations.table(tmp_path, studies()["quarter-deviations"])
     assert [row[:2] for row in table.rows] == [
+        ["D3", "model.init.coefficient=random"],
         ["D3, D4", "model.init.coefficient_value=2.2, model.pooling=average"],
         ["D10", "optim.order=reshuffled"],
         ["-", "optim.hessian_samples=100"],
     ]
     # Differences 0.1, 0.2, 0.3: half-width 4.303 * 0.1 / sqrt(3) = 0.248; 2 of the 8 signs are as extreme.
-    assert table.rows[1][3:] == ["+0.200", "-0.048 to +0.448", "3", "0.25", "0 of 4"]
-    assert table.rows[0][2:] == ["0.800", "-0.100", "-", "1", "-", "1 of 2"]
-    assert table.rows[2][3] == "+0.050"
+    assert table.rows[2][3:] == ["+0.200", "-0.048 to +0.448", "3", "0.25", "0 of 4"]
+    assert table.rows[1][2:] == ["0.800", "-0.100", "-", "1", "-", "1 of 2"]
+    assert table.rows[3][3] == "+0.050"
     write_tests(tmp_path, "quarter-distorted", [0.8, 0.9, 1.0], **DISTORTED)
-    added = deviations.table(tmp_path, studies()["quarter-deviations"]).rows[2]
+    added = deviations.table(tmp_path, studies()["quarter-deviations"]).rows[3]
     assert (added[0], added[3], added[5]) == ("D12", "-0.100", "3")
 
 

@@ -20,10 +20,9 @@ NEEDS = tuple(f"{folder}/{name}.csv" for name in (*CURVES, *WEIGHTS) for folder 
 LOOKS: dict[tuple[str, ...], tuple[str, str, str]] = {
     (): ("±2.4/√F, ¼; Eq. 9, j = 1", "#0072B2", "o"),
     ("loss.j=10",): ("the same, j = 10", "#56B4E9", "v"),
-    ("loss.curvature=exact", "loss.name=eq8"): ("the same, Eq. 8", "#009E73", "s"),
+    ("loss.name=eq8",): ("the same, Eq. 8", "#009E73", "s"),
     ("loss.j=10", "model.init.coefficient_value=0.5", "model.init.gain=1"): ("±1/√F, ½; j = 10", "#CC79A7", "^"),
     (
-        "loss.curvature=exact",
         "loss.name=eq8",
         "model.init.coefficient_value=0.55",
         "model.init.gain=1.1",

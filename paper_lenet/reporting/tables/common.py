@@ -19,6 +19,7 @@ import pandas as pd
 
 from paper_lenet import paper
 from paper_lenet.config import NOT_METHOD, Config, ConfigError
+from paper_lenet.config.rules import dotted, unread
 from paper_lenet.config.schema import first_defaults
 from paper_lenet.config.studies import Shown
 from paper_lenet.reporting import statistics
@@ -288,8 +289,9 @@ def usual(runs: pd.DataFrame, among: pd.DataFrame | None = None) -> dict[str, st
 
 
 def differing_fields(group: pd.DataFrame, base: Mapping[str, str]) -> dict[str, str]:
-    """The fields of one configuration that differ from `base`; with a change to Eq. 9 also j, which only it reads."""
-    fields = {column: _text(group[column].iloc[0]) for column in base}
+    """The fields of one configuration that differ from `base` and are read; with a change to Eq. 9 also j."""
+    read = dotted(configuration({str(key): cell for key, cell in group.iloc[0].items()}).to_dict())
+    fields = {column: _text(group[column].iloc[0]) for column in base if not unread(read, column)}
     with_j = fields.get("loss.name") == "eq9" != base.get("loss.name")
     return {key: text for key, text in fields.items() if text != base[key] or (key == "loss.j" and with_j)}
 
