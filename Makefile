@@ -16,7 +16,7 @@ IS_OURS := $(IN_RANGE); assert sys.prefix != sys.base_prefix
 TO := $(if $(PUBLISH),--publish)
 STUDY := $(PY) experiments/study.py $(TO)
 
-.PHONY: test-faults help setup reproduce recover readings recipes quarter figures-3b tutorials ablations comparison test test-slow gpu bench tables figures report check lint lock clean
+.PHONY: test-faults help setup reproduce recover readings recipes quarter figures-3b tutorials ablations comparison strings test test-slow gpu bench tables figures report check lint lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -75,6 +75,9 @@ ablations: setup  ## what of 1998 still matters: rates chosen on hold-out images
 	$(STUDY) $@
 
 comparison: setup  ## Section III: the classifiers of Figs. 9 to 12, trained and measured; about five hours on two cores
+	$(STUDY) $@
+
+strings: setup  ## Section VII: networks that learn windows of three characters, and strings of digits read with them
 	$(STUDY) $@
 
 test: setup  ## the fast tests; they need neither MNIST nor a network

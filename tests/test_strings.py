@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from synthetic_runs import call, clean_tree
 
+from paper_lenet.commands import entry
+from paper_lenet.files import read_rows
 from paper_lenet.network.lenet5 import LeNet5
-from paper_lenet.strings import lattices
+from paper_lenet.reporting.tables.strings import COLUMNS, PRINTED_COLUMNS
+from paper_lenet.strings import digits, lattices
 from paper_lenet.strings.characters import CharacterModel
 from paper_lenet.strings.digits import HEIGHT, LEVELS, LONGEST, draw
 from paper_lenet.strings.graphs import NULL, Arc, Graph, GraphError, compose, e_dforw, forward, linear, read, viterbi
@@ -95,11 +103,11 @@ def test_strings_of_digits(name: str) -> None:
     images, labels = made()
     strings, again = (draw(images, labels, LEVELS[name], 30, seed=3) for _ in range(2))
     assert strings.digest() == again.digest() != draw(images, labels, LEVELS[name], 30, seed=4).digest()
-    assert {len(digits) for digits in strings.labels} == set(range(1, LONGEST + 1))
-    for picture, digits in zip(strings.pixels, strings.labels, strict=True):
+    assert {len(of) for of in strings.labels} == set(range(1, LONGEST + 1))
+    for picture, of in zip(strings.pixels, strings.labels, strict=True):
         assert picture.shape[0] == HEIGHT and picture.shape[1] % 4 == 0 and picture.dtype == np.uint8
         blocks = np.diff((picture > 0).any(0).astype(int), prepend=0) == 1
-        assert name != "easy" or blocks.sum() == len(digits)
+        assert name != "easy" or blocks.sum() == len(of)
     x, positions = strings.batch(np.arange(30))
     assert x.shape[3] == 28 + 4 * int(positions.max()) and x.min() >= -0.1001
     narrow = int(positions.argmin())
@@ -134,3 +142,53 @@ def test_edits() -> None:
         2,
         2,
     ]
+
+
+# --- the command ---
+
+
+def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Runs that learned windows, and the front of 1998: every level, both splits, the paper's strings; once each."""
+    clean_tree(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    few = ["data=digits", "data.train_size=30", "data.test_size=40", "optim.passes=1", "optim.hessian_samples=5"]
+    held_out, learned = "data.validation=40", "windows=paper"
+    for name, more in (
+        ("a", [held_out, learned, "seeds=[0,1]"]),
+        ("b", [held_out, "seeds=[0]"]),
+        ("c", [learned, "seeds=[0]"]),
+    ):
+        assert call(monkeypatch, "train", *few, *more, f"name={name}") == 0
+    capsys.readouterr()
+    command = importlib.import_module("paper_lenet.commands.strings")
+    monkeypatch.setattr(command, "ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1))
+    monkeypatch.setattr(command, "MODELS", MODELS[4:6])
+    monkeypatch.setattr(digits, "COUNTS", {"test": 6, "validation": 4})
+
+    def read_with(name: str) -> int:
+        monkeypatch.setattr("sys.argv", ["strings", name, "--results", "r"])
+        return entry.run("strings")
+
+    assert read_with("a") == 0
+    rows = read_rows(Path("r/strings.csv"), COLUMNS)
+    assert (
+        len(rows) == 2 * 2 * len(LEVELS) * 3
+    )  # runs, systems, levels, two models to choose from and the one that is tested
+    assert {row["strings"] for row in rows if row["split"] == "test"} == {"6"}
+    assert len({(row["longest"], row["apart"]) for row in rows if row["split"] == "test"}) == 1
+    printed_rows = read_rows(Path("r/strings-printed.csv"), PRINTED_COLUMNS)
+    assert [row["of"] for row in printed_rows[:5]] == ["2345", "540", "1114", "678", "3514"]
+    assert all(len(row["positions"]) == 9 for row in printed_rows) and len(printed_rows) == 20
+    assert "| SDNN, front of 1998 | noisy |" in Path("r/tables/strings.md").read_text(encoding="utf-8")
+    assert "| Fig. 25: 2345 | " in Path("r/tables/strings-printed.md").read_text(encoding="utf-8")
+    capsys.readouterr()
+    assert read_with("a") == 0
+    assert "validation" not in capsys.readouterr().out
+    for name, message in (
+        ("none", "outputs/none: no finished runs here"),
+        ("b", "not a run of LeNet-5 as in 1998 on windows"),
+        ("c", "data.validation=0, so that no images are left to choose the character model on"),
+    ):
+        assert read_with(name) == 1
+        error = capsys.readouterr().err
+        assert error.startswith("strings: outputs/") and message in error and error.count("\n") == 1

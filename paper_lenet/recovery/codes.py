@@ -47,17 +47,24 @@ def printed() -> Iterator[Printed]:
     nine, strings = paper.fig13(), paper.fig25_26()
     for place, image in enumerate(load()["images"]):
         yield Printed(13, str(nine["label"][place]), place, image.astype(np.float32), states(nine["f6"][place]))
-    pictures = [strings["fig25_input"], *strings["fig26_inputs"]]
-    codes = [strings["fig25_f6"], *strings["fig26_f6"]]
-    for k, (picture, f6, of) in enumerate(zip(pictures, codes, strings["answers"], strict=True)):
+    for (figure, of, wide), codes in zip(pictures(), [strings["fig25_f6"], *strings["fig26_f6"]], strict=True):
+        for place, code in enumerate(codes):
+            start = APART * place
+            yield Printed(figure, of, place, wide[:, start : start + SIDE], states(code))
+
+
+def pictures() -> Iterator[tuple[int, str, NDArray[np.float32]]]:
+    """The strings of Figs. 25 and 26: figure, digits, and the picture (32, 64), -0.1 to 1.175."""
+    strings = paper.fig25_26()
+    for k, (picture, of) in enumerate(
+        zip([strings["fig25_input"], *strings["fig26_inputs"]], strings["answers"], strict=True)
+    ):
         white = int(np.bincount(picture.ravel(), minlength=BYTES).argmax())
         wide = np.full((SIDE, WIDTH), paper.BACKGROUND, np.float32)
         edge = (WIDTH - picture.shape[1]) // 2
         ink = (white - np.minimum(picture, white).astype(np.float32)) / white
         wide[:, edge : edge + picture.shape[1]] += (paper.FOREGROUND - paper.BACKGROUND) * ink
-        for place, code in enumerate(f6):
-            start = APART * place
-            yield Printed(26 if k else 25, str(of), place, wide[:, start : start + SIDE], states(code))
+        yield 26 if k else 25, str(of), wide
 
 
 def states(greys: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -108,3 +108,16 @@ def _picture(images: NDArray[np.uint8], level: Level, random: np.random.Generato
         np.maximum(seen, ink[: seen.shape[0]], out=seen)
     inverted = random.random(picture.shape) < level.noise
     return np.where(inverted, 255 - picture, picture)
+
+
+# Of the strings of each level that are tested on, or on which choices are made; their seeds are fixed.
+COUNTS = {"test": 2000, "validation": 500}
+SEEDS = {"test": 1000, "validation": 2000}
+
+
+def of_split(images: NDArray[np.uint8], labels: NDArray[np.int64], name: str, split: str) -> Strings:
+    """The strings of a level, by its name, that all networks are measured on.
+
+    images, labels: the test images, or for `validation` training images that no network has learned.
+    """
+    return draw(images, labels, LEVELS[name], COUNTS[split], SEEDS[split] + [*LEVELS].index(name))

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from paper_lenet.network.paper_net import PaperNet
 from paper_lenet.strings.characters import CharacterModel
+from paper_lenet.strings.digits import Strings
 from paper_lenet.strings.graphs import NULL, Arc, Graph, recognised
 from paper_lenet.strings.lattices import lattice, viterbi
+
+AT_ONCE = 100
 
 
 def penalties(net: PaperNet, images: Tensor) -> Tensor:
@@ -31,13 +36,23 @@ def output_graph(position_penalties: Tensor) -> Graph:
 
 
 @torch.no_grad()
-def read(
-    net: PaperNet, images: Tensor, lengths: Tensor, model: CharacterModel
-) -> tuple[Tensor, list[list[tuple[int, Any]]]]:
-    """The penalties (N,) of what is read in images (N, 1, 32, W), and the digits, each with the position where it is
-    first seen. lengths: (N,), how many positions of each picture count."""
-    found = penalties(net, images)
-    return viterbi(found, lengths, lattice([model.transducer()], found.dtype))
+def all_penalties(net: PaperNet, strings: Strings) -> list[Tensor]:
+    """The penalties (T, C) of each string, pictures of like width together."""
+    order = np.argsort([picture.shape[1] for picture in strings.pixels], kind="stable")
+    found: dict[int, Tensor] = {}
+    for start in range(0, len(order), AT_ONCE):
+        chosen = order[start : start + AT_ONCE]
+        images, lengths = strings.batch(chosen)
+        for k, length, of_string in zip(chosen, lengths, penalties(net, images), strict=True):
+            found[int(k)] = of_string[:length]
+    return [found[k] for k in range(len(strings))]
+
+
+def read(position_penalties: Sequence[Tensor], model: CharacterModel) -> list[list[tuple[int, Any]]]:
+    """The characters of strings whose penalties (T, C) are given, each with the position where it is first seen."""
+    of = lattice([model.transducer()], position_penalties[0].dtype)
+    lengths = torch.tensor([len(each) for each in position_penalties])
+    return viterbi(pad_sequence(list(position_penalties), batch_first=True), lengths, of)[1]
 
 
 def edits(read_: Sequence[Any], desired: Sequence[Any]) -> int:

@@ -80,6 +80,11 @@ SECTIONS = (
         "One detail exchanged at a time, the way from the recipe of 1998 to that of today, and three public tutorials "
         "that call their networks LeNet-5. A part that has not been run yet is not here.",
     ),
+    Section(
+        "strings",
+        "Strings of digits",
+        "Section VII: the network over a whole string in one pass, and what a character model reads there.",
+    ),
     Section("noise", "Noise", "What nobody controls: the order in which sums are rounded, and the seed."),
     Section("more", "More results", "Results that no other section has."),
 )
