@@ -239,7 +239,7 @@ def test_fig6(tmp_path: Path) -> None:
     first = fig6(tmp_path)
     assert fig6(tmp_path) == first
     svg = first[tmp_path / "figures" / "fig6.svg"].decode()
-    for text in ("n = 4", "distorted, n = 2", "test: ours, as many updates, n = 1"):
+    for text in ("n = 4", "distorted, n = 2", "as many updates, n = 1"):
         assert f">{text}<" in svg
 
 

@@ -58,7 +58,7 @@ def fig6(results: Path) -> tuple[str, Figure]:
                 raise TableError(f"{name}: several configurations of one size; Fig. 6 is drawn for one")
             points.append(_Point(place, series, done, len(group)))
 
-    figure = Figure(figsize=(SIZE[0], SIZE[1] + 0.3), layout="constrained")
+    figure = Figure(figsize=(SIZE[0], SIZE[1] + 0.4), layout="constrained")
     _draw_fig6(figure, points)
     return "fig6", figure
 
@@ -89,7 +89,7 @@ def _draw_fig6(figure: Figure, ours: list[_Point]) -> None:
     ):
         hollow: dict[str, Any] = {"color": color, "ms": 3.6, "mfc": "white", "mew": 0.8, "ls": "none"}
         handles += axes.plot(places - 1000, paper_points[column], markers[0], label=of_paper, **hollow)
-        for series, name in enumerate(("ours", "ours, as many updates")):
+        for series, name in enumerate(("ours", "ours,\nas many updates")):
             chosen = [point for point in ours if point.series == series]
             if not chosen:
                 continue
