@@ -15,10 +15,24 @@ from paper_lenet.commands import entry
 from paper_lenet.files import read_rows
 from paper_lenet.network.lenet5 import LeNet5
 from paper_lenet.reporting.tables.strings import COLUMNS, PRINTED_COLUMNS
-from paper_lenet.strings import digits, lattices
+from paper_lenet.strings import digits, lattices, training
 from paper_lenet.strings.characters import CharacterModel
 from paper_lenet.strings.digits import HEIGHT, LEVELS, LONGEST, draw
-from paper_lenet.strings.graphs import NULL, Arc, Graph, GraphError, compose, e_dforw, forward, linear, read, viterbi
+from paper_lenet.strings.graphs import (
+    NULL,
+    Arc,
+    Graph,
+    GraphError,
+    compose,
+    e_dforw,
+    e_dvit,
+    e_forw,
+    e_vit,
+    forward,
+    linear,
+    read,
+    viterbi,
+)
 from paper_lenet.strings.lattices import lattice, possible
 from paper_lenet.strings.sdnn import edits, output_graph, penalties
 
@@ -192,3 +206,52 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
         assert read_with(name) == 1
         error = capsys.readouterr().err
         assert error.startswith("strings: outputs/") and message in error and error.count("\n") == 1
+
+
+# --- training on whole strings ---
+
+
+@pytest.mark.parametrize("name", training.LOSSES)
+def test_losses_of_strings(name: str) -> None:
+    """Those of `graphs`, Eq. 11, 12 and 17, and their derivatives by the penalties."""
+    of_graphs = {"E_vit": e_vit, "E_dvit": e_dvit, "E_forw": e_forw, "E_dforw": e_dforw}
+    model, lengths, labels = CharacterModel(2, 1), torch.tensor([5, 3]), [[1, 0], [2]]
+    found = random_penalties(2, 5, 4)
+    transducer = model.transducer(3)
+    desired = lattice([compose(transducer, linear(of)) for of in labels], torch.float64)
+    fast = training.losses(name, found, lengths, desired, lattice([transducer], torch.float64))
+    (slope,) = torch.autograd.grad(fast.sum(), found)
+    for k, of in enumerate(labels):
+        plain = of_graphs[name](compose(output_graph(found[k, : lengths[k]]), transducer), of)
+        assert plain.item() == pytest.approx(fast[k].item(), abs=1e-12)
+        (slow,) = torch.autograd.grad(plain, found)
+        assert torch.allclose(slow[k], slope[k], atol=1e-12)
+
+
+@pytest.mark.parametrize("centres", [False, True])
+def test_training_on_strings(centres: bool) -> None:
+    """The loss falls; the bitmaps stay unless they may learn; what no path fits is left out and told."""
+    images, labels = made()
+    images[::2, 6:22, 8:20] //= 4
+    labels = np.arange(20) % 2
+    net = LeNet5(generator=torch.Generator().manual_seed(0), blank=True, rbf_factor=0.5)
+    codes = net.output.centres.clone()
+    recipe = training.Recipe("E_dforw", 1e-3, centres, passes=3, strings=40, batch=10)
+    passes = list(training.train(net, images, labels, CharacterModel(4, 0), recipe, seed=0))
+    means = [mean for mean, _ in passes]
+    assert means[2] < means[0] and np.isfinite(means).all()
+    assert torch.equal(net.output.centres, codes) != centres
+    assert passes[0][1] == []
+    # with so many blanks between them, no two digits fit
+    (_, impossible), *_ = training.train(net, images, labels, CharacterModel(1, 30), recipe, seed=0)
+    assert impossible and all(len(of) > 1 for of in impossible)
+    assert all(p.isfinite().all() for p in net.parameters())
+
+
+def test_strings_of_like_width_come_together() -> None:
+    images, labels = made()
+    strings = training.mixed(images, labels, 200, seed=0)
+    chosen = list(training.batches(strings, 20, np.random.default_rng(0)))
+    assert sorted(np.concatenate(chosen)) == list(range(200))
+    spread = [np.ptp([strings.pixels[k].shape[1] for k in batch]) for batch in chosen]
+    assert np.median(spread) < 40 < np.ptp([picture.shape[1] for picture in strings.pixels])

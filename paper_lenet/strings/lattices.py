@@ -63,7 +63,7 @@ def lattice(transducers: Sequence[Graph], dtype: torch.dtype = torch.float32) ->
 
 
 def forward(positions: Tensor, lengths: Tensor, of: Lattice) -> Tensor:
-    """The forward penalties (N,) of all paths.  # Eq. 13, Sec. VI-C
+    """The forward penalties (N,) of all paths.  # Eq. 13 and 14, Sec. VI-C
 
     positions: penalties (N, T, C).  lengths: (N,), how many positions of each count.
     Where there is no path it is about NEVER; `possible` tells.
@@ -71,9 +71,16 @@ def forward(positions: Tensor, lengths: Tensor, of: Lattice) -> Tensor:
     f = _start(positions, of)
     for t in range(positions.shape[1]):
         through = _through(f, positions[:, t], of)
-        # Eq. 14, with the smallest penalty taken out
         f = torch.where((t < lengths)[:, None], -torch.logsumexp(-through, 2), f)
     return -torch.logsumexp(-(f + of.end), 1)
+
+
+def smallest(positions: Tensor, lengths: Tensor, of: Lattice) -> Tensor:
+    """The Viterbi penalties (N,); arguments as of `forward`.  # Eq. 10, Sec. V-B"""
+    v = _start(positions, of)
+    for t in range(positions.shape[1]):
+        v = torch.where((t < lengths)[:, None], _through(v, positions[:, t], of).amin(2), v)
+    return (v + of.end).amin(1)
 
 
 def viterbi(positions: Tensor, lengths: Tensor, of: Lattice) -> tuple[Tensor, list[list[tuple[int, Any]]]]:

@@ -1,0 +1,109 @@
+"""Training on whole strings (Section VI): where the characters are is not said, the graphs find it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from paper_lenet import generators
+from paper_lenet.network.paper_net import PaperNet
+from paper_lenet.strings.characters import CharacterModel
+from paper_lenet.strings.digits import LEVELS, Strings, draw
+from paper_lenet.strings.graphs import Graph, compose, linear
+from paper_lenet.strings.lattices import Lattice, forward, lattice, possible, smallest
+from paper_lenet.strings.sdnn import penalties
+
+# Of the four losses, what is taken of the paths with the desired labels, and whether that of all paths is subtracted.
+LOSSES = {
+    "E_vit": (smallest, False),  # Eq. 11
+    "E_dvit": (smallest, True),  # Eq. 12
+    "E_forw": (forward, False),
+    "E_dforw": (forward, True),  # Eq. 17
+}
+
+
+def losses(name: str, positions: Tensor, lengths: Tensor, desired: Lattice, every: Lattice) -> Tensor:
+    """The losses (N,) of strings: penalties (N, T, C), of which `lengths` (N,) count.
+
+    name: of LOSSES.  desired: the character model composed with the labels of each string.  every: the model itself.
+    """
+    of, discriminative = LOSSES[name]
+    wanted = of(positions, lengths, desired)
+    return wanted - of(positions, lengths, every) if discriminative else wanted
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network goes on learning, from whole strings.
+
+    loss: of LOSSES.  rate: of AdamW, falling to 0 along a half cosine.
+    centres: whether the output's centres learn, too.
+    passes: how many times `strings` new strings are drawn, as many of each level.  batch: strings an update.
+    """
+
+    loss: str
+    rate: float
+    centres: bool = False
+    passes: int = 4
+    strings: int = 5000
+    batch: int = 20
+
+
+def train(
+    net: PaperNet,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    model: CharacterModel,
+    recipe: Recipe,
+    seed: int,
+) -> Iterator[tuple[float, list[tuple[int, ...]]]]:
+    """Train a network on strings of images (n, 28, 28) with labels (n,). Yields after each pass the mean loss, and the
+    strings that no path fits, which are left out."""
+    every = lattice([model.transducer()])
+    learned: list[Tensor] = [*net.parameters()]
+    if recipe.centres:
+        learned.append(net.output.centres.requires_grad_())
+    optimiser = torch.optim.AdamW(learned, recipe.rate, weight_decay=0.0)
+    updates = recipe.passes * -(-recipe.strings // recipe.batch)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, updates)
+    random = generators.generator(seed, "strings")
+    for _ in range(recipe.passes):
+        total, impossible = 0.0, []
+        strings = mixed(images, labels, recipe.strings, int(random.integers(2**31)))
+        for chosen in batches(strings, recipe.batch, random):
+            pictures, lengths = strings.batch(chosen)
+            desired = lattice([with_labels(model, strings.labels[k]) for k in chosen])
+            found = losses(recipe.loss, penalties(net, pictures), lengths, desired, every)
+            fits = possible(found)
+            impossible += [strings.labels[k] for k, fit in zip(chosen, fits.tolist(), strict=True) if not fit]
+            optimiser.zero_grad()
+            torch.autograd.backward(found[fits].sum() / recipe.batch)
+            optimiser.step()
+            schedule.step()
+            total += float(found[fits].detach().sum())
+        yield total / len(strings), impossible
+
+
+def mixed(images: NDArray[np.uint8], labels: NDArray[np.int64], count: int, seed: int) -> Strings:
+    """Strings of all levels, as many of each."""
+    parts = [draw(images, labels, level, count // len(LEVELS), seed + k) for k, level in enumerate(LEVELS.values())]
+    return Strings([p for part in parts for p in part.pixels], [of for part in parts for of in part.labels])
+
+
+def batches(strings: Strings, size: int, random: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    """All strings once, in random order but those of like width together, so that little is computed of background."""
+    widths = np.array([picture.shape[1] for picture in strings.pixels])
+    order = np.argsort(widths + random.uniform(0, 16, len(widths)))
+    starts = range(0, len(order), size)
+    for k in random.permutation(len(starts)):
+        yield order[starts[k] : starts[k] + size]
+
+
+def with_labels(model: CharacterModel, labels: Sequence[int]) -> Graph:
+    """The rows of classes that a character model reads as these labels."""
+    return compose(model.transducer(), linear(labels))
