@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -177,6 +178,8 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     command = importlib.import_module("paper_lenet.commands.strings")
     monkeypatch.setattr(command, "ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1))
     monkeypatch.setattr(command, "MODELS", MODELS[4:6])
+    monkeypatch.setattr(command, "RATES", (1e-4, 1e-3))
+    monkeypatch.setattr(command, "Recipe", functools.partial(training.Recipe, passes=1, strings=8, batch=4))
     monkeypatch.setattr(digits, "COUNTS", {"test": 6, "validation": 4})
 
     def read_with(name: str) -> int:
@@ -185,15 +188,16 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
     assert read_with("a") == 0
     rows = read_rows(Path("r/strings.csv"), COLUMNS)
-    assert (
-        len(rows) == 2 * 2 * len(LEVELS) * 3
-    )  # runs, systems, levels, two models to choose from and the one that is tested
+    # Of each level: two runs with either front, two models and the one chosen; four losses with two rates each, and
+    # with the one chosen, codes that stay and codes that learn.
+    assert len(rows) == len(LEVELS) * 2 * (2 * 3 + 4 * (2 + 2))
     assert {row["strings"] for row in rows if row["split"] == "test"} == {"6"}
     assert len({(row["longest"], row["apart"]) for row in rows if row["split"] == "test"}) == 1
     printed_rows = read_rows(Path("r/strings-printed.csv"), PRINTED_COLUMNS)
     assert [row["of"] for row in printed_rows[:5]] == ["2345", "540", "1114", "678", "3514"]
-    assert all(len(row["positions"]) == 9 for row in printed_rows) and len(printed_rows) == 20
-    assert "| SDNN, front of 1998 | noisy |" in Path("r/tables/strings.md").read_text(encoding="utf-8")
+    assert all(len(row["positions"]) == 9 for row in printed_rows) and len(printed_rows) == 5 * 2 * (2 + 4 * 2)
+    assert "| SDNN, front of 1998 | characters | 2 | " in Path("r/tables/strings.md").read_text(encoding="utf-8")
+    assert "| SDNN, codes learn | E_dvit | " in Path("r/tables/strings-training.md").read_text(encoding="utf-8")
     assert "| Fig. 25: 2345 | " in Path("r/tables/strings-printed.md").read_text(encoding="utf-8")
     capsys.readouterr()
     assert read_with("a") == 0

@@ -1,17 +1,19 @@
 """Strings of digits, read by networks that learned windows: paper-lenet strings NAME [--publish].
 
-Space displacement networks (Section VII): those of all runs in outputs/NAME, and as many with the front of 1998, whose
-upper layers learn windows as the runs did. The character model is the one of MODELS that reads strings of hold-out
-images best; then the test strings of each level and the five strings of Figs. 25 and 26 are read. -> strings.csv,
-strings-printed.csv and their tables; rows that are there are not made again.
+Space displacement networks (Section VII): those of all runs in outputs/NAME; as many with the front of 1998, whose
+upper layers learn windows as the runs did; and the first of the runs trained further, on whole strings, by each of the
+four losses (Section VI). Two things are chosen on strings of hold-out images: the character model, of MODELS, and for
+each loss the rate, of RATES. Then the test strings of each level and the five strings of Figs. 25 and 26 are read.
+-> strings.csv, strings-printed.csv and their tables. What is there is not made again.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import multiprocessing
 import os
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
@@ -24,43 +26,86 @@ from paper_lenet.commands.places import add_place, place_of
 from paper_lenet.config import Config, ConfigError
 from paper_lenet.data import load
 from paper_lenet.errors import PaperLenetError
-from paper_lenet.files import add_rows, read_rows, read_tensors, tensor_bytes, write_atomic
+from paper_lenet.files import Tensors, add_rows, read_rows, read_tensors, tensor_bytes, write_atomic
 from paper_lenet.network.lenet5 import LeNet5, build
+from paper_lenet.paper.bitmaps import WITH_BLANK
 from paper_lenet.recovery import recovered
-from paper_lenet.recovery.codes import pictures
+from paper_lenet.recovery.codes import ANSWERS, pictures
 from paper_lenet.recovery.fronts import of_1998
 from paper_lenet.reporting.tables.build import build as build_tables
 from paper_lenet.reporting.tables.build import write
-from paper_lenet.reporting.tables.strings import COLUMNS, FRONT, KEY, PRINTED, PRINTED_COLUMNS, SDNN
+from paper_lenet.reporting.tables.strings import (
+    CENTRES_LEARN,
+    CHARACTERS,
+    COLUMNS,
+    FRONT,
+    KEY,
+    PRINTED,
+    PRINTED_COLUMNS,
+    SDNN,
+)
 from paper_lenet.runs.collect import Run
 from paper_lenet.runs.environment import origin
 from paper_lenet.runs.workers import cores
 from paper_lenet.strings.characters import CharacterModel
 from paper_lenet.strings.digits import LEVELS, of_split
 from paper_lenet.strings.sdnn import all_penalties, edits, penalties, read
+from paper_lenet.strings.training import LOSSES, Recipe, train
 
+CENTRES = "output.centres"
 # Positions are four columns apart, so that 3 are a narrow digit's width, and 5 more than a digit's.
 MODELS = [CharacterModel(longest, apart) for longest in (2, 3, 4, 5) for apart in (0, 1, 2)]
+RATES = (3e-5, 1e-4, 3e-4, 1e-3)
+# How many of the runs learn whole strings: to choose a rate, and to be tested.
+TO_CHOOSE, TO_TEST = 2, 5
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Network:
-    """What reads: a run's network, or upper layers on the front of 1998, made where they are not there yet."""
+    """What reads: a run's network, or upper layers on the front of 1998, or one of these trained on whole strings.
+
+    folder: of the run, in which the weights of what is made here are kept.  further: how it learned whole strings.
+    """
 
     system: str
     config: Config
     seed: int
-    weights: Path
+    folder: Path
+    further: Recipe | None = None
 
-    def load(self) -> LeNet5:
-        if not self.weights.exists():
-            state = of_1998(recovered.load(), self.config, load(self.config.data), self.seed).state
-            write_atomic(self.weights, tensor_bytes({"front": recovered.SOURCE}, state))
+    def load(self, model: CharacterModel | None = None) -> LeNet5:
+        """The network, trained where it is not there yet, on whole strings with a character model."""
+        about = {"system": self.system, "further": str(self.further), "model": str(model)}
+        if self.further is None:
+            del about["further"], about["model"]
         net = build(self.config.model, self.seed)
         assert isinstance(net, LeNet5)  # seen to by `networks`
-        net.set_state(read_tensors(self.weights)[1])
+        if self.system == SDNN and self.further is None:
+            net.set_state(read_tensors(self.folder / "weights.safetensors")[1])
+            return net.eval()
+        named = hashlib.sha256(str(about).encode()).hexdigest()[:12]
+        path = self.folder / f"strings-{named}.safetensors"
+        if not path.exists():
+            write_atomic(path, tensor_bytes(about, self._trained(model)))
+        tensors = read_tensors(path)[1]
+        with torch.no_grad():
+            net.output.centres.copy_(torch.from_numpy(tensors.pop(CENTRES)))
+        net.set_state(tensors)
         return net.eval()
+
+    def _trained(self, model: CharacterModel | None) -> Tensors:
+        data = load(self.config.data)
+        if self.further is None:
+            state = of_1998(recovered.load(), self.config, data, self.seed).state
+            return {**state, CENTRES: WITH_BLANK.numpy()}
+        assert model is not None
+        net = replace(self, further=None).load()
+        for _, impossible in train(net, data.train_images, data.train_labels, model, self.further, self.seed):
+            for labels in impossible:
+                print(f"left out, since no path fits: {labels}", flush=True)
+        tensors = {name: w.detach().numpy() for name, w in net.state().items()}
+        return {**tensors, CENTRES: net.output.centres.detach().numpy()}
 
 
 def main() -> int:
@@ -76,20 +121,34 @@ def main() -> int:
     with ProcessPoolExecutor(cores(), multiprocessing.get_context("spawn")) as pool:
 
         def each(task: Any, of: Iterable[Any], path: Path, columns: tuple[str, ...], key: tuple[str, ...]) -> None:
-            running = {pool.submit(task, *one): one for one in of}
+            running = [pool.submit(task, *one) for one in of]
             for done in as_completed(running):
                 rows = done.result()
                 add_rows(path, columns, key, ({**row, **here} for row in rows))
-                print(", ".join(str(rows[0][name]) for name in key[:4]), flush=True)
+                print(", ".join(str(rows[0][name]) for name in key[:5]), flush=True)
 
-        jobs = [(net, level, "validation", MODELS) for net in nets for level in LEVELS]
-        each(measured, missing(jobs, path), path, COLUMNS, KEY)
-        model = chosen(read_rows(path, COLUMNS))
+        def measure(of: Iterable[Network], split: str, models: list[CharacterModel]) -> list[dict[str, str]]:
+            each(measured, missing(of, split, models, path), path, COLUMNS, KEY)
+            return read_rows(path, COLUMNS)
+
+        model = chosen_model(measure(nets, "validation", MODELS))
         print(f"the character model that reads strings of hold-out images best: {model}")
-        jobs = [(net, level, "test", [model]) for net in nets for level in LEVELS]
-        each(measured, missing(jobs, path), path, COLUMNS, KEY)
-        each(of_the_paper, [(net, model) for net in nets], printed, PRINTED_COLUMNS, PRINTED)
-    files = build_tables(place.results, ["strings", "strings-printed"], place.documents)
+        own = [net for net in nets if net.system == SDNN]
+        tries = [Recipe(loss, rate) for loss in LOSSES for rate in RATES]
+        rows = measure([replace(net, further=how) for net in own[:TO_CHOOSE] for how in tries], "validation", [model])
+        rates = {loss: chosen_rate(rows, loss) for loss in LOSSES}
+        print(f"the rates: {rates}")
+        whole = [
+            replace(net, system=CENTRES_LEARN if centres else SDNN, further=Recipe(loss, rates[loss], centres))
+            for net in own[:TO_TEST]
+            for loss in LOSSES
+            for centres in (False, True)
+        ]
+        measure([*nets, *whole], "test", [model])
+        each(of_the_paper, [(net, model) for net in [*nets, *whole]], printed, PRINTED_COLUMNS, PRINTED)
+    files = build_tables(
+        place.results, ["strings", "strings-whole", "strings-training", "strings-printed"], place.documents
+    )
     write(files)
     print("wrote " + ", ".join(map(str, [path, printed, *files])))
     return 0
@@ -108,67 +167,83 @@ def networks(job: Path) -> Iterator[Network]:
             raise ConfigError(
                 f"{folder}: data.validation=0, so that no images are left to choose the character model on"
             )
-        yield Network(SDNN, run.config, run.seed, folder / "weights.safetensors")
-        yield Network(FRONT, run.config, run.seed, folder / "front-of-1998.safetensors")
+        for system in (SDNN, FRONT):
+            yield Network(system, run.config, run.seed, folder)
 
 
-Job = tuple[Network, str, str, list[CharacterModel]]
+Job = tuple[Network, str, list[CharacterModel], list[str]]
 
 
-def missing(jobs: Iterable[Job], path: Path) -> Iterator[Job]:
-    """The jobs without the rows that are there."""
+def missing(nets: Iterable[Network], split: str, models: list[CharacterModel], path: Path) -> Iterator[Job]:
+    """The arguments of `measured` for which there are no rows."""
     there = {tuple(row[name] for name in KEY) for row in read_rows(path, COLUMNS)}
-    for net, level, split, models in jobs:
-        left = [model for model in models if tuple(map(str, about(net, level, split, model).values())) not in there]
-        if left:
-            yield net, level, split, left
+    for net in nets:
+        levels = [
+            level
+            for level in LEVELS
+            if any(tuple(map(str, about(net, level, split, model).values())) not in there for model in models)
+        ]
+        if levels:
+            yield net, split, models, levels
 
 
 def about(net: Network, level: str, split: str, model: CharacterModel) -> Row:
     """The cells KEY of a row."""
-    how = {"longest": model.longest, "apart": model.apart}
-    return {"system": net.system, "level": level, "split": split, "seed": net.seed, **how}
+    how = net.further
+    return {
+        "system": net.system, "training": how.loss if how else CHARACTERS, "level": level, "split": split,
+        "seed": net.seed, "rate": how.rate if how else "", "longest": model.longest, "apart": model.apart,
+    }  # fmt: skip
 
 
-def measured(net: Network, level: str, split: str, models: list[CharacterModel]) -> list[Row]:
-    """A row for each character model: how many strings and characters are read wrong."""
+def measured(net: Network, split: str, models: list[CharacterModel], levels: list[str]) -> list[Row]:
+    """A row for each level and character model: how many strings and characters are read wrong."""
     torch.set_num_threads(1)
     held_out = net.config.data
     data = load(held_out if split == "validation" else replace(held_out, validation=0))
-    strings = of_split(data.test_images, data.test_labels, level, split)
-    found = all_penalties(net.load(), strings)
-    rows = []
-    for model in models:
-        wrong = [
-            edits([c for _, c in path], desired)
-            for path, desired in zip(read(found, model), strings.labels, strict=True)
-        ]
-        counts = {"strings": len(wrong), "wrong_strings": sum(map(bool, wrong))}
-        counts |= {"characters": sum(map(len, strings.labels)), "wrong_characters": sum(wrong)}
-        rows.append({**about(net, level, split, model), **counts})
+    network, rows = net.load(models[0]), []
+    apart = float(torch.pdist(network.output.centres).min())
+    for level in levels:
+        strings = of_split(data.test_images, data.test_labels, level, split)
+        found = all_penalties(network, strings)
+        for model in models:
+            answers = [[c for _, c in path] for path in read(found, model)]
+            wrong = [edits(answer, desired) for answer, desired in zip(answers, strings.labels, strict=True)]
+            counts = {"strings": len(wrong), "wrong_strings": sum(map(bool, wrong))}
+            counts |= {"characters": sum(map(len, strings.labels)), "wrong_characters": sum(wrong)}
+            rows.append({**about(net, level, split, model), **counts, "closest_codes": round(apart, 4)})
     return rows
 
 
-def chosen(rows: Iterable[Mapping[str, str]]) -> CharacterModel:
-    """The model with the fewest wrong characters on strings of hold-out images, all levels and runs counted alike."""
-    wrong: dict[CharacterModel, int] = defaultdict(int)
+def chosen_model(rows: Iterable[Mapping[str, str]]) -> CharacterModel:
+    """The one with the fewest wrong characters on strings of hold-out images, all levels and runs counted alike."""
+    wrong: Counter[CharacterModel] = Counter()
     for row in rows:
-        if row["split"] == "validation" and row["system"] == SDNN:
+        if (row["split"], row["system"], row["training"]) == ("validation", SDNN, CHARACTERS):
             wrong[CharacterModel(int(row["longest"]), int(row["apart"]))] += int(row["wrong_characters"])
     return min(wrong, key=lambda model: wrong[model])
+
+
+def chosen_rate(rows: Iterable[Mapping[str, str]], loss: str) -> float:
+    """The rate with the fewest wrong characters on strings of hold-out images after training by a loss."""
+    wrong: Counter[float] = Counter()
+    for row in rows:
+        if (row["split"], row["system"], row["training"]) == ("validation", SDNN, loss):
+            wrong[float(row["rate"])] += int(row["wrong_characters"])
+    return min(wrong, key=lambda rate: wrong[rate])
 
 
 def of_the_paper(net: Network, model: CharacterModel) -> list[Row]:
     """A row for each string of Figs. 25 and 26: what is read, at nine positions and by the character model."""
     torch.set_num_threads(1)
-    rows, network = [], net.load()
+    rows, network = [], net.load(model)
     for figure, of, picture in pictures():
         with torch.no_grad():
             (found,) = penalties(network, torch.from_numpy(picture)[None, None])
         ((path),) = read([found], model)
-        positions = "".join("0123456789_"[c] for c in found.argmin(1))
         rows.append(
-            {"system": net.system, "seed": net.seed, "figure": figure, "of": of, "positions": positions,
+            {"system": net.system, "training": net.further.loss if net.further else CHARACTERS, "seed": net.seed,
+             "figure": figure, "of": of, "positions": "".join(ANSWERS[c] for c in found.argmin(1)),
              "read": "".join(str(c) for _, c in path), "longest": model.longest, "apart": model.apart}
         )  # fmt: skip
     return rows

@@ -1,7 +1,8 @@
-"""How many strings of digits are read wrong, by level, and what is read in the strings of Figs. 25 and 26."""
+"""Strings of digits: how many are read wrong, what training on them changes, what is read in Figs. 25 and 26."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -10,70 +11,142 @@ from paper_lenet.config.studies import Shown
 from paper_lenet.reporting import statistics
 from paper_lenet.reporting.formats import Table, n_of
 from paper_lenet.reporting.results import TableError, read_csv
-from paper_lenet.reporting.tables.common import Generated, origin, percent
+from paper_lenet.reporting.tables.common import Generated, number, origin, percent
 from paper_lenet.runs.environment import ORIGIN
 
-KEY = ("system", "level", "split", "seed", "longest", "apart")
-COLUMNS = (*KEY, "strings", "wrong_strings", "characters", "wrong_characters", *ORIGIN)
-PRINTED = ("system", "seed", "figure", "of")
+KEY = ("system", "training", "level", "split", "seed", "rate", "longest", "apart")
+COLUMNS = (*KEY, "strings", "wrong_strings", "characters", "wrong_characters", "closest_codes", *ORIGIN)
+PRINTED = ("system", "training", "seed", "figure", "of")
 PRINTED_COLUMNS = (*PRINTED, "positions", "read", "longest", "apart", *ORIGIN)
 SDNN = "SDNN"
 FRONT = "SDNN, front of 1998"
+CENTRES_LEARN = "SDNN, codes learn"
+CHARACTERS = "characters"
 DOCUMENT = "docs/strings.md"
+TRAININGS = (CHARACTERS, "E_vit", "E_dvit", "E_forw", "E_dforw")
 
 
-def strings(results: Path) -> Table:
-    """A row for each system and level; TableError where one has fewer than two networks."""
-    made = read_csv(results / "strings.csv", COLUMNS)
-    tested = made[made["split"] == "test"]
+def by_level(results: Path, of: str) -> Table:
+    """A row for each system and training, columns for each level; of: strings or characters that are read wrong.
+
+    Raises TableError where one has fewer than two networks.
+    """
+    made = tested(results)
+    levels = list(dict.fromkeys(made["level"]))
     rows, counts = [], []
-    for (system, level), group in tested.groupby(["system", "level"], sort=False):
-        if len(group) < 2:
-            raise TableError(f"{results / 'strings.csv'}: {system}, {level}: one network has no interval")
-        cells = [str(system), str(level)]
-        for of in ("strings", "characters"):
-            errors = [100 * float(error) for error in group[f"wrong_{of}"].astype(int) / group[of].astype(int)]
+    for system, training, group in kinds(made):
+        cells = [system, training, str(group["seed"].nunique())]
+        for level in levels:
+            errors = list(_wrong(group[group["level"] == level], of).values())
+            if len(errors) < 2:
+                raise TableError(
+                    f"{results / 'strings.csv'}: {system}, {training}, {level}: one network has no interval"
+                )
             low, high = statistics.t_interval(errors)
             cells.append(f"{percent(statistics.mean(errors))} ± {percent(statistics.std(errors))}")
             cells.append(f"{percent(low)} to {percent(high)}")
-        counts.append(len(group))
+            counts.append(len(errors))
         rows.append(cells)
-    rows.sort(key=lambda cells: cells[0])
-    (longest,), (apart,) = tested["longest"].unique(), tested["apart"].unique()
+    (longest,), (apart,) = made["longest"].unique(), made["apart"].unique()
+    what = "strings" if of == "strings" else "characters: how many must be inserted, deleted or exchanged, of all"
     notes = [
-        "Wrong characters: how many must be inserted, deleted or exchanged, of all that are there. Each level has "
-        f"{tested['strings'].iloc[0]:,} strings of 1 to 8 digits, made of test images (paper_lenet/strings/digits.py).",
-        f"The character model was chosen on strings of hold-out images: a character is seen at {longest} neighbouring "
-        f"positions at most, with {apart} or more blanks before the next.",
-        f"{origin(made, 'runs')}; results/strings.csv, by experiments/strings.py.",
+        f"Wrong {what}. Each level has {int(made['strings'].iloc[0]):,} strings of 1 to 8 digits, made of test images "
+        "(paper_lenet/strings/digits.py). Training: on windows of three characters alone, or then on whole strings by "
+        "one of four losses.",
+        f"Chosen on strings of hold-out images: a character is seen at {longest} neighbouring positions at most, with "
+        f"{apart} or more blanks before the next; and the rate of each loss.",
+        f"{origin(made, 'fits')}; results/strings.csv, by experiments/strings.py.",
     ]
-    header = ["system", "strings of the level", "wrong strings, %", "wrong strings: interval"]
-    header += ["wrong characters, %", "wrong characters: interval"]
+    header = ["system", "training", "n", *(f"{level}{each}" for level in levels for each in (", %", ": interval"))]
     note = f"Mean ± standard deviation, Student's 95 % interval of the mean; {n_of(counts, 'networks')}."
-    return Table("strings", "How many strings of digits are read wrong.", header, rows, notes, note)
+    name = "strings" if of == "characters" else "strings-whole"
+    return Table(name, f"How many {of} of strings of digits are read wrong.", header, rows, notes, note)
+
+
+def training(results: Path) -> Table:
+    """What training on whole strings changes in the wrong characters of all levels together, paired by seed."""
+    made = tested(results)
+    before = _wrong(made[(made["system"] == SDNN) & (made["training"] == CHARACTERS)], "characters")
+    rows, counts = [], []
+    for system, how, group in kinds(made):
+        if how == CHARACTERS:
+            continue
+        after = _wrong(group, "characters")
+        paired = [seed for seed in after if seed in before]
+        if len(paired) < 2:
+            raise TableError(f"{results / 'strings.csv'}: {system}, {how}: no pairs with networks before this training")
+        changes = [100 * (after[seed] / before[seed] - 1) for seed in paired]
+        low, high = statistics.t_interval(changes)
+        counts.append(len(paired))
+        codes = group.drop_duplicates("seed")["closest_codes"].astype(float)
+        rows.append(
+            [
+                *(system, how, f"{group['rate'].iloc[0]:g}"),
+                f"{percent(statistics.mean(list(after.values())))} ± {percent(statistics.std(list(after.values())))}",
+                f"{statistics.mean(changes):+.1f}",
+                f"{low:+.1f} to {high:+.1f}",
+                number(statistics.permutation_p([after[s] for s in paired], [before[s] for s in paired]), ".2g"),
+                f"{codes.mean():.2f}",
+            ]
+        )
+    closest = float(made.loc[made["training"] == CHARACTERS, "closest_codes"].iloc[0])
+    notes = [
+        "Change: of the wrong characters of all levels, relative to the same network before it learned whole strings, "
+        "paired by seed; p is that of the two-sided paired permutation test, which with five pairs is at least 0.0625. "
+        f"Codes: the distance of the two that are nearest to each other; of Fig. 3's {closest:.2f}.",
+        f"{origin(made, 'fits')}; results/strings.csv, by experiments/strings.py.",
+    ]
+    header = ["system", "loss", "rate", "wrong characters, %", "change, %", "95 % interval", "permutation p", "codes"]
+    note = f"Mean ± standard deviation; the interval of the change is Student's t over {n_of(counts, 'pairs')}."
+    return Table("strings-training", "What training on whole strings changes.", header, rows, notes, note)
+
+
+def tested(results: Path) -> pd.DataFrame:
+    """The rows of the test strings."""
+    made = read_csv(results / "strings.csv", COLUMNS)
+    return made[made["split"] == "test"]
+
+
+def kinds(made: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """System, training and rows, in the order of the tables."""
+    for system in (SDNN, CENTRES_LEARN, FRONT):
+        for how in TRAININGS:
+            group = made[(made["system"] == system) & (made["training"] == how)]
+            if len(group):
+                yield system, how, group
+
+
+def _wrong(group: pd.DataFrame, of: str) -> dict[int, float]:
+    """The part of characters or strings that each seed reads wrong, %, over all of its rows."""
+    by_seed = group.astype({"seed": int, of: int, f"wrong_{of}": int}).groupby("seed")
+    shares = 100 * by_seed[f"wrong_{of}"].sum() / by_seed[of].sum()
+    return dict(zip(shares.index.tolist(), shares.tolist(), strict=True))
 
 
 def printed(results: Path) -> Table:
-    """A row for each string of Figs. 25 and 26, columns for each system."""
+    """A row for each string of Figs. 25 and 26, columns for each system and training of which the codes are fixed."""
     made = read_csv(results / "strings-printed.csv", PRINTED_COLUMNS).astype({"of": str, "read": str, "positions": str})
-    systems = sorted(made["system"].unique())
+    shown = [(system, how, group) for system, how, group in kinds(made) if how in (CHARACTERS, "E_dforw")]
     rows = []
-    for (figure, of), group in made.groupby(["figure", "of"], sort=False):
+    for of, figure in dict(zip(made["of"], made["figure"], strict=True)).items():
         cells = [f"Fig. {figure}: {of}"]
-        for system in systems:
-            own = group[group["system"] == system]
-            right = int((own["read"] == of).sum())
-            cells += [f"{right} of {len(own)}", _most_common(own["read"]), " ".join(_most_common(own["positions"]))]
-        rows.append(cells)
-    header = ["string", *(f"{system}: {what}" for system in systems for what in ("right", "reads", "positions"))]
+        for _, _, group in shown:
+            own = group[group["of"] == of]
+            cells += [f"{int((own['read'] == of).sum())} of {len(own)}", _most_common(own["read"])]
+        rows.append([*cells, " ".join(_most_common(made[(made["of"] == of)]["positions"]))])
+    header = ["string", *(f"{_called(system, how)}: {what}" for system, how, _ in shown for what in ("right", "reads"))]
     notes = [
-        "Right: how many of the networks read the string. Reads, positions: the most common answer and the most "
-        "common row of nearest codes at nine positions; _ is the blank.",
-        f"{origin(made, 'runs')}; results/strings-printed.csv, by experiments/strings.py.",
+        "Right: how many of the networks read the string. Reads: the most common answer. Positions: the most common "
+        "row of nearest codes at nine positions, over all networks; _ is the blank.",
+        f"{origin(made, 'fits')}; results/strings-printed.csv, by experiments/strings.py.",
     ]
-    counts = [made[made["system"] == system]["seed"].nunique() for system in systems]
-    note = f"Counts over {n_of(counts, 'networks')}; no intervals."
-    return Table("strings-printed", "What is read in the strings of Figs. 25 and 26.", header, rows, notes, note)
+    note = f"Counts over {n_of([group['seed'].nunique() for _, _, group in shown], 'networks')}; no intervals."
+    caption = "What is read in the strings of Figs. 25 and 26."
+    return Table("strings-printed", caption, [*header, "positions"], rows, notes, note)
+
+
+def _called(system: str, how: str) -> str:
+    return system if how == CHARACTERS else f"{system}, {how}"
 
 
 def _most_common(answers: pd.Series[str]) -> str:
@@ -81,6 +154,10 @@ def _most_common(answers: pd.Series[str]) -> str:
 
 
 TABLES = {
-    "strings": Generated(strings, ("strings.csv",), Shown("strings", 1, DOCUMENT)),
-    "strings-printed": Generated(printed, ("strings-printed.csv",), Shown("strings", 2, DOCUMENT)),
+    "strings": Generated(
+        lambda results: by_level(results, "characters"), ("strings.csv",), Shown("strings", 1, DOCUMENT)
+    ),
+    "strings-whole": Generated(lambda results: by_level(results, "strings"), ("strings.csv",), Shown("strings", 2)),
+    "strings-training": Generated(training, ("strings.csv",), Shown("strings", 3, DOCUMENT)),
+    "strings-printed": Generated(printed, ("strings-printed.csv",), Shown("strings", 4, DOCUMENT)),
 }
