@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib
 from concurrent.futures import ThreadPoolExecutor
@@ -178,6 +179,7 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     command = importlib.import_module("paper_lenet.commands.strings")
     monkeypatch.setattr(command, "ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1))
     monkeypatch.setattr(command, "MODELS", MODELS[4:6])
+    monkeypatch.setattr(command, "MODELS_OF_LOSSES", MODELS[7:8])
     monkeypatch.setattr(command, "RATES", (1e-4, 1e-3))
     monkeypatch.setattr(command, "Recipe", functools.partial(training.Recipe, passes=1, strings=8, batch=4))
     monkeypatch.setattr(digits, "COUNTS", {"test": 6, "validation": 4})
@@ -192,7 +194,8 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     # with the one chosen, codes that stay and codes that learn.
     assert len(rows) == len(LEVELS) * 2 * (2 * 3 + 4 * (2 + 2))
     assert {row["strings"] for row in rows if row["split"] == "test"} == {"6"}
-    assert len({(row["longest"], row["apart"]) for row in rows if row["split"] == "test"}) == 1
+    of_losses = {row["training"] for row in rows if (row["longest"], row["apart"]) == ("3", "1")}
+    assert of_losses == {*training.LOSSES}
     printed_rows = read_rows(Path("r/strings-printed.csv"), PRINTED_COLUMNS)
     assert [row["of"] for row in printed_rows[:5]] == ["2345", "540", "1114", "678", "3514"]
     assert all(len(row["positions"]) == 9 for row in printed_rows) and len(printed_rows) == 5 * 2 * (2 + 4 * 2)
@@ -240,14 +243,15 @@ def test_training_on_strings(centres: bool) -> None:
     labels = np.arange(20) % 2
     net = LeNet5(generator=torch.Generator().manual_seed(0), blank=True, rbf_factor=0.5)
     codes = net.output.centres.clone()
-    recipe = training.Recipe("E_dforw", 1e-3, centres, passes=3, strings=40, batch=10)
-    passes = list(training.train(net, images, labels, CharacterModel(4, 0), recipe, seed=0))
+    recipe = training.Recipe("E_dforw", CharacterModel(4, 0), 1e-3, centres, passes=3, strings=40, batch=10)
+    passes = list(training.train(net, images, labels, recipe, seed=0))
     means = [mean for mean, _ in passes]
     assert means[2] < means[0] and np.isfinite(means).all()
     assert torch.equal(net.output.centres, codes) != centres
     assert passes[0][1] == []
     # with so many blanks between them, no two digits fit
-    (_, impossible), *_ = training.train(net, images, labels, CharacterModel(1, 30), recipe, seed=0)
+    apart = dataclasses.replace(recipe, model=CharacterModel(1, 30))
+    (_, impossible), *_ = training.train(net, images, labels, apart, seed=0)
     assert impossible and all(len(of) > 1 for of in impossible)
     assert all(p.isfinite().all() for p in net.parameters())
 

@@ -2,9 +2,9 @@
 
 Space displacement networks (Section VII): those of all runs in outputs/NAME; as many with the front of 1998, whose
 upper layers learn windows as the runs did; and the first of the runs trained further, on whole strings, by each of the
-four losses (Section VI). Two things are chosen on strings of hold-out images: the character model, of MODELS, and for
-each loss the rate, of RATES. Then the test strings of each level and the five strings of Figs. 25 and 26 are read.
--> strings.csv, strings-printed.csv and their tables. What is there is not made again.
+four losses (Section VI). Chosen on strings of hold-out images: the character model, of MODELS; for each loss one of
+its own, of MODELS_OF_LOSSES, with the rate, of RATES. Then the test strings of each level and the five strings of Figs.
+25 and 26 are read. -> strings.csv, strings-printed.csv and their tables. What is there is not made again.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ from paper_lenet.strings.training import LOSSES, Recipe, train
 CENTRES = "output.centres"
 # Positions are four columns apart, so that 3 are a narrow digit's width, and 5 more than a digit's.
 MODELS = [CharacterModel(longest, apart) for longest in (2, 3, 4, 5) for apart in (0, 1, 2)]
-RATES = (3e-5, 1e-4, 3e-4, 1e-3)
+MODELS_OF_LOSSES = [CharacterModel(3, apart) for apart in (0, 1, 2)]
+RATES = (3e-4, 1e-3, 3e-3)
 # How many of the runs learn whole strings: to choose a rate, and to be tested.
 TO_CHOOSE, TO_TEST = 2, 5
 Row = dict[str, Any]
@@ -74,34 +75,31 @@ class Network:
     folder: Path
     further: Recipe | None = None
 
-    def load(self, model: CharacterModel | None = None) -> LeNet5:
-        """The network, trained where it is not there yet, on whole strings with a character model."""
-        about = {"system": self.system, "further": str(self.further), "model": str(model)}
-        if self.further is None:
-            del about["further"], about["model"]
+    def load(self) -> LeNet5:
+        """The network, trained where it is not there yet."""
         net = build(self.config.model, self.seed)
         assert isinstance(net, LeNet5)  # seen to by `networks`
         if self.system == SDNN and self.further is None:
             net.set_state(read_tensors(self.folder / "weights.safetensors")[1])
             return net.eval()
+        about = {"system": self.system, "further": str(self.further)}
         named = hashlib.sha256(str(about).encode()).hexdigest()[:12]
         path = self.folder / f"strings-{named}.safetensors"
         if not path.exists():
-            write_atomic(path, tensor_bytes(about, self._trained(model)))
+            write_atomic(path, tensor_bytes(about, self._trained()))
         tensors = read_tensors(path)[1]
         with torch.no_grad():
             net.output.centres.copy_(torch.from_numpy(tensors.pop(CENTRES)))
         net.set_state(tensors)
         return net.eval()
 
-    def _trained(self, model: CharacterModel | None) -> Tensors:
+    def _trained(self) -> Tensors:
         data = load(self.config.data)
         if self.further is None:
             state = of_1998(recovered.load(), self.config, data, self.seed).state
             return {**state, CENTRES: WITH_BLANK.numpy()}
-        assert model is not None
         net = replace(self, further=None).load()
-        for _, impossible in train(net, data.train_images, data.train_labels, model, self.further, self.seed):
+        for _, impossible in train(net, data.train_images, data.train_labels, self.further, self.seed):
             for labels in impossible:
                 print(f"left out, since no path fits: {labels}", flush=True)
         tensors = {name: w.detach().numpy() for name, w in net.state().items()}
@@ -127,25 +125,27 @@ def main() -> int:
                 add_rows(path, columns, key, ({**row, **here} for row in rows))
                 print(", ".join(str(rows[0][name]) for name in key[:5]), flush=True)
 
-        def measure(of: Iterable[Network], split: str, models: list[CharacterModel]) -> list[dict[str, str]]:
-            each(measured, missing(of, split, models, path), path, COLUMNS, KEY)
+        def measure(of: Iterable[tuple[Network, list[CharacterModel]]], split: str) -> list[dict[str, str]]:
+            each(measured, missing(of, split, path), path, COLUMNS, KEY)
             return read_rows(path, COLUMNS)
 
-        model = chosen_model(measure(nets, "validation", MODELS))
+        model, _ = chosen(measure([(net, MODELS) for net in nets], "validation"), CHARACTERS)
         print(f"the character model that reads strings of hold-out images best: {model}")
         own = [net for net in nets if net.system == SDNN]
-        tries = [Recipe(loss, rate) for loss in LOSSES for rate in RATES]
-        rows = measure([replace(net, further=how) for net in own[:TO_CHOOSE] for how in tries], "validation", [model])
-        rates = {loss: chosen_rate(rows, loss) for loss in LOSSES}
-        print(f"the rates: {rates}")
-        whole = [
-            replace(net, system=CENTRES_LEARN if centres else SDNN, further=Recipe(loss, rates[loss], centres))
-            for net in own[:TO_TEST]
-            for loss in LOSSES
-            for centres in (False, True)
-        ]
-        measure([*nets, *whole], "test", [model])
-        each(of_the_paper, [(net, model) for net in [*nets, *whole]], printed, PRINTED_COLUMNS, PRINTED)
+        tries = [Recipe(loss, of, rate) for loss in LOSSES for of in MODELS_OF_LOSSES for rate in RATES]
+        tried = measure(
+            [(replace(net, further=how), [how.model]) for net in own[:TO_CHOOSE] for how in tries], "validation"
+        )
+        final = [(net, model) for net in nets]
+        for loss in LOSSES:
+            of_loss, rate = chosen(tried, loss)
+            assert rate is not None
+            print(f"{loss}: {of_loss}, rate {rate}")
+            for system, learn in ((SDNN, False), (CENTRES_LEARN, True)):
+                how = Recipe(loss, of_loss, rate, learn)
+                final += [(replace(net, system=system, further=how), of_loss) for net in own[:TO_TEST]]
+        measure([(net, [of]) for net, of in final], "test")
+        each(of_the_paper, final, printed, PRINTED_COLUMNS, PRINTED)
     files = build_tables(
         place.results, ["strings", "strings-whole", "strings-training", "strings-printed"], place.documents
     )
@@ -174,10 +174,10 @@ def networks(job: Path) -> Iterator[Network]:
 Job = tuple[Network, str, list[CharacterModel], list[str]]
 
 
-def missing(nets: Iterable[Network], split: str, models: list[CharacterModel], path: Path) -> Iterator[Job]:
+def missing(nets: Iterable[tuple[Network, list[CharacterModel]]], split: str, path: Path) -> Iterator[Job]:
     """The arguments of `measured` for which there are no rows."""
     there = {tuple(row[name] for name in KEY) for row in read_rows(path, COLUMNS)}
-    for net in nets:
+    for net, models in nets:
         levels = [
             level
             for level in LEVELS
@@ -201,7 +201,7 @@ def measured(net: Network, split: str, models: list[CharacterModel], levels: lis
     torch.set_num_threads(1)
     held_out = net.config.data
     data = load(held_out if split == "validation" else replace(held_out, validation=0))
-    network, rows = net.load(models[0]), []
+    network, rows = net.load(), []
     apart = float(torch.pdist(network.output.centres).min())
     for level in levels:
         strings = of_split(data.test_images, data.test_labels, level, split)
@@ -215,28 +215,21 @@ def measured(net: Network, split: str, models: list[CharacterModel], levels: lis
     return rows
 
 
-def chosen_model(rows: Iterable[Mapping[str, str]]) -> CharacterModel:
-    """The one with the fewest wrong characters on strings of hold-out images, all levels and runs counted alike."""
-    wrong: Counter[CharacterModel] = Counter()
+def chosen(rows: Iterable[Mapping[str, str]], training: str) -> tuple[CharacterModel, float | None]:
+    """The character model and the rate with the fewest wrong characters on strings of hold-out images, all levels and
+    runs counted alike."""
+    wrong: Counter[tuple[CharacterModel, float | None]] = Counter()
     for row in rows:
-        if (row["split"], row["system"], row["training"]) == ("validation", SDNN, CHARACTERS):
-            wrong[CharacterModel(int(row["longest"]), int(row["apart"]))] += int(row["wrong_characters"])
-    return min(wrong, key=lambda model: wrong[model])
-
-
-def chosen_rate(rows: Iterable[Mapping[str, str]], loss: str) -> float:
-    """The rate with the fewest wrong characters on strings of hold-out images after training by a loss."""
-    wrong: Counter[float] = Counter()
-    for row in rows:
-        if (row["split"], row["system"], row["training"]) == ("validation", SDNN, loss):
-            wrong[float(row["rate"])] += int(row["wrong_characters"])
-    return min(wrong, key=lambda rate: wrong[rate])
+        if (row["split"], row["system"], row["training"]) == ("validation", SDNN, training):
+            model = CharacterModel(int(row["longest"]), int(row["apart"]))
+            wrong[model, float(row["rate"]) if row["rate"] else None] += int(row["wrong_characters"])
+    return min(wrong, key=lambda each: wrong[each])
 
 
 def of_the_paper(net: Network, model: CharacterModel) -> list[Row]:
     """A row for each string of Figs. 25 and 26: what is read, at nine positions and by the character model."""
     torch.set_num_threads(1)
-    rows, network = [], net.load(model)
+    rows, network = [], net.load()
     for figure, of, picture in pictures():
         with torch.no_grad():
             (found,) = penalties(network, torch.from_numpy(picture)[None, None])

@@ -41,30 +41,27 @@ def losses(name: str, positions: Tensor, lengths: Tensor, desired: Lattice, ever
 class Recipe:
     """How a network goes on learning, from whole strings.
 
-    loss: of LOSSES.  rate: of AdamW, falling to 0 along a half cosine.
+    loss: of LOSSES.  model: the characters that rows of classes stand for.
+    rate: of AdamW, falling to 0 along a half cosine.
     centres: whether the output's centres learn, too.
     passes: how many times `strings` new strings are drawn, as many of each level.  batch: strings an update.
     """
 
     loss: str
+    model: CharacterModel
     rate: float
     centres: bool = False
-    passes: int = 4
-    strings: int = 5000
+    passes: int = 3
+    strings: int = 4000
     batch: int = 20
 
 
 def train(
-    net: PaperNet,
-    images: NDArray[np.uint8],
-    labels: NDArray[np.int64],
-    model: CharacterModel,
-    recipe: Recipe,
-    seed: int,
+    net: PaperNet, images: NDArray[np.uint8], labels: NDArray[np.int64], recipe: Recipe, seed: int
 ) -> Iterator[tuple[float, list[tuple[int, ...]]]]:
     """Train a network on strings of images (n, 28, 28) with labels (n,). Yields after each pass the mean loss, and the
     strings that no path fits, which are left out."""
-    every = lattice([model.transducer()])
+    every = lattice([recipe.model.transducer()])
     learned: list[Tensor] = [*net.parameters()]
     if recipe.centres:
         learned.append(net.output.centres.requires_grad_())
@@ -77,7 +74,7 @@ def train(
         strings = mixed(images, labels, recipe.strings, int(random.integers(2**31)))
         for chosen in batches(strings, recipe.batch, random):
             pictures, lengths = strings.batch(chosen)
-            desired = lattice([with_labels(model, strings.labels[k]) for k in chosen])
+            desired = lattice([with_labels(recipe.model, strings.labels[k]) for k in chosen])
             found = losses(recipe.loss, penalties(net, pictures), lengths, desired, every)
             fits = possible(found)
             impossible += [strings.labels[k] for k, fit in zip(chosen, fits.tolist(), strict=True) if not fit]

@@ -35,7 +35,7 @@ def by_level(results: Path, of: str) -> Table:
     levels = list(dict.fromkeys(made["level"]))
     rows, counts = [], []
     for system, training, group in kinds(made):
-        cells = [system, training, str(group["seed"].nunique())]
+        cells = [system, training, *_chosen(group), str(group["seed"].nunique())]
         for level in levels:
             errors = list(_wrong(group[group["level"] == level], of).values())
             if len(errors) < 2:
@@ -47,17 +47,23 @@ def by_level(results: Path, of: str) -> Table:
             cells.append(f"{percent(low)} to {percent(high)}")
             counts.append(len(errors))
         rows.append(cells)
-    (longest,), (apart,) = made["longest"].unique(), made["apart"].unique()
     what = "strings" if of == "strings" else "characters: how many must be inserted, deleted or exchanged, of all"
     notes = [
         f"Wrong {what}. Each level has {int(made['strings'].iloc[0]):,} strings of 1 to 8 digits, made of test images "
         "(paper_lenet/strings/digits.py). Training: on windows of three characters alone, or then on whole strings by "
         "one of four losses.",
-        f"Chosen on strings of hold-out images: a character is seen at {longest} neighbouring positions at most, with "
-        f"{apart} or more blanks before the next; and the rate of each loss.",
+        "Chosen for each training on strings of hold-out images: at how many neighbouring positions a character may be "
+        "seen (longest), how many blanks are before the next (apart), and the rate.",
         f"{origin(made, 'fits')}; results/strings.csv, by experiments/strings.py.",
     ]
-    header = ["system", "training", "n", *(f"{level}{each}" for level in levels for each in (", %", ": interval"))]
+    header = [
+        "system",
+        "training",
+        "longest",
+        "apart",
+        "n",
+        *(f"{level}{each}" for level in levels for each in (", %", ": interval")),
+    ]
     note = f"Mean ± standard deviation, Student's 95 % interval of the mean; {n_of(counts, 'networks')}."
     name = "strings" if of == "characters" else "strings-whole"
     return Table(name, f"How many {of} of strings of digits are read wrong.", header, rows, notes, note)
@@ -143,6 +149,12 @@ def printed(results: Path) -> Table:
     note = f"Counts over {n_of([group['seed'].nunique() for _, _, group in shown], 'networks')}; no intervals."
     caption = "What is read in the strings of Figs. 25 and 26."
     return Table("strings-printed", caption, [*header, "positions"], rows, notes, note)
+
+
+def _chosen(group: pd.DataFrame) -> list[str]:
+    """The one character model of a group."""
+    (longest,), (apart,) = group["longest"].unique(), group["apart"].unique()
+    return [str(longest), str(apart)]
 
 
 def _called(system: str, how: str) -> str:
