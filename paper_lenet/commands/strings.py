@@ -1,10 +1,11 @@
 """Strings of digits, read by networks that learned windows: paper-lenet strings NAME [--publish].
 
-Space displacement networks (Section VII): those of all runs in outputs/NAME; as many with the front of 1998, whose
-upper layers learn windows as the runs did; and the first of the runs trained further, on whole strings, by each of the
-four losses (Section VI). Chosen on strings of hold-out images: the character model, of MODELS; for each loss one of
-its own, of MODELS_OF_LOSSES, with the rate, of RATES. Then the test strings of each level and the five strings of Figs.
-25 and 26 are read. -> strings.csv, strings-printed.csv and their tables. What is there is not made again.
+Space displacement networks (Section VII): those of the runs in outputs/NAME that learned windows; as many with the
+front of 1998, whose upper layers learn windows as the runs did; and the first of the runs trained further, on whole
+strings, by each of the four losses (Section VI). Runs that learned single digits read the pieces of heuristic
+over-segmentation (Section V). Chosen on strings of hold-out images: the character model, of MODELS; for each loss one
+of its own, of MODELS_OF_LOSSES, with the rate, of RATES. Then the test strings of each level and the five strings of
+Figs. 25 and 26 are read. -> strings.csv, strings-printed.csv and their tables. What is there is not made again.
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ import hashlib
 import multiprocessing
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from paper_lenet import paper
 from paper_lenet.commands.places import add_place, place_of
 from paper_lenet.config import Config, ConfigError
 from paper_lenet.data import load
@@ -39,6 +42,7 @@ from paper_lenet.reporting.tables.strings import (
     CHARACTERS,
     COLUMNS,
     FRONT,
+    HOS,
     KEY,
     PRINTED,
     PRINTED_COLUMNS,
@@ -47,6 +51,7 @@ from paper_lenet.reporting.tables.strings import (
 from paper_lenet.runs.collect import Run
 from paper_lenet.runs.environment import origin
 from paper_lenet.runs.workers import cores
+from paper_lenet.strings import hos
 from paper_lenet.strings.characters import CharacterModel
 from paper_lenet.strings.digits import LEVELS, of_split
 from paper_lenet.strings.sdnn import all_penalties, edits, penalties, read
@@ -60,6 +65,7 @@ RATES = (3e-4, 1e-3, 3e-3)
 # How many of the runs learn whole strings: to choose a rate, and to be tested.
 TO_CHOOSE, TO_TEST = 2, 5
 Row = dict[str, Any]
+Models = Sequence[CharacterModel | None]  # None: there are no positions to be taken together
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ class Network:
         """The network, trained where it is not there yet."""
         net = build(self.config.model, self.seed)
         assert isinstance(net, LeNet5)  # seen to by `networks`
-        if self.system == SDNN and self.further is None:
+        if self.system in (SDNN, HOS) and self.further is None:
             net.set_state(read_tensors(self.folder / "weights.safetensors")[1])
             return net.eval()
         about = {"system": self.system, "further": str(self.further)}
@@ -125,18 +131,20 @@ def main() -> int:
                 add_rows(path, columns, key, ({**row, **here} for row in rows))
                 print(", ".join(str(rows[0][name]) for name in key[:5]), flush=True)
 
-        def measure(of: Iterable[tuple[Network, list[CharacterModel]]], split: str) -> list[dict[str, str]]:
+        def measure(of: Iterable[tuple[Network, Models]], split: str) -> list[dict[str, str]]:
             each(measured, missing(of, split, path), path, COLUMNS, KEY)
             return read_rows(path, COLUMNS)
 
-        model, _ = chosen(measure([(net, MODELS) for net in nets], "validation"), CHARACTERS)
+        model, _ = chosen(measure([(net, MODELS) for net in nets if net.system != HOS], "validation"), CHARACTERS)
         print(f"the character model that reads strings of hold-out images best: {model}")
         own = [net for net in nets if net.system == SDNN]
         tries = [Recipe(loss, of, rate) for loss in LOSSES for of in MODELS_OF_LOSSES for rate in RATES]
         tried = measure(
             [(replace(net, further=how), [how.model]) for net in own[:TO_CHOOSE] for how in tries], "validation"
         )
-        final = [(net, model) for net in nets]
+        final: list[tuple[Network, CharacterModel | None]] = [
+            (net, None if net.system == HOS else model) for net in nets
+        ]
         for loss in LOSSES:
             of_loss, rate = chosen(tried, loss)
             assert rate is not None
@@ -155,26 +163,29 @@ def main() -> int:
 
 
 def networks(job: Path) -> Iterator[Network]:
-    """The networks of the runs of a job, and as many with the front of 1998. Raises PaperLenetError, ConfigError."""
+    """What the runs of a job read with: HOS; or, on windows, SDNN, and as many with the front of 1998.
+
+    Raises PaperLenetError, ConfigError.
+    """
     folders = sorted(path.parent for path in job.glob("*/seed-*/metrics.json"))
     if not folders:
         raise PaperLenetError(f"{job}: no finished runs here")
     for folder in folders:
         run = Run(folder)
-        if run.config.is_modern() or run.config.model.name != "lenet5" or not run.config.windows.variants:
-            raise ConfigError(f"{folder}: not a run of LeNet-5 as in 1998 on windows")
+        if run.config.is_modern() or run.config.model.name != "lenet5":
+            raise ConfigError(f"{folder}: not a run of LeNet-5 as in 1998")
         if not run.config.data.validation:
             raise ConfigError(
                 f"{folder}: data.validation=0, so that no images are left to choose the character model on"
             )
-        for system in (SDNN, FRONT):
+        for system in (SDNN, FRONT) if run.config.windows.variants else (HOS,):
             yield Network(system, run.config, run.seed, folder)
 
 
-Job = tuple[Network, str, list[CharacterModel], list[str]]
+Job = tuple[Network, str, Models, list[str]]
 
 
-def missing(nets: Iterable[tuple[Network, list[CharacterModel]]], split: str, path: Path) -> Iterator[Job]:
+def missing(nets: Iterable[tuple[Network, Models]], split: str, path: Path) -> Iterator[Job]:
     """The arguments of `measured` for which there are no rows."""
     there = {tuple(row[name] for name in KEY) for row in read_rows(path, COLUMNS)}
     for net, models in nets:
@@ -187,16 +198,17 @@ def missing(nets: Iterable[tuple[Network, list[CharacterModel]]], split: str, pa
             yield net, split, models, levels
 
 
-def about(net: Network, level: str, split: str, model: CharacterModel) -> Row:
+def about(net: Network, level: str, split: str, model: CharacterModel | None) -> Row:
     """The cells KEY of a row."""
     how = net.further
+    longest, apart = (model.longest, model.apart) if model else ("", "")
     return {
         "system": net.system, "training": how.loss if how else CHARACTERS, "level": level, "split": split,
-        "seed": net.seed, "rate": how.rate if how else "", "longest": model.longest, "apart": model.apart,
+        "seed": net.seed, "rate": how.rate if how else "", "longest": longest, "apart": apart,
     }  # fmt: skip
 
 
-def measured(net: Network, split: str, models: list[CharacterModel], levels: list[str]) -> list[Row]:
+def measured(net: Network, split: str, models: Models, levels: list[str]) -> list[Row]:
     """A row for each level and character model: how many strings and characters are read wrong."""
     torch.set_num_threads(1)
     held_out = net.config.data
@@ -205,9 +217,12 @@ def measured(net: Network, split: str, models: list[CharacterModel], levels: lis
     apart = float(torch.pdist(network.output.centres).min())
     for level in levels:
         strings = of_split(data.test_images, data.test_labels, level, split)
-        found = all_penalties(network, strings)
+        found = [] if net.system == HOS else all_penalties(network, strings)
         for model in models:
-            answers = [[c for _, c in path] for path in read(found, model)]
+            if model is None:
+                answers = [hos.read_picture(network, picture)[1] for picture in strings.pixels]
+            else:
+                answers = [[c for _, c in path] for path in read(found, model)]
             wrong = [edits(answer, desired) for answer, desired in zip(answers, strings.labels, strict=True)]
             counts = {"strings": len(wrong), "wrong_strings": sum(map(bool, wrong))}
             counts |= {"characters": sum(map(len, strings.labels)), "wrong_characters": sum(wrong)}
@@ -226,17 +241,21 @@ def chosen(rows: Iterable[Mapping[str, str]], training: str) -> tuple[CharacterM
     return min(wrong, key=lambda each: wrong[each])
 
 
-def of_the_paper(net: Network, model: CharacterModel) -> list[Row]:
-    """A row for each string of Figs. 25 and 26: what is read, at nine positions and by the character model."""
+def of_the_paper(net: Network, model: CharacterModel | None) -> list[Row]:
+    """A row for each string of Figs. 25 and 26: what is read, and for an SDNN the nearest codes at nine positions."""
     torch.set_num_threads(1)
     rows, network = [], net.load()
     for figure, of, picture in pictures():
-        with torch.no_grad():
-            (found,) = penalties(network, torch.from_numpy(picture)[None, None])
-        ((path),) = read([found], model)
-        rows.append(
-            {"system": net.system, "training": net.further.loss if net.further else CHARACTERS, "seed": net.seed,
-             "figure": figure, "of": of, "positions": "".join(ANSWERS[c] for c in found.argmin(1)),
-             "read": "".join(str(c) for _, c in path), "longest": model.longest, "apart": model.apart}
-        )  # fmt: skip
+        cells = about(net, "", "", model)
+        positions = ""
+        if model is None:
+            grey = (picture - paper.BACKGROUND) / (paper.FOREGROUND - paper.BACKGROUND)
+            answer = hos.read_picture(network, np.rint(255 * grey).astype(np.uint8))[1]
+        else:
+            with torch.no_grad():
+                (found,) = penalties(network, torch.from_numpy(picture)[None, None])
+            positions = "".join(ANSWERS[c] for c in found.argmin(1))
+            answer = [c for _, c in read([found], model)[0]]
+        told = {"figure": figure, "of": of, "positions": positions, "read": "".join(map(str, answer))}
+        rows.append({name: value for name, value in {**cells, **told}.items() if name in PRINTED_COLUMNS})
     return rows

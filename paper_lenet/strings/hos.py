@@ -106,3 +106,10 @@ def read(string: Segmented, of: Tensor) -> tuple[float, list[int], list[Piece]]:
         node = string.pieces[last[node]].start
     path.reverse()
     return v[-1], [class_of[k] for k in path], [string.pieces[k] for k in path]
+
+
+@torch.no_grad()
+def read_picture(net: PaperNet, picture: NDArray[np.uint8]) -> tuple[float, list[int], list[Piece]]:
+    """The same of a picture, bytes (32, W)."""
+    string = segmented(picture)
+    return read(string, penalties(net, [string])[0])

@@ -21,6 +21,7 @@ PRINTED_COLUMNS = (*PRINTED, "positions", "read", "longest", "apart", *ORIGIN)
 SDNN = "SDNN"
 FRONT = "SDNN, front of 1998"
 CENTRES_LEARN = "SDNN, codes learn"
+HOS = "HOS"
 CHARACTERS = "characters"
 DOCUMENT = "docs/strings.md"
 TRAININGS = (CHARACTERS, "E_vit", "E_dvit", "E_forw", "E_dforw")
@@ -50,8 +51,8 @@ def by_level(results: Path, of: str) -> Table:
     what = "strings" if of == "strings" else "characters: how many must be inserted, deleted or exchanged, of all"
     notes = [
         f"Wrong {what}. Each level has {int(made['strings'].iloc[0]):,} strings of 1 to 8 digits, made of test images "
-        "(paper_lenet/strings/digits.py). Training: on windows of three characters alone, or then on whole strings by "
-        "one of four losses.",
+        "(paper_lenet/strings/digits.py). HOS: pieces between candidate cuts are read one by one; SDNN: the network "
+        "moves over the string. Training: on characters alone, or then on whole strings by one of four losses.",
         "Chosen for each training on strings of hold-out images: at how many neighbouring positions a character may be "
         "seen (longest), how many blanks are before the next (apart), and the rate.",
         f"{origin(made, 'fits')}; results/strings.csv, by experiments/strings.py.",
@@ -115,7 +116,7 @@ def tested(results: Path) -> pd.DataFrame:
 
 def kinds(made: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
     """System, training and rows, in the order of the tables."""
-    for system in (SDNN, CENTRES_LEARN, FRONT):
+    for system in (HOS, SDNN, CENTRES_LEARN, FRONT):
         for how in TRAININGS:
             group = made[(made["system"] == system) & (made["training"] == how)]
             if len(group):
@@ -139,11 +140,11 @@ def printed(results: Path) -> Table:
         for _, _, group in shown:
             own = group[group["of"] == of]
             cells += [f"{int((own['read'] == of).sum())} of {len(own)}", _most_common(own["read"])]
-        rows.append([*cells, " ".join(_most_common(made[(made["of"] == of)]["positions"]))])
+        rows.append([*cells, " ".join(_most_common(made[(made["of"] == of) & (made["system"] != HOS)]["positions"]))])
     header = ["string", *(f"{_called(system, how)}: {what}" for system, how, _ in shown for what in ("right", "reads"))]
     notes = [
         "Right: how many of the networks read the string. Reads: the most common answer. Positions: the most common "
-        "row of nearest codes at nine positions, over all networks; _ is the blank.",
+        "row of nearest codes at nine positions, over all networks of SDNN; _ is the blank.",
         f"{origin(made, 'fits')}; results/strings-printed.csv, by experiments/strings.py.",
     ]
     note = f"Counts over {n_of([group['seed'].nunique() for _, _, group in shown], 'networks')}; no intervals."
@@ -154,7 +155,7 @@ def printed(results: Path) -> Table:
 def _chosen(group: pd.DataFrame) -> list[str]:
     """The one character model of a group."""
     (longest,), (apart,) = group["longest"].unique(), group["apart"].unique()
-    return [str(longest), str(apart)]
+    return ["-", "-"] if pd.isna(longest) else [f"{longest:g}", f"{apart:g}"]
 
 
 def _called(system: str, how: str) -> str:
