@@ -17,7 +17,7 @@ from paper_lenet import paper
 
 SIDE = paper.INPUT_SIZE
 INK = 64  # bytes from which on a pixel is ink to a cut
-MOST_PIECES, WIDEST = 5, 30  # neighbouring pieces that may be one character, and how many columns wide
+MOST_PIECES, WIDEST = 5, 30  # D25: neighbouring pieces that may be one character, and how many columns wide
 NEAR = 2  # mean columns between two cuts that are one
 
 
