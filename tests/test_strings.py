@@ -14,6 +14,7 @@ import torch
 from synthetic_runs import call, clean_tree
 
 from paper_lenet.commands import entry
+from paper_lenet.data import mnist_at_hand
 from paper_lenet.files import read_rows
 from paper_lenet.network.lenet5 import LeNet5
 from paper_lenet.reporting.tables.strings import COLUMNS, HOS, PRINTED_COLUMNS
@@ -128,6 +129,25 @@ def test_strings_of_digits(name: str) -> None:
     assert x.shape[3] == 28 + 4 * int(positions.max()) and x.min() >= -0.1001
     narrow = int(positions.argmin())
     assert (x[narrow, 0, :, 28 + 4 * int(positions[narrow]) :] == x.min()).all()
+
+
+# The first digits of SHA-256 of all 2,000 strings of each level that is tested on: whoever measures has the same.
+DIGESTS = {
+    "easy": "344ea0172622bb11",
+    "touching": "607439d325dd9097",
+    "overlapping": "27403a3921d3629a",
+    "noisy": "ac62a78793c5ad16",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LEVELS)
+def test_the_strings_that_are_tested_on(name: str) -> None:
+    data = mnist_at_hand()
+    if data is None:
+        pytest.skip("needs MNIST")
+    strings = digits.of_split(data.test_images, data.test_labels, name, "test")
+    assert len(strings) == 2000 and strings.digest().startswith(DIGESTS[name])
 
 
 def test_easy_digits_are_those_of_the_images() -> None:
