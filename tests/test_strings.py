@@ -17,8 +17,8 @@ from paper_lenet.commands import entry
 from paper_lenet.data import mnist_at_hand
 from paper_lenet.files import read_rows
 from paper_lenet.network.lenet5 import LeNet5
-from paper_lenet.reporting.tables.strings import COLUMNS, HOS, PRINTED_COLUMNS
-from paper_lenet.strings import digits, lattices, training
+from paper_lenet.reporting.tables.strings import COLUMNS, PRINTED_COLUMNS
+from paper_lenet.strings import digits, hos, lattices, training
 from paper_lenet.strings.characters import CharacterModel
 from paper_lenet.strings.digits import HEIGHT, LEVELS, LONGEST, draw
 from paper_lenet.strings.graphs import (
@@ -200,9 +200,11 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     command = importlib.import_module("paper_lenet.commands.strings")
     monkeypatch.setattr(command, "ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1))
     monkeypatch.setattr(command, "MODELS", MODELS[4:6])
-    monkeypatch.setattr(command, "MODELS_OF_LOSSES", MODELS[7:8])
-    monkeypatch.setattr(command, "RATES", (1e-4, 1e-3))
-    monkeypatch.setattr(command, "Recipe", functools.partial(training.Recipe, passes=1, strings=8, batch=4))
+    short = functools.partial(training.Recipe, passes=1, strings=8, batch=4)
+    for tries, of in (("SDNN_TRIES", MODELS[7]), ("HOS_TRIES", None)):
+        monkeypatch.setattr(
+            command, tries, [short(loss, of, rate) for loss in training.LOSSES for rate in (1e-4, 1e-3)]
+        )
     monkeypatch.setattr(digits, "COUNTS", {"test": 6, "validation": 4})
 
     def read_with(name: str) -> int:
@@ -212,15 +214,15 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert read_with("a") == 0
     rows = read_rows(Path("r/strings.csv"), COLUMNS)
     # Of each level: two runs with either front, two models and the one chosen; four losses with two rates each, and
-    # with the one chosen, codes that stay and codes that learn; two runs on single digits.
-    assert len(rows) == len(LEVELS) * 2 * (2 * 3 + 4 * (2 + 2) + 1)
+    # with the one chosen, codes that stay and codes that learn; the same of two runs on single digits.
+    assert len(rows) == len(LEVELS) * 2 * (3 + 1 + 4 * (2 + 2) + 1 + 4 * (2 + 2))
     assert {row["strings"] for row in rows if row["split"] == "test"} == {"6"}
     of_losses = {row["training"] for row in rows if (row["longest"], row["apart"]) == ("3", "1")}
     assert of_losses == {*training.LOSSES}
     printed_rows = read_rows(Path("r/strings-printed.csv"), PRINTED_COLUMNS)
     assert [row["of"] for row in printed_rows[:5]] == ["2345", "540", "1114", "678", "3514"]
-    assert all(len(row["positions"]) == 9 * (row["system"] != HOS) for row in printed_rows)
-    assert len(printed_rows) == 5 * 2 * (2 + 4 * 2 + 1)
+    assert all(len(row["positions"]) == 9 * ("HOS" not in row["system"]) for row in printed_rows)
+    assert len(printed_rows) == 5 * 2 * (2 + 4 * 2 + 1 + 4 * 2)
     assert "| SDNN, front of 1998 | characters | 2 | " in Path("r/tables/strings.md").read_text(encoding="utf-8")
     assert "| SDNN, codes learn | E_dvit | " in Path("r/tables/strings-training.md").read_text(encoding="utf-8")
     assert "| Fig. 25: 2345 | " in Path("r/tables/strings-printed.md").read_text(encoding="utf-8")
@@ -257,20 +259,35 @@ def test_losses_of_strings(name: str) -> None:
         assert torch.allclose(slow[k], slope[k], atol=1e-12)
 
 
+@pytest.mark.parametrize("name", training.LOSSES)
+def test_losses_of_pieces(name: str) -> None:
+    """Those of `graphs` on the interpretation graph of pieces."""
+    of_graphs = {"E_vit": e_vit, "E_dvit": e_dvit, "E_forw": e_forw, "E_dforw": e_dforw}
+    images, labels = made()
+    cut = [hos.segmented(picture) for picture in draw(images, labels, LEVELS["touching"], 3, seed=1).pixels]
+    # as many labels as there are pieces, and one fewer
+    wanted = [[k % 3 for k in range(string.nodes() - 1 - (at > 0))] for at, string in enumerate(cut)]
+    penalties_ = [torch.rand(len(of.pieces), 3, dtype=torch.float64) for of in cut]
+    fast = training.losses_of_pieces(name, penalties_, cut, wanted)
+    for found, string, of, these in zip(fast, cut, penalties_, wanted, strict=True):
+        assert of_graphs[name](string.graph(of), these).item() == pytest.approx(found.item(), abs=1e-12)
+
+
 @pytest.mark.parametrize("centres", [False, True])
-def test_training_on_strings(centres: bool) -> None:
+@pytest.mark.parametrize("model", [CharacterModel(4, 0), None])
+def test_training_on_strings(model: CharacterModel | None, centres: bool) -> None:
     """The loss falls; the bitmaps stay unless they may learn; what no path fits is left out and told."""
     images, labels = made()
     images[::2, 6:22, 8:20] //= 4
     labels = np.arange(20) % 2
     net = LeNet5(generator=torch.Generator().manual_seed(0), blank=True, rbf_factor=0.5)
     codes = net.output.centres.clone()
-    recipe = training.Recipe("E_dforw", CharacterModel(4, 0), 1e-3, centres, passes=3, strings=40, batch=10)
+    recipe = training.Recipe("E_dforw", model, 1e-3, centres, passes=3, strings=40, batch=10)
     passes = list(training.train(net, images, labels, recipe, seed=0))
     means = [mean for mean, _ in passes]
     assert means[2] < means[0] and np.isfinite(means).all()
     assert torch.equal(net.output.centres, codes) != centres
-    assert passes[0][1] == []
+    assert passes[0][1] == [] or model is None
     # with so many blanks between them, no two digits fit
     apart = dataclasses.replace(recipe, model=CharacterModel(1, 30))
     (_, impossible), *_ = training.train(net, images, labels, apart, seed=0)
@@ -280,7 +297,7 @@ def test_training_on_strings(centres: bool) -> None:
 
 def test_strings_of_like_width_come_together() -> None:
     images, labels = made()
-    strings = training.mixed(images, labels, 200, seed=0)
+    strings = training.mixed(images, labels, training.Recipe("E_vit", None, 0.0, strings=200), seed=0)
     chosen = list(training.batches(strings, 20, np.random.default_rng(0)))
     assert sorted(np.concatenate(chosen)) == list(range(200))
     spread = [np.ptp([strings.pixels[k].shape[1] for k in batch]) for batch in chosen]

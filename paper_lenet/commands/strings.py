@@ -1,11 +1,11 @@
 """Strings of digits, read by networks that learned windows: paper-lenet strings NAME [--publish].
 
 Space displacement networks (Section VII): those of the runs in outputs/NAME that learned windows; as many with the
-front of 1998, whose upper layers learn windows as the runs did; and the first of the runs trained further, on whole
-strings, by each of the four losses (Section VI). Runs that learned single digits read the pieces of heuristic
-over-segmentation (Section V). Chosen on strings of hold-out images: the character model, of MODELS; for each loss one
-of its own, of MODELS_OF_LOSSES, with the rate, of RATES. Then the test strings of each level and the five strings of
-Figs. 25 and 26 are read. -> strings.csv, strings-printed.csv and their tables. What is there is not made again.
+front of 1998, whose upper layers learn windows as the runs did. Runs that learned single digits read the pieces of
+heuristic over-segmentation (Section V). The first of either go on learning, from whole strings, by each of the four
+losses (Section VI). Chosen on strings of hold-out images: the character model, of MODELS; for each loss one of its own,
+and the rate, of SDNN_TRIES and HOS_TRIES. The test strings of each level and the five strings of Figs. 25 and 26 are
+read. -> strings.csv, strings-printed.csv and their tables. What is there is not made again.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from paper_lenet.recovery.fronts import of_1998
 from paper_lenet.reporting.tables.build import build as build_tables
 from paper_lenet.reporting.tables.build import write
 from paper_lenet.reporting.tables.strings import (
-    CENTRES_LEARN,
     CHARACTERS,
+    CODES_LEARN,
     COLUMNS,
     FRONT,
     HOS,
@@ -60,8 +60,14 @@ from paper_lenet.strings.training import LOSSES, Recipe, train
 CENTRES = "output.centres"
 # Positions are four columns apart, so that 3 are a narrow digit's width, and 5 more than a digit's.
 MODELS = [CharacterModel(longest, apart) for longest in (2, 3, 4, 5) for apart in (0, 1, 2)]
-MODELS_OF_LOSSES = [CharacterModel(3, apart) for apart in (1, 2)]
 RATES = (1e-3, 3e-3)
+SDNN_TRIES = [Recipe(loss, CharacterModel(3, apart), rate) for loss in LOSSES for apart in (1, 2) for rate in RATES]
+# Noise leaves so many cuts that little is learned of them, slowly.
+HOS_TRIES = [
+    Recipe(loss, None, rate, passes=2, strings=3000, levels=("easy", "touching", "overlapping"))
+    for loss in LOSSES
+    for rate in RATES
+]
 # How many of the runs learn whole strings: to choose a rate, and to be tested.
 TO_CHOOSE, TO_TEST = 2, 5
 Row = dict[str, Any]
@@ -72,23 +78,30 @@ Models = Sequence[CharacterModel | None]  # None: there are no positions to be t
 class Network:
     """What reads: a run's network, or upper layers on the front of 1998, or one of these trained on whole strings.
 
-    folder: of the run, in which the weights of what is made here are kept.  further: how it learned whole strings.
+    start: SDNN, FRONT or HOS.  folder: of the run, in which the weights of what is made here are kept.
+    further: how it learned whole strings.
     """
 
-    system: str
+    start: str
     config: Config
     seed: int
     folder: Path
     further: Recipe | None = None
 
+    @property
+    def system(self) -> str:
+        """What the tables call it."""
+        codes_learn = self.further is not None and self.further.centres
+        return CODES_LEARN[self.start] if codes_learn else self.start
+
     def load(self) -> LeNet5:
         """The network, trained where it is not there yet."""
         net = build(self.config.model, self.seed)
         assert isinstance(net, LeNet5)  # seen to by `networks`
-        if self.system in (SDNN, HOS) and self.further is None:
+        if self.start != FRONT and self.further is None:
             net.set_state(read_tensors(self.folder / "weights.safetensors")[1])
             return net.eval()
-        about = {"system": self.system, "further": str(self.further)}
+        about = {"start": self.start, "further": str(self.further)}
         named = hashlib.sha256(str(about).encode()).hexdigest()[:12]
         path = self.folder / f"strings-{named}.safetensors"
         if not path.exists():
@@ -135,24 +148,27 @@ def main() -> int:
             each(measured, missing(of, split, path), path, COLUMNS, KEY)
             return read_rows(path, COLUMNS)
 
-        model, _ = chosen(measure([(net, MODELS) for net in nets if net.system != HOS], "validation"), CHARACTERS)
-        print(f"the character model that reads strings of hold-out images best: {model}")
-        own = [net for net in nets if net.system == SDNN]
-        tries = [Recipe(loss, of, rate) for loss in LOSSES for of in MODELS_OF_LOSSES for rate in RATES]
-        tried = measure(
-            [(replace(net, further=how), [how.model]) for net in own[:TO_CHOOSE] for how in tries], "validation"
+        model, _ = chosen(
+            measure([(net, MODELS) for net in nets if net.system == SDNN], "validation"), CHARACTERS, SDNN
         )
-        final: list[tuple[Network, CharacterModel | None]] = [
-            (net, None if net.system == HOS else model) for net in nets
-        ]
-        for loss in LOSSES:
-            of_loss, rate = chosen(tried, loss)
-            assert rate is not None
-            print(f"{loss}: {of_loss}, rate {rate}")
-            for system, learn in ((SDNN, False), (CENTRES_LEARN, True)):
-                how = Recipe(loss, of_loss, rate, learn)
-                final += [(replace(net, system=system, further=how), of_loss) for net in own[:TO_TEST]]
+        print(f"the character model that reads strings of hold-out images best: {model}")
+        final: list[tuple[Network, CharacterModel | None]] = [(n, None if n.system == HOS else model) for n in nets]
         measure([(net, [of]) for net, of in final], "test")
+        for system, tries in ((SDNN, SDNN_TRIES), (HOS, HOS_TRIES)):
+            own = [net for net in nets if net.system == system]
+            firsts = [(replace(net, further=how), [how.model]) for net in own[:TO_CHOOSE] for how in tries]
+            tried = measure(firsts, "validation")
+            for loss in LOSSES:
+                if not own:
+                    break
+                of_loss, rate = chosen(tried, loss, system)
+                how = next(how for how in tries if (how.loss, how.model, how.rate) == (loss, of_loss, rate))
+                print(f"{system}, {loss}: {how}")
+                further = [
+                    replace(net, further=replace(how, centres=c)) for net in own[:TO_TEST] for c in (False, True)
+                ]
+                measure([(net, [of_loss]) for net in further], "test")
+                final += [(net, of_loss) for net in further]
         each(of_the_paper, final, printed, PRINTED_COLUMNS, PRINTED)
     files = build_tables(
         place.results, ["strings", "strings-whole", "strings-training", "strings-printed"], place.documents
@@ -217,7 +233,7 @@ def measured(net: Network, split: str, models: Models, levels: list[str]) -> lis
     apart = float(torch.pdist(network.output.centres).min())
     for level in levels:
         strings = of_split(data.test_images, data.test_labels, level, split)
-        found = [] if net.system == HOS else all_penalties(network, strings)
+        found = [] if net.start == HOS else all_penalties(network, strings)
         for model in models:
             if model is None:
                 answers = [hos.read_picture(network, picture)[1] for picture in strings.pixels]
@@ -230,13 +246,13 @@ def measured(net: Network, split: str, models: Models, levels: list[str]) -> lis
     return rows
 
 
-def chosen(rows: Iterable[Mapping[str, str]], training: str) -> tuple[CharacterModel, float | None]:
+def chosen(rows: Iterable[Mapping[str, str]], training: str, system: str) -> tuple[CharacterModel | None, float | None]:
     """The character model and the rate with the fewest wrong characters on strings of hold-out images, all levels and
-    runs counted alike."""
-    wrong: Counter[tuple[CharacterModel, float | None]] = Counter()
+    runs of a system counted alike."""
+    wrong: Counter[tuple[CharacterModel | None, float | None]] = Counter()
     for row in rows:
-        if (row["split"], row["system"], row["training"]) == ("validation", SDNN, training):
-            model = CharacterModel(int(row["longest"]), int(row["apart"]))
+        if (row["split"], row["system"], row["training"]) == ("validation", system, training):
+            model = CharacterModel(int(row["longest"]), int(row["apart"])) if row["longest"] else None
             wrong[model, float(row["rate"]) if row["rate"] else None] += int(row["wrong_characters"])
     return min(wrong, key=lambda each: wrong[each])
 

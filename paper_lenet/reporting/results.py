@@ -110,8 +110,16 @@ def read_csv(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
 
     Raises TableError.
     """
-    # Hexadecimal digits may look like a number, even like 12e456789012.
-    text = {"fingerprint": str, "commit": str, "diverged_at": str, "label": str}
+    # Hexadecimal digits may look like a number, even like 12e456789012; what is read in a string may begin with 0.
+    text = {
+        "fingerprint": str,
+        "commit": str,
+        "diverged_at": str,
+        "label": str,
+        "of": str,
+        "read": str,
+        "positions": str,
+    }
     try:
         read_table(path)
         # an empty cell is missing, a label "None" is not

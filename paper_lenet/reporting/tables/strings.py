@@ -20,8 +20,8 @@ PRINTED = ("system", "training", "seed", "figure", "of")
 PRINTED_COLUMNS = (*PRINTED, "positions", "read", "longest", "apart", *ORIGIN)
 SDNN = "SDNN"
 FRONT = "SDNN, front of 1998"
-CENTRES_LEARN = "SDNN, codes learn"
 HOS = "HOS"
+CODES_LEARN = {HOS: "HOS, codes learn", SDNN: "SDNN, codes learn"}
 CHARACTERS = "characters"
 DOCUMENT = "docs/strings.md"
 TRAININGS = (CHARACTERS, "E_vit", "E_dvit", "E_forw", "E_dforw")
@@ -73,12 +73,12 @@ def by_level(results: Path, of: str) -> Table:
 def training(results: Path) -> Table:
     """What training on whole strings changes in the wrong characters of all levels together, paired by seed."""
     made = tested(results)
-    before = _wrong(made[(made["system"] == SDNN) & (made["training"] == CHARACTERS)], "characters")
     rows, counts = [], []
     for system, how, group in kinds(made):
         if how == CHARACTERS:
             continue
-        after = _wrong(group, "characters")
+        start = (made["system"] == system.partition(",")[0]) & (made["training"] == CHARACTERS)
+        before, after = _wrong(made[start], "characters"), _wrong(group, "characters")
         paired = [seed for seed in after if seed in before]
         if len(paired) < 2:
             raise TableError(f"{results / 'strings.csv'}: {system}, {how}: no pairs with networks before this training")
@@ -116,7 +116,7 @@ def tested(results: Path) -> pd.DataFrame:
 
 def kinds(made: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
     """System, training and rows, in the order of the tables."""
-    for system in (HOS, SDNN, CENTRES_LEARN, FRONT):
+    for system in (HOS, CODES_LEARN[HOS], SDNN, CODES_LEARN[SDNN], FRONT):
         for how in TRAININGS:
             group = made[(made["system"] == system) & (made["training"] == how)]
             if len(group):
@@ -132,7 +132,8 @@ def _wrong(group: pd.DataFrame, of: str) -> dict[int, float]:
 
 def printed(results: Path) -> Table:
     """A row for each string of Figs. 25 and 26, columns for each system and training of which the codes are fixed."""
-    made = read_csv(results / "strings-printed.csv", PRINTED_COLUMNS).astype({"of": str, "read": str, "positions": str})
+    made = read_csv(results / "strings-printed.csv", PRINTED_COLUMNS)
+    made = made.fillna({"read": "", "positions": ""})
     shown = [(system, how, group) for system, how, group in kinds(made) if how in (CHARACTERS, "E_dforw")]
     rows = []
     for of, figure in dict(zip(made["of"], made["figure"], strict=True)).items():
@@ -140,7 +141,7 @@ def printed(results: Path) -> Table:
         for _, _, group in shown:
             own = group[group["of"] == of]
             cells += [f"{int((own['read'] == of).sum())} of {len(own)}", _most_common(own["read"])]
-        rows.append([*cells, " ".join(_most_common(made[(made["of"] == of) & (made["system"] != HOS)]["positions"]))])
+        rows.append([*cells, " ".join(_most_common(made[(made["of"] == of) & (made["positions"] != "")]["positions"]))])
     header = ["string", *(f"{_called(system, how)}: {what}" for system, how, _ in shown for what in ("right", "reads"))]
     notes = [
         "Right: how many of the networks read the string. Reads: the most common answer. Positions: the most common "
