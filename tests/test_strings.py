@@ -194,6 +194,7 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
         ("a", [held_out, "seeds=[0,1]"]),
         ("b", [held_out, "change=relu", "seeds=[0]"]),
         ("c", [learned, "seeds=[0]"]),
+        ("d", [held_out, "seeds=[0]"]),
     ):
         assert call(monkeypatch, "train", *few, *more, f"name={name}") == 0
     capsys.readouterr()
@@ -232,6 +233,7 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     for name, message in (
         ("none", "outputs/none: no finished runs here"),
         ("b", "not a run of LeNet-5 as in 1998"),
+        ("d", "no runs that learned windows"),
         ("c", "data.validation=0, so that no images are left to choose the character model on"),
     ):
         assert read_with(name) == 1

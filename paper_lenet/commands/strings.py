@@ -134,6 +134,9 @@ def main() -> int:
     os.environ["OMP_NUM_THREADS"] = "1"
     path, printed, here = place.results / "strings.csv", place.results / "strings-printed.csv", origin()
     nets = list(networks(Path("outputs", arguments.name)))
+    sdnn, over_segmented = ([net for net in nets if net.start == start] for start in (SDNN, HOS))
+    if not sdnn:
+        raise PaperLenetError(f"{Path('outputs', arguments.name)}: no runs that learned windows (windows=paper)")
     load(nets[0].config.data)  # here, so that a download is made once
     with ProcessPoolExecutor(cores(), multiprocessing.get_context("spawn")) as pool:
 
@@ -148,28 +151,22 @@ def main() -> int:
             each(measured, missing(of, split, path), path, COLUMNS, KEY)
             return read_rows(path, COLUMNS)
 
-        model, _ = chosen(
-            measure([(net, MODELS) for net in nets if net.system == SDNN], "validation"), CHARACTERS, SDNN
-        )
+        def test(pairs: Sequence[tuple[Network, CharacterModel | None]]) -> None:
+            measure([(net, [model]) for net, model in pairs], "test")
+            each(of_the_paper, pairs, printed, PRINTED_COLUMNS, PRINTED)
+
+        model, _ = chosen(measure([(net, MODELS) for net in sdnn], "validation"), CHARACTERS, SDNN)
         print(f"the character model that reads strings of hold-out images best: {model}")
-        final: list[tuple[Network, CharacterModel | None]] = [(n, None if n.system == HOS else model) for n in nets]
-        measure([(net, [of]) for net, of in final], "test")
-        for system, tries in ((SDNN, SDNN_TRIES), (HOS, HOS_TRIES)):
-            own = [net for net in nets if net.system == system]
+        test([(net, None if net.start == HOS else model) for net in nets])
+        for own, tries in ((sdnn, SDNN_TRIES), (over_segmented, HOS_TRIES)):
             firsts = [(replace(net, further=how), [how.model]) for net in own[:TO_CHOOSE] for how in tries]
             tried = measure(firsts, "validation")
-            for loss in LOSSES:
-                if not own:
-                    break
-                of_loss, rate = chosen(tried, loss, system)
+            for loss in LOSSES if own else ():
+                of_loss, rate = chosen(tried, loss, own[0].system)
                 how = next(how for how in tries if (how.loss, how.model, how.rate) == (loss, of_loss, rate))
-                print(f"{system}, {loss}: {how}")
-                further = [
-                    replace(net, further=replace(how, centres=c)) for net in own[:TO_TEST] for c in (False, True)
-                ]
-                measure([(net, [of_loss]) for net in further], "test")
-                final += [(net, of_loss) for net in further]
-        each(of_the_paper, final, printed, PRINTED_COLUMNS, PRINTED)
+                print(f"{own[0].system}: {how}")
+                hows = [replace(how, centres=learn) for learn in (False, True)]
+                test([(replace(net, further=how), of_loss) for net in own[:TO_TEST] for how in hows])
     files = build_tables(
         place.results, ["strings", "strings-whole", "strings-training", "strings-printed"], place.documents
     )
