@@ -330,7 +330,7 @@ def test_codes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert entry.run("codes") == 0
     rows = read_rows(tmp_path / "codes.csv", COLUMNS, {"correlation": float})
     assert len(rows) == 3 * 54 and {row["network"] for row in rows} == {RECOVERED, OURS_WHOLE}
-    assert "| Fig. 25: 2345 | 2 2 3 3 3 4 4 4 5 |" in (tmp_path / "tables" / "codes.md").read_text(encoding="utf-8")
+    assert "| Fig. 25: 2345 | 223334445 |" in (tmp_path / "tables" / "codes.md").read_text(encoding="utf-8")
     monkeypatch.setattr("sys.argv", ["codes", "--results", str(tmp_path), "--runs", "none"])
     assert entry.run("codes") == 1
     assert capsys.readouterr().err == "codes: none: no runs here\n"

@@ -59,7 +59,7 @@ def codes(results: Path) -> Table:
 
 def _most_common(rows: pd.DataFrame, column: str) -> str:
     """The most common answer at each place, in order; of equally common ones the first."""
-    return " ".join(str(each[column].mode().iloc[0]) for _, each in rows.groupby("place"))
+    return "".join(str(each[column].mode().iloc[0]) for _, each in rows.groupby("place"))
 
 
 TABLES = {"codes": Generated(codes, ("codes.csv",), Shown("network", 9))}

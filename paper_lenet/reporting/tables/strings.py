@@ -141,7 +141,7 @@ def printed(results: Path) -> Table:
         for _, _, group in shown:
             own = group[group["of"] == of]
             cells += [f"{int((own['read'] == of).sum())} of {len(own)}", _most_common(own["read"])]
-        rows.append([*cells, " ".join(_most_common(made[(made["of"] == of) & (made["positions"] != "")]["positions"]))])
+        rows.append([*cells, _most_common(made[(made["of"] == of) & (made["positions"] != "")]["positions"])])
     header = ["string", *(f"{_called(system, how)}: {what}" for system, how, _ in shown for what in ("right", "reads"))]
     notes = [
         "Right: how many of the networks read the string. Reads: the most common answer. Positions: the most common "
