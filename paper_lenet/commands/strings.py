@@ -60,8 +60,8 @@ from paper_lenet.strings.training import LOSSES, Recipe, train
 CENTRES = "output.centres"
 # Positions are four columns apart, so that 3 are a narrow digit's width, and 5 a wide one's.
 MODELS = [CharacterModel(longest, apart) for longest in (1, 2, 3, 4) for apart in (0, 1, 2, 3)]
-RATES = (1e-3, 3e-3)
-SDNN_TRIES = [Recipe(loss, CharacterModel(3, apart), rate) for loss in LOSSES for apart in (1, 2) for rate in RATES]
+RATES = (1e-3, 3e-3, 1e-2)
+SDNN_TRIES = [Recipe(loss, CharacterModel(3, apart), rate) for loss in LOSSES for apart in (0, 1, 2) for rate in RATES]
 # Noise leaves so many cuts that little is learned of them, slowly.
 HOS_TRIES = [
     Recipe(loss, None, rate, passes=2, strings=3000, levels=("easy", "touching", "overlapping"))
