@@ -161,7 +161,7 @@ def main() -> int:
         for own, tries in ((sdnn, SDNN_TRIES), (over_segmented, HOS_TRIES)):
             firsts = [(replace(net, further=how), [how.model]) for net in own[:TO_CHOOSE] for how in tries]
             tried = measure(firsts, "validation")
-            for loss in LOSSES if own else ():
+            for loss in reversed(LOSSES if own else ()):  # the most telling one first
                 of_loss, rate = chosen(tried, loss, own[0].system)
                 how = next(how for how in tries if (how.loss, how.model, how.rate) == (loss, of_loss, rate))
                 print(f"{own[0].system}: {how}")
