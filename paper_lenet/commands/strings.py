@@ -11,7 +11,6 @@ read. -> strings.csv, strings-printed.csv and their tables. What is there is not
 from __future__ import annotations
 
 import argparse
-import hashlib
 import multiprocessing
 import os
 from collections import Counter
@@ -29,7 +28,7 @@ from paper_lenet.commands.places import add_place, place_of
 from paper_lenet.config import Config, ConfigError
 from paper_lenet.data import load
 from paper_lenet.errors import PaperLenetError
-from paper_lenet.files import Tensors, add_rows, read_rows, read_tensors, tensor_bytes, write_atomic
+from paper_lenet.files import Tensors, add_rows, read_rows, read_tensors, sha256, tensor_bytes, write_atomic
 from paper_lenet.network.lenet5 import LeNet5, build
 from paper_lenet.paper.bitmaps import WITH_BLANK
 from paper_lenet.recovery import recovered
@@ -101,8 +100,10 @@ class Network:
         if self.start != FRONT and self.further is None:
             net.set_state(read_tensors(self.folder / "weights.safetensors")[1])
             return net.eval()
-        about = {"start": self.start, "further": str(self.further)}
-        named = hashlib.sha256(str(about).encode()).hexdigest()[:12]
+        # a run that was trained anew has other weights, and what is made of them is made anew
+        run = sha256((self.folder / "weights.safetensors").read_bytes())
+        about = {"start": self.start, "further": str(self.further), "run": run}
+        named = sha256(str(about).encode())[:12]
         path = self.folder / f"strings-{named}.safetensors"
         if not path.exists():
             write_atomic(path, tensor_bytes(about, self._trained()))
@@ -224,7 +225,7 @@ def about(net: Network, level: str, split: str, model: CharacterModel | None) ->
 def measured(net: Network, split: str, models: Models, levels: list[str]) -> list[Row]:
     """A row for each level and character model: how many strings and characters are read wrong."""
     torch.set_num_threads(1)
-    held_out = net.config.data
+    held_out = replace(net.config.data, test_size=None)
     data = load(held_out if split == "validation" else replace(held_out, validation=0))
     network, rows = net.load(), []
     apart = float(torch.pdist(network.output.centres).min())
