@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from paper_lenet.strings import hos
-from paper_lenet.strings.graphs import e_dforw, e_dvit, e_forw, e_vit, forward, read, viterbi
+from paper_lenet.strings.graphs import e_dforw, e_dvit, e_forw, e_vit, forward, logadd, read, viterbi
 from paper_lenet.strings.hos import Segmented, segmented
 from paper_lenet.strings.lattices import NEVER
 from paper_lenet.strings.segmentation import Piece, cuts, pieces
@@ -96,7 +96,7 @@ def test_against_graphs(labels: list[int]) -> None:
     """Viterbi and forward, of all paths and of those with the labels; derivatives; the answer."""
     made, penalties = string(5, seed=len(labels))
     graph = made.graph(penalties)
-    for add, all_paths, with_labels in ((hos.smallest, viterbi(graph)[0], e_vit), (hos.logadd, forward(graph), e_forw)):
+    for add, all_paths, with_labels in ((hos.smallest, viterbi(graph)[0], e_vit), (logadd, forward(graph), e_forw)):
         pairs = [
             (hos.every(made, penalties, add), all_paths),
             (hos.desired(made, penalties, labels, add), with_labels(graph, labels)),
@@ -105,7 +105,7 @@ def test_against_graphs(labels: list[int]) -> None:
             assert fast.item() == pytest.approx(plain.item(), abs=1e-12)
             (a,), (b,) = (torch.autograd.grad(each, penalties, retain_graph=True) for each in (fast, plain))
             assert torch.allclose(a, b, atol=1e-12)
-    for add, loss in ((hos.smallest, e_dvit), (hos.logadd, e_dforw)):
+    for add, loss in ((hos.smallest, e_dvit), (logadd, e_dforw)):
         fast = hos.desired(made, penalties, labels, add) - hos.every(made, penalties, add)
         assert fast.item() == pytest.approx(loss(graph, labels).item(), abs=1e-12)
     penalty, digits, where = hos.read(made, penalties.detach())
@@ -116,7 +116,7 @@ def test_against_graphs(labels: list[int]) -> None:
 
 def test_more_labels_than_pieces_is_impossible() -> None:
     made, penalties = string(3, seed=0)
-    found = hos.desired(made, penalties, [0, 1, 2], hos.logadd)
+    found = hos.desired(made, penalties, [0, 1, 2], logadd)
     assert found.item() > NEVER / 2
     (slope,) = torch.autograd.grad(found, penalties)
     assert slope.isfinite().all()

@@ -232,13 +232,13 @@ def forward(graph: Graph) -> Tensor:
     for n in graph.order:
         reached = [arc.penalty + f[arc.start] for arc in graph.entering.get(n, []) if arc.start in f]
         if reached:
-            f[n] = logadd(reached)
-    return logadd([f[end] for end in _reached(graph, f)])
+            f[n] = logadd(torch.stack(reached))
+    return logadd(torch.stack([f[end] for end in _reached(graph, f)]))
 
 
-def logadd(penalties: Sequence[Tensor]) -> Tensor:
+def logadd(penalties: Tensor, dim: int = 0) -> Tensor:
     """-log(sum of exp(-penalty)); the smallest is taken out, so that nothing underflows.  # Eq. 14, Sec. VI-C"""
-    return -torch.logsumexp(-torch.stack(list(penalties)), 0)
+    return -torch.logsumexp(-penalties, dim)
 
 
 def beam(

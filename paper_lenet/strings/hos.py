@@ -59,13 +59,8 @@ Sum = Callable[[Tensor, int], Tensor]
 
 
 def smallest(through: Tensor, dim: int) -> Tensor:
-    """Viterbi's choice.  # Eq. 10, Sec. V-B"""
+    """Viterbi's choice, where `logadd` is the forward sum.  # Eq. 10, Sec. V-B"""
     return through.amin(dim)
-
-
-def logadd(through: Tensor, dim: int) -> Tensor:
-    """The forward sum.  # Eq. 14, Sec. VI-C"""
-    return -torch.logsumexp(-through, dim)
 
 
 def every(string: Segmented, of: Tensor, add: Sum) -> Tensor:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from paper_lenet.strings.graphs import NULL, Graph, GraphError
+from paper_lenet.strings.graphs import NULL, Graph, GraphError, logadd
 
 # The penalty of what is not there. A path of it counts for nothing, and unlike infinity it leaves no NaN behind.
 NEVER = 1e9
@@ -71,8 +71,8 @@ def forward(positions: Tensor, lengths: Tensor, of: Lattice) -> Tensor:
     f = _start(positions, of)
     for t in range(positions.shape[1]):
         through = _through(f, positions[:, t], of)
-        f = torch.where((t < lengths)[:, None], -torch.logsumexp(-through, 2), f)
-    return -torch.logsumexp(-(f + of.end), 1)
+        f = torch.where((t < lengths)[:, None], logadd(through, 2), f)
+    return logadd(f + of.end, 1)
 
 
 def smallest(positions: Tensor, lengths: Tensor, of: Lattice) -> Tensor:

@@ -15,7 +15,7 @@ from paper_lenet.network.paper_net import PaperNet
 from paper_lenet.strings import hos
 from paper_lenet.strings.characters import CharacterModel
 from paper_lenet.strings.digits import LEVELS, Strings, draw
-from paper_lenet.strings.graphs import compose, linear
+from paper_lenet.strings.graphs import compose, linear, logadd
 from paper_lenet.strings.hos import Segmented, segmented
 from paper_lenet.strings.lattices import Lattice, forward, lattice, possible, smallest
 from paper_lenet.strings.sdnn import penalties
@@ -45,7 +45,7 @@ def losses_of_pieces(
 ) -> Tensor:
     """The losses (N,) of strings that are cut into pieces, of which the penalties (P, C) are given."""
     all_paths, discriminative = LOSSES[name]
-    add = hos.logadd if all_paths else hos.smallest
+    add = logadd if all_paths else hos.smallest
     found = []
     for string, of, wanted in zip(strings, penalties_, labels, strict=True):
         loss = hos.desired(string, of, wanted, add)
