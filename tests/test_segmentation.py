@@ -1,4 +1,4 @@
-"""Heuristic over-segmentation: cuts, pieces, and what is computed of them against graphs."""
+"""Heuristic over-segmentation: cuts, pieces, and what is read of them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from paper_lenet.strings import hos
-from paper_lenet.strings.graphs import e_dforw, e_dvit, e_forw, e_vit, forward, logadd, read, viterbi
-from paper_lenet.strings.hos import Segmented, segmented
-from paper_lenet.strings.lattices import NEVER
-from paper_lenet.strings.segmentation import Piece, cuts, pieces
+from paper_lenet.config import Config, InitConfig, ModelConfig
+from paper_lenet.engines.fused import FusedNet
+from paper_lenet.network.lenet5 import build
+from paper_lenet.network.paper_net import PaperNet
+from paper_lenet.strings.graphs import read, viterbi
+from paper_lenet.strings.hos import interpretation_graph, segmentations
+from paper_lenet.strings.hos import penalties as penalties_of
+from paper_lenet.strings.reading import answers
+from paper_lenet.strings.segmentation import cuts, pieces
 
 
 def drawing(*rows: str) -> np.ndarray:
@@ -83,50 +87,22 @@ def test_a_piece_stands_in_the_middle_of_its_window_at_the_height_that_it_has() 
 # --- penalties of paths ---
 
 
-def string(nodes: int, seed: int) -> tuple[Segmented, torch.Tensor]:
-    window = np.zeros((32, 32), np.uint8)
-    spans = [(a, b) for a in range(nodes) for b in range(a + 1, min(a + 3, nodes - 1) + 1)]
-    made = Segmented([Piece(a, b, window) for a, b in spans])
-    draw = torch.Generator().manual_seed(seed)
-    return made, (3 * torch.rand(len(spans), 4, generator=draw, dtype=torch.float64)).requires_grad_()
-
-
-@pytest.mark.parametrize("labels", [[1, 2], [3, 3, 0], [2, 1, 0, 1]])
-def test_against_graphs(labels: list[int]) -> None:
-    """Viterbi and forward, of all paths and of those with the labels; derivatives; the answer."""
-    made, penalties = string(5, seed=len(labels))
-    graph = made.graph(penalties)
-    for add, all_paths, with_labels in ((hos.smallest, viterbi(graph)[0], e_vit), (logadd, forward(graph), e_forw)):
-        pairs = [
-            (hos.every(made, penalties, add), all_paths),
-            (hos.desired(made, penalties, labels, add), with_labels(graph, labels)),
-        ]
-        for fast, plain in pairs:
-            assert fast.item() == pytest.approx(plain.item(), abs=1e-12)
-            (a,), (b,) = (torch.autograd.grad(each, penalties, retain_graph=True) for each in (fast, plain))
-            assert torch.allclose(a, b, atol=1e-12)
-    for add, loss in ((hos.smallest, e_dvit), (logadd, e_dforw)):
-        fast = hos.desired(made, penalties, labels, add) - hos.every(made, penalties, add)
-        assert fast.item() == pytest.approx(loss(graph, labels).item(), abs=1e-12)
-    penalty, digits, where = hos.read(made, penalties.detach())
-    best, path = viterbi(graph)
-    assert penalty == pytest.approx(best.item()) and digits == read(path)
-    assert [(piece.start, piece.end) for piece in where] == [(arc.start, arc.end) for arc in path]
-
-
-def test_more_labels_than_pieces_is_impossible() -> None:
-    made, penalties = string(3, seed=0)
-    found = hos.desired(made, penalties, [0, 1, 2], logadd)
-    assert found.item() > NEVER / 2
-    (slope,) = torch.autograd.grad(found, penalties)
-    assert slope.isfinite().all()
-
-
 def test_pieces_of_a_picture_are_read_in_order() -> None:
     """Penalties that say which piece is which: the bars are read one after the other."""
-    made = segmented(TWO_BARS)
-    penalties = torch.full((len(made.pieces), 4), 9.0)
-    for k, piece in enumerate(made.pieces):
+    cut = pieces(TWO_BARS)
+    penalties = torch.full((len(cut), 10), 9.0)
+    for k, piece in enumerate(cut):
         if piece.end == piece.start + 1:
             penalties[k, piece.start + 1] = 0
-    assert hos.read(made, penalties)[1] == [1, 2]
+    (answer,) = answers(penalties, segmentations([cut]), None)
+    assert answer.digits == (1, 2) and [cut[k].start for k in answer.places] == [0, 1] and answer.penalty == 0
+    assert read(viterbi(interpretation_graph(cut, penalties))[1]) == [1, 2]
+
+
+def test_a_compiled_network_reads_pieces_as_the_network_does() -> None:
+    config = Config(model=ModelConfig(init=InitConfig(gain=1.1)))
+    net = build(config.model, 0)
+    assert isinstance(net, PaperNet)
+    cut = pieces(TWO_BARS)
+    compiled = penalties_of(FusedNet(net, config), cut)
+    assert torch.allclose(compiled, penalties_of(net, cut), rtol=1e-5)

@@ -1,16 +1,18 @@
-"""Strings of digits, read by networks that learned windows: paper-lenet strings NAME [--publish].
+"""Strings of digits, read by networks that learned windows or digits: paper-lenet strings NAME... [--publish].
 
-Space displacement networks (Section VII): those of the runs in outputs/NAME that learned windows; as many with the
-front of 1998, whose upper layers learn windows as the runs did. Runs that learned single digits read the pieces of
-heuristic over-segmentation (Section V). The first of either go on learning, from whole strings, by each of the four
-losses (Section VI). Chosen on strings of hold-out images: the character model, of MODELS; for each loss one of its own,
-and the rate, of SDNN_TRIES and HOS_TRIES. The test strings of each level and the five strings of Figs. 25 and 26 are
-read. -> strings.csv, strings-printed.csv and their tables. What is there is not made again.
+Of the runs in outputs/NAME those of 1998 that learned windows are space displacement networks (Section VII), as are as
+many with the front of 1998, whose upper layers learn windows as the runs did; those that learned single digits read the
+pieces of heuristic over-segmentation (Section V). Runs of today's recipe on windows stand beside them, and as many
+small CRNNs. The first of each go on learning, from whole strings, by the four losses of Section VI, and those of today
+by CTC. Chosen on strings of hold-out images: the character model, of MODELS or APART, and for each loss the rate. The
+test strings of each level and the five strings of Figs. 25 and 26 are read. -> strings.csv, strings-printed.csv,
+strings-rejection.csv and their tables. What is there is not made again.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import multiprocessing
 import os
 from collections import Counter
@@ -22,14 +24,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from paper_lenet import paper
 from paper_lenet.commands.places import add_place, place_of
 from paper_lenet.config import Config, ConfigError
 from paper_lenet.data import load
+from paper_lenet.engines.fused import FusedNet
 from paper_lenet.errors import PaperLenetError
 from paper_lenet.files import Tensors, add_rows, read_rows, read_tensors, sha256, tensor_bytes, write_atomic
-from paper_lenet.network.lenet5 import LeNet5, build
+from paper_lenet.network.layers import EuclideanRBF
+from paper_lenet.network.lenet5 import build
+from paper_lenet.network.modern import ModernNet
+from paper_lenet.network.paper_net import PaperNet
 from paper_lenet.paper.bitmaps import WITH_BLANK
 from paper_lenet.recovery import recovered
 from paper_lenet.recovery.codes import ANSWERS, pictures
@@ -40,77 +47,111 @@ from paper_lenet.reporting.tables.strings import (
     CHARACTERS,
     CODES_LEARN,
     COLUMNS,
+    CRNN_TODAY,
+    CTC,
     FRONT,
     HOS,
     KEY,
     PRINTED,
     PRINTED_COLUMNS,
+    REJECTION,
+    REJECTION_COLUMNS,
     SDNN,
+    TODAY,
+    WRONG,
 )
+from paper_lenet.reporting.tables.strings import TABLES as STRING_TABLES
 from paper_lenet.runs.collect import Run
 from paper_lenet.runs.environment import origin
 from paper_lenet.runs.workers import cores
-from paper_lenet.strings import hos
 from paper_lenet.strings.characters import CharacterModel
-from paper_lenet.strings.digits import LEVELS, of_split
-from paper_lenet.strings.sdnn import all_penalties, edits, penalties, read
+from paper_lenet.strings.crnn import CRNN
+from paper_lenet.strings.digits import LEVELS, Strings, of_split
+from paper_lenet.strings.reading import Answer, all_pieces, answers
+from paper_lenet.strings.rejection import read_at
+from paper_lenet.strings.sdnn import edits
 from paper_lenet.strings.training import LOSSES, Recipe, train
 
 CENTRES = "output.centres"
 # Positions are four columns apart, so that 3 are a narrow digit's width, and 5 a wide one's.
 MODELS = [CharacterModel(longest, apart) for longest in (1, 2, 3, 4) for apart in (0, 1, 2, 3)]
-RATES = (1e-3, 3e-3, 1e-2)
-SDNN_TRIES = [Recipe(loss, CharacterModel(3, apart), rate) for loss in LOSSES for apart in (0, 1, 2) for rate in RATES]
+# Tried in training: rates with the first of these models, then the others at the best rate.
+APART = [CharacterModel(3, apart) for apart in (1, 0, 2)]
+ANY_NUMBER = CharacterModel(None, 0)  # with probabilities, CTC
 # Noise leaves so many cuts that little is learned of them, slowly.
-HOS_TRIES = [
-    Recipe(loss, None, rate, passes=2, strings=3000, levels=("easy", "touching", "overlapping"))
-    for loss in LOSSES
-    for rate in RATES
-]
-# How many of the runs learn whole strings: to choose a rate, and to be tested.
-TO_CHOOSE, TO_TEST = 2, 5
+OF_PIECES = functools.partial(Recipe, model=None, passes=2, strings=1000, levels=("easy", "touching", "overlapping"))
+LEARNING: dict[str, list[Recipe]] = {
+    SDNN: [
+        *(Recipe(loss, APART[0], rate) for loss in LOSSES for rate in (1e-3, 3e-3, 1e-2, 3e-2)),
+        *(Recipe("E_dforw", APART[0], rate, "sdlm") for rate in (3e-6, 1e-5, 3e-5, 1e-4)),
+    ],
+    TODAY: [Recipe("E_dforw", ANY_NUMBER, rate) for rate in (3e-4, 1e-3, 3e-3)],
+    CRNN_TODAY: [Recipe("E_dforw", ANY_NUMBER, rate, passes=10) for rate in (1e-3, 3e-3, 1e-2)],
+    HOS: [OF_PIECES(loss, rate=rate) for loss in LOSSES for rate in (1e-3, 3e-3, 1e-2)],
+}
+# How many of the runs learn whole strings: to choose a rate, and to be tested. By the loss that the paper ends with all
+# SDNNs do.
+TO_CHOOSE, TO_TEST, ALL = 2, 5, (SDNN, "E_dforw")
 Row = dict[str, Any]
-Models = Sequence[CharacterModel | None]  # None: there are no positions to be taken together
+Net = PaperNet | ModernNet | CRNN
+
+
+def called(start: str, how: Recipe | None) -> str:
+    """What the tables call a training."""
+    if how is None:
+        return CHARACTERS
+    if start in (TODAY, CRNN_TODAY):
+        return CTC
+    return f"{how.loss}, SDLM" if how.method == "sdlm" else how.loss
 
 
 @dataclass(frozen=True)
 class Network:
     """What reads: a run's network, or upper layers on the front of 1998, or one of these trained on whole strings.
 
-    start: SDNN, FRONT or HOS.  folder: of the run, in which the weights of what is made here are kept.
-    further: how it learned whole strings.
+    start: SDNN, FRONT, HOS, TODAY or CRNN_TODAY.  folder: of the run, in which the weights of what is made here are
+    kept.  fingerprint: of the run.  further: how it learned whole strings.
     """
 
     start: str
     config: Config
     seed: int
     folder: Path
+    fingerprint: str
     further: Recipe | None = None
 
     @property
     def system(self) -> str:
         """What the tables call it."""
         codes_learn = self.further is not None and self.further.centres
-        return CODES_LEARN[self.start] if codes_learn else self.start
+        return CODES_LEARN if codes_learn else self.start
 
-    def load(self) -> LeNet5:
+    @property
+    def training(self) -> str:
+        return called(self.start, self.further)
+
+    def load(self) -> Net:
         """The network, trained where it is not there yet."""
-        net = build(self.config.model, self.seed)
-        assert isinstance(net, LeNet5)  # seen to by `networks`
-        if self.start != FRONT and self.further is None:
-            net.set_state(read_tensors(self.folder / "weights.safetensors")[1])
-            return net.eval()
+        net: Net
+        if self.start == CRNN_TODAY:
+            net = CRNN(self.seed)
+        else:
+            built = build(self.config.model, self.seed)
+            assert isinstance(built, PaperNet | ModernNet)  # seen to by `networks`
+            net = built
+        if self.further is None:
+            if self.start in (SDNN, HOS, TODAY):
+                put(net, read_tensors(self.folder / "weights.safetensors")[1])
+                return net.eval()
+            if self.start == CRNN_TODAY:
+                return net.eval()
         # a run that was trained anew has other weights, and what is made of them is made anew
         run = sha256((self.folder / "weights.safetensors").read_bytes())
         about = {"start": self.start, "further": str(self.further), "run": run}
-        named = sha256(str(about).encode())[:12]
-        path = self.folder / f"strings-{named}.safetensors"
+        path = self.folder / f"strings-{sha256(str(about).encode())[:12]}.safetensors"
         if not path.exists():
             write_atomic(path, tensor_bytes(about, self._trained()))
-        tensors = read_tensors(path)[1]
-        with torch.no_grad():
-            net.output.centres.copy_(torch.from_numpy(tensors.pop(CENTRES)))
-        net.set_state(tensors)
+        put(net, read_tensors(path)[1])
         return net.eval()
 
     def _trained(self) -> Tensors:
@@ -122,62 +163,106 @@ class Network:
         for _, impossible in train(net, data.train_images, data.train_labels, self.further, self.seed):
             for labels in impossible:
                 print(f"left out, since no path fits: {labels}", flush=True)
-        tensors = {name: w.detach().numpy() for name, w in net.state().items()}
-        return {**tensors, CENTRES: net.output.centres.detach().numpy()}
+        return {name: w.detach().numpy() for name, w in net.state_dict().items()}
+
+
+def put(net: Net, tensors: Tensors) -> None:
+    """Parameters into a network; codes that learned, too."""
+    state = {name: torch.as_tensor(w) for name, w in tensors.items()}
+    net.load_state_dict({**net.state_dict(), **state})
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Read strings of digits with networks that learned windows.")
-    parser.add_argument("name", help="of runs in outputs/NAME")
+    parser.add_argument("names", nargs="+", metavar="NAME", help="of runs in outputs/NAME")
     add_place(parser)
     arguments = parser.parse_args()
     place = place_of(arguments)
     os.environ["OMP_NUM_THREADS"] = "1"
-    path, printed, here = place.results / "strings.csv", place.results / "strings-printed.csv", origin()
-    nets = list(networks(Path("outputs", arguments.name)))
-    sdnn, over_segmented = ([net for net in nets if net.start == start] for start in (SDNN, HOS))
-    if not sdnn:
-        raise PaperLenetError(f"{Path('outputs', arguments.name)}: no runs that learned windows (windows=paper)")
+    nets = [net for name in arguments.names for net in networks(Path("outputs", name))]
+    by_start = {start: [net for net in nets if net.start == start] for start in (SDNN, FRONT, *LEARNING)}
+    if not by_start[SDNN]:
+        where = ", ".join(str(Path("outputs", name)) for name in arguments.names)
+        raise PaperLenetError(f"{where}: no runs that learned windows (windows=paper)")
     load(nets[0].config.data)  # here, so that a download is made once
     with ProcessPoolExecutor(cores(), multiprocessing.get_context("spawn")) as pool:
-
-        def each(task: Any, of: Iterable[Any], path: Path, columns: tuple[str, ...], key: tuple[str, ...]) -> None:
-            running = [pool.submit(task, *one) for one in of]
-            for done in as_completed(running):
-                rows = done.result()
-                add_rows(path, columns, key, ({**row, **here} for row in rows))
-                print(", ".join(str(rows[0][name]) for name in key[:5]), flush=True)
-
-        def measure(of: Iterable[tuple[Network, Models]], split: str) -> list[dict[str, str]]:
-            each(measured, missing(of, split, path), path, COLUMNS, KEY)
-            return read_rows(path, COLUMNS)
-
-        def test(pairs: Sequence[tuple[Network, CharacterModel | None]]) -> None:
-            measure([(net, [model]) for net, model in pairs], "test")
-            each(of_the_paper, pairs, printed, PRINTED_COLUMNS, PRINTED)
-
-        model, _ = chosen(measure([(net, MODELS) for net in sdnn], "validation"), CHARACTERS, SDNN)
-        print(f"the character model that reads strings of hold-out images best: {model}")
-        test([(net, None if net.start == HOS else model) for net in nets])
-        for own, tries in ((sdnn, SDNN_TRIES), (over_segmented, HOS_TRIES)):
-            firsts = [(replace(net, further=how), [how.model]) for net in own[:TO_CHOOSE] for how in tries]
-            tried = measure(firsts, "validation")
-            for loss in reversed(LOSSES if own else ()):  # the most telling one first
-                of_loss, rate = chosen(tried, loss, own[0].system)
-                how = next(how for how in tries if (how.loss, how.model, how.rate) == (loss, of_loss, rate))
-                print(f"{own[0].system}: {how}")
-                hows = [replace(how, centres=learn) for learn in (False, True)]
-                test([(replace(net, further=how), of_loss) for net in own[:TO_TEST] for how in hows])
-    files = build_tables(
-        place.results, ["strings", "strings-whole", "strings-training", "strings-printed"], place.documents
-    )
+        work = Work(place.results, pool)
+        for start in (SDNN, TODAY):
+            if own := by_start[start]:
+                models: list[CharacterModel | None] = [*MODELS]
+                tried = work.measure([(net, models) for net in own], "validation", f"{start}, character models")
+                model, _ = chosen(tried, start, CHARACTERS)
+                assert model is not None
+                print(f"{start}: {model} reads strings of hold-out images best")
+                fronts = by_start[FRONT] if start == SDNN else []
+                work.measure([(net, [model]) for net in (*own, *fronts)], "test", start)
+        work.measure([(net, [None]) for net in by_start[HOS]], "test", HOS)
+        for start, recipes in LEARNING.items():
+            # the most telling loss first
+            for training in dict.fromkeys(called(start, how) for how in reversed(recipes)):
+                tries = [how for how in recipes if called(start, how) == training]
+                if own := by_start[start]:
+                    how = work.choose(own[:TO_CHOOSE], tries)
+                    print(f"{start}: {how}")
+                    hows = [how]
+                    if start == SDNN and how.method == "adamw":
+                        hows.append(replace(how, centres=True))
+                    learned = [replace(net, further=each) for net in own[:TO_TEST] for each in hows]
+                    if (start, training) == ALL:
+                        learned += [replace(net, further=how) for net in own[TO_TEST:]]
+                    work.measure([(net, [how.model]) for net in learned], "test", f"{start}, {training}")
+    files = build_tables(place.results, [*STRING_TABLES], place.documents)
     write(files)
-    print("wrote " + ", ".join(map(str, [path, printed, *files])))
+    print("wrote " + ", ".join(map(str, [*work.paths, *files])))
     return 0
 
 
+class Work:
+    """What is measured in other processes, and the files that the rows go to."""
+
+    def __init__(self, results: Path, pool: ProcessPoolExecutor) -> None:
+        self.pool, self.here = pool, origin()
+        self.strings, self.printed = results / "strings.csv", results / "strings-printed.csv"
+        self.rejection = results / "strings-rejection.csv"
+        self.paths = [self.strings, self.printed, self.rejection]
+
+    def choose(self, nets: Sequence[Network], recipes: Sequence[Recipe]) -> Recipe:
+        """The recipe with the fewest wrong characters on strings of hold-out images: rates first, then models."""
+        start, training = nets[0].start, called(nets[0].start, recipes[0])
+
+        def best(among: Sequence[Recipe]) -> Recipe:
+            tried = [(replace(net, further=how), [how.model]) for net in nets for how in among]
+            model, rate = chosen(self.measure(tried, "validation", f"{start}, {training}, rates"), start, training)
+            assert rate is not None
+            return replace(among[0], model=model, rate=rate)
+
+        how = best(recipes)
+        return best([replace(how, model=model) for model in APART]) if how.model in APART else how
+
+    def measure(self, of: Iterable[tuple[Network, Models]], split: str, what: str) -> list[dict[str, str]]:
+        """All rows of the strings, after those that were missing have been made."""
+        there = {tuple(row[name] for name in KEY) for row in read_rows(self.strings, COLUMNS)}
+        running = [self.pool.submit(measured, *job) for job in missing(of, split, there)]
+        # the rows of the strings come last, by which is told what has been made
+        files: list[tuple[Path, tuple[str, ...], tuple[str, ...]]] = [
+            (self.rejection, REJECTION_COLUMNS, REJECTION),
+            (self.printed, PRINTED_COLUMNS, PRINTED),
+            (self.strings, COLUMNS, KEY),
+        ]
+        with tqdm(total=len(running), desc=f"{what}, {split}", disable=None if running else True) as bar:
+            for done in as_completed(running):
+                for (path, columns, key), rows in zip(files, done.result(), strict=True):
+                    if rows:
+                        add_rows(path, columns, key, ({**row, **self.here} for row in rows))
+                bar.update()
+        if running:
+            print(f"{what}, {split}: {len(running)} networks", flush=True)
+        return read_rows(self.strings, COLUMNS)
+
+
 def networks(job: Path) -> Iterator[Network]:
-    """What the runs of a job read with: HOS; or, on windows, SDNN, and as many with the front of 1998.
+    """What the runs of a job read with: HOS; or, on windows, SDNN, and as many with the front of 1998; or, by today's
+    recipe, its network, and as many CRNNs.
 
     Raises PaperLenetError, ConfigError.
     """
@@ -186,22 +271,31 @@ def networks(job: Path) -> Iterator[Network]:
         raise PaperLenetError(f"{job}: no finished runs here")
     for folder in folders:
         run = Run(folder)
-        if run.config.is_modern() or run.config.model.name != "lenet5":
-            raise ConfigError(f"{folder}: not a run of LeNet-5 as in 1998")
-        if not run.config.data.validation:
+        config, windows = run.config, run.config.windows.variants
+        modern = config.is_modern()
+        if (
+            config.model.name != "lenet5"
+            or config.data.input != "paper"
+            or (modern and config.model.output != "linear")
+        ):
+            raise ConfigError(f"{folder}: neither a run of LeNet-5 as in 1998 nor one of today's, on its input")
+        if modern and not windows:
+            raise ConfigError(f"{folder}: a run of today's that did not learn windows (windows=paper)")
+        if not config.data.validation:
             raise ConfigError(
                 f"{folder}: data.validation=0, so that no images are left to choose the character model on"
             )
-        for system in (SDNN, FRONT) if run.config.windows.variants else (HOS,):
-            yield Network(system, run.config, run.seed, folder)
+        starts = (TODAY, CRNN_TODAY) if modern else (SDNN, FRONT) if windows else (HOS,)
+        for start in starts:
+            yield Network(start, config, run.seed, folder, folder.parent.name)
 
 
+Models = Sequence[CharacterModel | None]  # None: there are no positions to be taken together
 Job = tuple[Network, str, Models, list[str]]
 
 
-def missing(nets: Iterable[tuple[Network, Models]], split: str, path: Path) -> Iterator[Job]:
+def missing(nets: Iterable[tuple[Network, Models]], split: str, there: set[tuple[str, ...]]) -> Iterator[Job]:
     """The arguments of `measured` for which there are no rows."""
-    there = {tuple(row[name] for name in KEY) for row in read_rows(path, COLUMNS)}
     for net, models in nets:
         levels = [
             level
@@ -214,62 +308,83 @@ def missing(nets: Iterable[tuple[Network, Models]], split: str, path: Path) -> I
 
 def about(net: Network, level: str, split: str, model: CharacterModel | None) -> Row:
     """The cells KEY of a row."""
-    how = net.further
-    longest, apart = (model.longest, model.apart) if model else ("", "")
+    longest, apart = (model.longest or "any", model.apart) if model else ("", "")
     return {
-        "system": net.system, "training": how.loss if how else CHARACTERS, "level": level, "split": split,
-        "seed": net.seed, "rate": how.rate if how else "", "longest": longest, "apart": apart,
+        "system": net.system, "training": net.training, "level": level, "split": split, "seed": net.seed,
+        "run": net.fingerprint, "rate": net.further.rate if net.further else "", "longest": longest, "apart": apart,
     }  # fmt: skip
 
 
-def measured(net: Network, split: str, models: Models, levels: list[str]) -> list[Row]:
-    """A row for each level and character model: how many strings and characters are read wrong."""
+def measured(net: Network, split: str, models: Models, levels: list[str]) -> tuple[list[Row], list[Row], list[Row]]:
+    """Rows of strings-rejection.csv, strings-printed.csv and strings.csv.
+
+    A row of the last for each level and character model: how many strings and characters are read wrong.
+    """
     torch.set_num_threads(1)
-    held_out = replace(net.config.data, test_size=None)
-    data = load(held_out if split == "validation" else replace(held_out, validation=0))
-    network, rows = net.load(), []
-    apart = float(torch.pdist(network.output.centres).min())
+    network, rows, rejections = net.load(), [], []
+    reader = FusedNet(network, net.config) if net.start == HOS and not isinstance(network, CRNN) else network
+    codes = network.output.centres if isinstance(network.output, EuclideanRBF) else None
+    closest = round(float(torch.pdist(codes).min()), 4) if codes is not None else ""
     for level in levels:
-        strings = of_split(data.test_images, data.test_labels, level, split)
-        found = [] if net.start == HOS else all_penalties(network, strings)
-        for model in models:
-            if model is None:
-                answers = [hos.read_picture(network, picture)[1] for picture in strings.pixels]
-            else:
-                answers = [[c for _, c in path] for path in read(found, model)]
-            wrong = [edits(answer, desired) for answer, desired in zip(answers, strings.labels, strict=True)]
+        strings = strings_of(net.config, level, split)
+        found: dict[CharacterModel | None, dict[int, Answer]] = {model: {} for model in models}
+        for some, of, pieces in all_pieces(reader, strings, models[0]):
+            for model in models:
+                found[model] |= zip(some.tolist(), answers(of, pieces, model), strict=True)
+        for model, read in found.items():
+            wrong = [edits(read[k].digits, desired) for k, desired in enumerate(strings.labels)]
             counts = {"strings": len(wrong), "wrong_strings": sum(map(bool, wrong))}
             counts |= {"characters": sum(map(len, strings.labels)), "wrong_characters": sum(wrong)}
-            rows.append({**about(net, level, split, model), **counts, "closest_codes": round(apart, 4)})
-    return rows
+            rows.append({**about(net, level, split, model), **counts, "closest_codes": closest})
+            if split == "test":
+                told = {name: value for name, value in rows[-1].items() if name in REJECTION_COLUMNS}
+                given = [read[k] for k in range(len(wrong))]
+                for by, sure in (
+                    ("penalty", [-answer.penalty for answer in given]),
+                    ("probability", [answer.probability for answer in given]),
+                ):
+                    shares = read_at(np.array(sure), np.array(wrong) == 0, WRONG)
+                    rejections.append(
+                        {**told, "by": by, **{f"read_at_{w:g}": s for w, s in zip(WRONG, shares, strict=True)}}
+                    )
+    return rejections, of_the_paper(net, reader, models[0]) if split == "test" else [], rows
 
 
-def chosen(rows: Iterable[Mapping[str, str]], training: str, system: str) -> tuple[CharacterModel | None, float | None]:
+_KEPT: dict[tuple[str, str, str], Strings] = {}
+
+
+def strings_of(config: Config, level: str, split: str) -> Strings:
+    """The strings of a level; a process makes them once, and cuts them once."""
+    of = str(config.data), level, split
+    if of not in _KEPT:
+        held_out = replace(config.data, test_size=None)
+        data = load(held_out if split == "validation" else replace(held_out, validation=0))
+        _KEPT[of] = of_split(data.test_images, data.test_labels, level, split)
+    return _KEPT[of]
+
+
+def chosen(rows: Iterable[Mapping[str, str]], system: str, training: str) -> tuple[CharacterModel | None, float | None]:
     """The character model and the rate with the fewest wrong characters on strings of hold-out images, all levels and
     runs of a system counted alike."""
-    wrong: Counter[tuple[CharacterModel | None, float | None]] = Counter()
+    wrong: Counter[tuple[str, str, str]] = Counter()
     for row in rows:
         if (row["split"], row["system"], row["training"]) == ("validation", system, training):
-            model = CharacterModel(int(row["longest"]), int(row["apart"])) if row["longest"] else None
-            wrong[model, float(row["rate"]) if row["rate"] else None] += int(row["wrong_characters"])
-    return min(wrong, key=lambda each: wrong[each])
+            wrong[row["longest"], row["apart"], row["rate"]] += int(row["wrong_characters"])
+    longest, apart, rate = min(wrong, key=lambda each: wrong[each])
+    model = CharacterModel(None if longest == "any" else int(longest), int(apart)) if longest else None
+    return model, float(rate) if rate else None
 
 
-def of_the_paper(net: Network, model: CharacterModel | None) -> list[Row]:
+def of_the_paper(net: Network, reader: Net | FusedNet, model: CharacterModel | None) -> list[Row]:
     """A row for each string of Figs. 25 and 26: what is read, and for an SDNN the nearest codes at nine positions."""
-    torch.set_num_threads(1)
-    rows, network = [], net.load()
+    rows = []
     for figure, of, picture in pictures():
-        cells = about(net, "", "", model)
-        positions = ""
-        if model is None:
-            grey = (picture - paper.BACKGROUND) / (paper.FOREGROUND - paper.BACKGROUND)
-            answer = hos.read_picture(network, np.rint(255 * grey).astype(np.uint8))[1]
-        else:
-            with torch.no_grad():
-                (found,) = penalties(network, torch.from_numpy(picture)[None, None])
-            positions = "".join(ANSWERS[c] for c in found.argmin(1))
-            answer = [c for _, c in read([found], model)[0]]
-        told = {"figure": figure, "of": of, "positions": positions, "read": "".join(map(str, answer))}
-        rows.append({name: value for name, value in {**cells, **told}.items() if name in PRINTED_COLUMNS})
+        grey = (picture - paper.BACKGROUND) / (paper.FOREGROUND - paper.BACKGROUND)
+        string = Strings([np.rint(255 * grey).astype(np.uint8)], [()])
+        ((_, found, pieces),) = all_pieces(reader, string, model)
+        (answer,) = answers(found, pieces, model)
+        positions = "".join(ANSWERS[c] for c in found.argmin(1)) if net.start in (SDNN, FRONT, TODAY) else ""
+        told = {"figure": figure, "of": of, "positions": positions, "read": "".join(map(str, answer.digits))}
+        cells = {**about(net, "", "", model), **told}
+        rows.append({name: value for name, value in cells.items() if name in PRINTED_COLUMNS})
     return rows

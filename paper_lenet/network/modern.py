@@ -41,7 +41,8 @@ class ModernNet(LayeredNet):
     choices: the details.  generator: draws the table, if it is random, and the initial parameters.
 
     Called on (N, 1, side, side) it gives (N, 10): penalties of an RBF output, of which the smallest wins, or the
-    weighted sums of a linear one, of which the largest wins.
+    weighted sums of a linear one, of which the largest wins. A larger input gives those of every position of C5,
+    (N, 10, h, w).
     """
 
     def __init__(self, choices: ModelConfig, generator: torch.Generator | None = None) -> None:
@@ -86,8 +87,9 @@ class ModernNet(LayeredNet):
         states["c3"] = act(normalised(self.n3, self.c3(states["s2"])))
         states["s4"] = pooled(self.s4, states["c3"])
         states["c5"] = kept("c5", act(self.c5(states["s4"])))
-        states["f6"] = kept("f6", act(self.f6(states["c5"].flatten(1))))
-        states["output"] = self.output(states["f6"])
+        c5 = states["c5"] if states["c5"].shape[2:] != (1, 1) else states["c5"].flatten(1)
+        states["f6"] = kept("f6", act(self.f6(c5.movedim(1, -1))).movedim(-1, 1))
+        states["output"] = self.output(states["f6"].movedim(1, -1)).movedim(-1, 1)
         return states
 
     def forward(self, images: Tensor, masks: Mapping[str, Tensor] | None = None) -> Tensor:

@@ -15,10 +15,11 @@ from paper_lenet.strings.graphs import NULL, Arc, Graph
 
 @dataclass(frozen=True)
 class CharacterModel:
-    """longest: at how many neighbouring positions a character may be seen.  apart: how many blanks must stand between
-    two characters; without one, a second character of the same class is the first one seen on."""
+    """longest: at how many neighbouring positions a character may be seen; None for any number.  apart: how many
+    blanks must stand between two characters; without one, a second character of the same class is the first one seen
+    on.  With None and 0 this is the CTC of Graves et al. (2006)."""
 
-    longest: int = 3
+    longest: int | None = 3
     apart: int = 1
 
     def transducer(self, classes: int = BLANK) -> Graph:
@@ -27,19 +28,26 @@ class CharacterModel:
         free, arcs = blanks - 1, []  # nodes 0 to `free`: after so many blanks and one more
         for seen in range(blanks):
             arcs.append(Arc(seen, min(seen + 1, free), classes, output=NULL))
+        counts = self.longest or 1
 
         def node(character: int, count: int) -> int:
-            return blanks + character * self.longest + count
+            return blanks + character * counts + count
 
         for c in range(classes):
-            first = node(c, 0)
-            arcs.append(Arc(free, first, c))
-            for count in range(self.longest):
-                if count + 1 < self.longest:
+            arcs.append(Arc(free, node(c, 0), c))
+            for count in range(counts):
+                if self.longest is None:
+                    arcs.append(Arc(node(c, 0), node(c, 0), c, output=NULL))
+                elif count + 1 < counts:
                     arcs.append(Arc(node(c, count), node(c, count + 1), c, output=NULL))
                 arcs.append(Arc(node(c, count), 0, classes, output=NULL))
                 if not self.apart:
                     arcs += [Arc(node(c, count), node(other, 0), other) for other in range(classes) if other != c]
-        last = blanks + classes * self.longest
+        last = blanks + classes * counts
         # A string may begin at once, with no blank before it.
         return Graph(tuple(arcs), frozenset(range(last)), start=free)
+
+
+def one_each(classes: int = BLANK) -> Graph:
+    """The model of pieces between cuts: each is a character. The blank is none."""
+    return Graph(tuple(Arc(0, 0, c) for c in range(classes)), frozenset([0]))

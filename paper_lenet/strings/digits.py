@@ -7,7 +7,7 @@ made of is the caller's choice: strings to test on have test images only.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from paper_lenet import generators, paper
 from paper_lenet.data import levels
+from paper_lenet.strings.segmentation import Piece, pieces
 
 HEIGHT, STEP = paper.INPUT_SIZE, 4  # the network's positions are four columns apart
 LONGEST = 8
@@ -51,6 +52,13 @@ class Strings:
 
     pixels: list[NDArray[np.uint8]]
     labels: list[tuple[int, ...]]
+    _pieces: dict[int, list[Piece]] = field(default_factory=dict, repr=False, compare=False)
+
+    def pieces(self, k: int) -> list[Piece]:
+        """The pieces between the cuts through picture k, which is cut once only."""
+        if k not in self._pieces:
+            self._pieces[k] = pieces(self.pixels[k])
+        return self._pieces[k]
 
     def __len__(self) -> int:
         return len(self.labels)

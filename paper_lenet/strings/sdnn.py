@@ -1,4 +1,4 @@
-"""The space displacement network: LeNet-5 over a whole string in one pass, and what is read there (Section VII)."""
+"""The space displacement network: LeNet-5 over a whole string in one pass (Section VII)."""
 
 from __future__ import annotations
 
@@ -6,26 +6,32 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-from paper_lenet.network.paper_net import PaperNet
-from paper_lenet.strings.characters import CharacterModel
 from paper_lenet.strings.digits import Strings
 from paper_lenet.strings.graphs import NULL, Arc, Graph, recognised
-from paper_lenet.strings.lattices import lattice, viterbi
-
-AT_ONCE = 100
+from paper_lenet.strings.lattices import Segmentations, rows
 
 
-def penalties(net: PaperNet, images: Tensor) -> Tensor:
+def penalties(net: nn.Module, images: Tensor) -> Tensor:
     """The penalties (N, T, C) of all classes at all positions, four columns apart, of images (N, 1, 32, 28 + 4 T).
 
-    Nothing is computed twice: what neighbouring windows share, the layers share.
+    Nothing is computed twice: what neighbouring windows share, the layers share. Of a network whose output is linear
+    they are minus the logarithms of its probabilities.
     """
     found: Tensor = net(images)
-    return found.reshape(len(images), len(net.output.centres), -1).mT
+    found = found.reshape(*found.shape[:2], -1).mT
+    return -F.log_softmax(found, 2) if isinstance(net.output, nn.Linear) else found
+
+
+def of_strings(net: nn.Module, strings: Strings, chosen: NDArray[np.int64]) -> tuple[Tensor, Segmentations]:
+    """The penalties (P, C) of all positions of the chosen strings, and the SDNN output graphs that they belong to."""
+    images, lengths = strings.batch(chosen)
+    found = penalties(net, images)
+    own = lengths.new_tensor(range(found.shape[1])) < lengths[:, None]
+    return found[own], rows(lengths.tolist())
 
 
 def output_graph(position_penalties: Tensor) -> Graph:
@@ -33,26 +39,6 @@ def output_graph(position_penalties: Tensor) -> Graph:
     count, classes = position_penalties.shape
     segmentation = Graph(tuple(Arc(t, t + 1, NULL, data=t) for t in range(count)), frozenset([count]))
     return recognised(segmentation, lambda t: position_penalties[t], range(classes))
-
-
-@torch.no_grad()
-def all_penalties(net: PaperNet, strings: Strings) -> list[Tensor]:
-    """The penalties (T, C) of each string, pictures of like width together."""
-    order = np.argsort([picture.shape[1] for picture in strings.pixels], kind="stable")
-    found: dict[int, Tensor] = {}
-    for start in range(0, len(order), AT_ONCE):
-        chosen = order[start : start + AT_ONCE]
-        images, lengths = strings.batch(chosen)
-        for k, length, of_string in zip(chosen, lengths, penalties(net, images), strict=True):
-            found[int(k)] = of_string[:length]
-    return [found[k] for k in range(len(strings))]
-
-
-def read(position_penalties: Sequence[Tensor], model: CharacterModel) -> list[list[tuple[int, Any]]]:
-    """The characters of strings whose penalties (T, C) are given, each with the position where it is first seen."""
-    of = lattice([model.transducer()], position_penalties[0].dtype)
-    lengths = torch.tensor([len(each) for each in position_penalties])
-    return viterbi(pad_sequence(list(position_penalties), batch_first=True), lengths, of)[1]
 
 
 def edits(read_: Sequence[Any], desired: Sequence[Any]) -> int:

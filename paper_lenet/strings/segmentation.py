@@ -11,6 +11,7 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from paper_lenet import paper
@@ -81,39 +82,41 @@ def _minima(profile: NDArray[np.int64]) -> list[int]:
 
 def _hit_and_deflect(ink: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
     """The paths of lines that come down through (32, W), one for each place where they arrive; of those the median."""
-    width = ink.shape[1]
-    arriving: dict[int, list[NDArray[np.int64]]] = {}
-    for x in range(1, width):
+    ink, arriving = np.ascontiguousarray(ink), dict[int, list[NDArray[np.int64]]]()
+    for x in range(1, ink.shape[1]):
         path = _fall(ink, x)
         arriving.setdefault(int(path[-1]), []).append(path)
     return [paths[len(paths) // 2] for paths in arriving.values()]
 
 
-def _fall(ink: NDArray[np.bool_], x: int) -> NDArray[np.int64]:
-    """One line from the top of column x."""
-    height, path, through = len(ink), [x], False
-    for y in range(1, height):
+@njit(cache=True)
+def _fall(ink, x):  # type: ignore[no-untyped-def]
+    """The path (32,) of one line from the top of column x."""
+    path, through = np.empty(len(ink), np.int64), False
+    path[0] = x
+    for y in range(1, len(ink)):
         if ink[y, x] and not (through and ink[y - 1, x]):
-            aside = [_free(ink, y, x, step) for step in (-1, 1)]
-            ways = [where for where in aside if where is not None]
-            if ways:
-                x, through = min(ways, key=lambda where: abs(where - x)), False
-            else:
-                through = True
+            left, right = _free(ink, y, x, -1), _free(ink, y, x, 1)
+            through = left < 0 and right < 0
+            if right < 0 <= left or (left >= 0 and x - left <= right - x):
+                x = left
+            elif right >= 0:
+                x = right
         elif not ink[y, x]:
             through = False
-        path.append(x)
-    return np.array(path)
+        path[y] = x
+    return path
 
 
-def _free(ink: NDArray[np.bool_], y: int, x: int, step: int) -> int | None:
-    """The nearest column to one side where row y can be entered from y - 1, along which nothing is in the way."""
+@njit(cache=True)
+def _free(ink, y, x, step):  # type: ignore[no-untyped-def]
+    """The nearest column to one side where row y can be entered from y - 1 and nothing is in the way, or -1."""
     x += step
     while 0 < x < ink.shape[1] and not ink[y - 1, x]:
         if not ink[y, x]:
             return x
         x += step
-    return None
+    return -1
 
 
 def _between(of: NDArray[np.bool_], left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from paper_lenet import generators
+from paper_lenet.config import WindowsConfig
+from paper_lenet.data import levels, windows
+from paper_lenet.learning.sdlm import diagonal_hessian
+from paper_lenet.network.layers import EuclideanRBF
+from paper_lenet.network.losses import eq9
 from paper_lenet.network.paper_net import PaperNet
-from paper_lenet.strings import hos
 from paper_lenet.strings.characters import CharacterModel
-from paper_lenet.strings.digits import LEVELS, Strings, draw
-from paper_lenet.strings.graphs import compose, linear, logadd
-from paper_lenet.strings.hos import Segmented, segmented
-from paper_lenet.strings.lattices import Lattice, forward, lattice, possible, smallest
-from paper_lenet.strings.sdnn import penalties
+from paper_lenet.strings.digits import HEIGHT, LEVELS, STEP, Strings, draw
+from paper_lenet.strings.lattices import Segmentations, Transducer, penalties, possible
+from paper_lenet.strings.reading import pieces_of, transducer
 
+# SDLM: the damping of Eq. 21 and the number of patterns that curvatures are measured on, as for single digits.
+MU, SAMPLES = 0.02, 500
 # Of the four losses, whether all paths count or the best one, and whether that of all labels is subtracted.
 LOSSES = {
     "E_vit": (False, False),  # Eq. 11
@@ -29,28 +36,11 @@ LOSSES = {
 }
 
 
-def losses(name: str, positions: Tensor, lengths: Tensor, desired: Lattice, every: Lattice) -> Tensor:
-    """The losses (N,) of strings: penalties (N, T, C), of which `lengths` (N,) count.
-
-    name: of LOSSES.  desired: the character model composed with the labels of each string.  every: the model itself.
-    """
+def losses(name: str, of: Tensor, pieces: Segmentations, model: Transducer, labels: Sequence[Sequence[Any]]) -> Tensor:
+    """The losses (N,) of strings whose pieces have penalties (P, C); name: of LOSSES."""
     all_paths, discriminative = LOSSES[name]
-    of = forward if all_paths else smallest
-    wanted = of(positions, lengths, desired)
-    return wanted - of(positions, lengths, every) if discriminative else wanted
-
-
-def losses_of_pieces(
-    name: str, penalties_: Sequence[Tensor], strings: Sequence[Segmented], labels: Sequence[Sequence[int]]
-) -> Tensor:
-    """The losses (N,) of strings that are cut into pieces, of which the penalties (P, C) are given."""
-    all_paths, discriminative = LOSSES[name]
-    add = logadd if all_paths else hos.smallest
-    found = []
-    for string, of, wanted in zip(strings, penalties_, labels, strict=True):
-        loss = hos.desired(string, of, wanted, add)
-        found.append(loss - hos.every(string, of, add) if discriminative else loss)
-    return torch.stack(found)
+    wanted = penalties(of, pieces, model, all_paths, labels)
+    return wanted - penalties(of, pieces, model, all_paths) if discriminative else wanted
 
 
 @dataclass(frozen=True)
@@ -59,7 +49,8 @@ class Recipe:
 
     loss: of LOSSES.
     model: the characters that rows of classes at neighbouring positions stand for; None for pieces between cuts.
-    rate: of AdamW, falling to 0 along a half cosine.
+    rate: falls to 0 along a half cosine.
+    method: adamw, or sdlm (Appendix C): one string an update, and each parameter has a rate of its own.
     centres: whether the output's centres learn, too.
     passes: how many times `strings` new strings are drawn, as many of each level.  batch: strings an update.
     levels: names of LEVELS.
@@ -68,6 +59,7 @@ class Recipe:
     loss: str
     model: CharacterModel | None
     rate: float
+    method: str = "adamw"
     centres: bool = False
     passes: int = 3
     strings: int = 4000
@@ -76,42 +68,77 @@ class Recipe:
 
 
 def train(
-    net: PaperNet, images: NDArray[np.uint8], labels: NDArray[np.int64], recipe: Recipe, seed: int
+    net: nn.Module, images: NDArray[np.uint8], labels: NDArray[np.int64], recipe: Recipe, seed: int
 ) -> Iterator[tuple[float, list[tuple[int, ...]]]]:
     """Train a network on strings of images (n, 28, 28) with labels (n,). Yields after each pass the mean loss, and the
     strings that no path fits, which are left out."""
-    learned: list[Tensor] = [*net.parameters()]
-    if recipe.centres:
-        learned.append(net.output.centres.requires_grad_())
-    optimiser = torch.optim.AdamW(learned, recipe.rate, weight_decay=0.0)
-    updates = recipe.passes * -(-recipe.strings // recipe.batch)
+    optimiser = _optimiser(net, recipe)
+    size = 1 if recipe.method == "sdlm" else recipe.batch
+    updates = recipe.passes * -(-recipe.strings // size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, updates)
     random = generators.generator(seed, "strings")
     for _ in range(recipe.passes):
         total, impossible = 0.0, []
         strings = mixed(images, labels, recipe, int(random.integers(2**31)))
-        for chosen in batches(strings, recipe.batch, random):
-            found = losses_of(net, strings, chosen, recipe)
+        if recipe.method == "sdlm":
+            _set_rates(net, optimiser, windows_of(images, labels, int(random.integers(2**31))), strings)
+        for chosen in batches(strings, size, random):
+            wanted = [strings.labels[k] for k in chosen]
+            of, pieces = pieces_of(net, strings, chosen, recipe.model)
+            found = losses(recipe.loss, of, pieces, transducer(recipe.model), wanted)
             fits = possible(found)
-            impossible += [strings.labels[k] for k, fit in zip(chosen, fits.tolist(), strict=True) if not fit]
+            impossible += [digits for digits, fit in zip(wanted, fits.tolist(), strict=True) if not fit]
             optimiser.zero_grad()
-            torch.autograd.backward(found[fits].sum() / recipe.batch)
+            torch.autograd.backward(found[fits].sum() / size)
             optimiser.step()
             schedule.step()
             total += float(found[fits].detach().sum())
         yield total / len(strings), impossible
 
 
-def losses_of(net: PaperNet, strings: Strings, chosen: NDArray[np.int64], recipe: Recipe) -> Tensor:
-    """The losses (n,) of the chosen strings."""
-    labels = [strings.labels[k] for k in chosen]
-    if recipe.model is None:
-        cut = [segmented(strings.pixels[k]) for k in chosen]
-        return losses_of_pieces(recipe.loss, hos.penalties(net, cut), cut, labels)
-    pictures, lengths = strings.batch(chosen)
-    transducer = recipe.model.transducer()
-    desired = lattice([compose(transducer, linear(of)) for of in labels])
-    return losses(recipe.loss, penalties(net, pictures), lengths, desired, lattice([transducer]))
+def _optimiser(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    learned: list[Tensor] = [*net.parameters()]
+    if recipe.method == "sdlm":
+        if recipe.centres:
+            raise ValueError("sdlm has no curvatures of the centres")
+        return Diagonal(learned, recipe.rate)
+    if recipe.centres:
+        assert isinstance(net.output, EuclideanRBF)
+        learned.append(net.output.centres.requires_grad_())
+    return torch.optim.AdamW(learned, recipe.rate, weight_decay=0.0)
+
+
+class Diagonal(torch.optim.Optimizer):
+    """Each parameter goes down its slope, at the group's rate divided by mu and its own curvature (Eq. 21)."""
+
+    def __init__(self, parameters: Iterable[Tensor], rate: float) -> None:
+        super().__init__(parameters, {"lr": rate})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for w in group["params"]:
+                w -= group["lr"] / (MU + self.state[w]["h"]) * w.grad
+
+
+def _set_rates(
+    net: nn.Module, optimiser: torch.optim.Optimizer, windows: tuple[Tensor, Tensor], strings: Strings
+) -> None:
+    """h_kk of single windows by Eq. 9, as many times as a string has positions."""
+    assert isinstance(net, PaperNet)
+    positions = np.mean([(picture.shape[1] - HEIGHT) // STEP + 1 for picture in strings.pixels])
+    h = diagonal_hessian(net, *windows, functools.partial(eq9, j=math.inf))
+    for name, w in net.named_parameters():
+        optimiser.state[w]["h"] = positions * h[name]
+
+
+def windows_of(images: NDArray[np.uint8], labels: NDArray[np.int64], seed: int) -> tuple[Tensor, Tensor]:
+    """SAMPLES windows of Section VII-B as the network sees them, and their labels."""
+    chosen = generators.generator(seed, "hessian").choice(len(images), SAMPLES, replace=False)
+    drawn = windows.draw(WindowsConfig(variants=1), images, seed)
+    pixels = windows.pixels(images, drawn, chosen, HEIGHT)
+    of = np.where(drawn.blank[chosen], windows.BLANK, labels[chosen])
+    return torch.from_numpy(levels(np.float32)[pixels])[:, None], torch.from_numpy(of.astype(np.int64))
 
 
 def mixed(images: NDArray[np.uint8], labels: NDArray[np.int64], recipe: Recipe, seed: int) -> Strings:

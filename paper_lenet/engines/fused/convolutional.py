@@ -14,7 +14,7 @@ from torch import nn
 
 from paper_lenet.config import ModelConfig
 from paper_lenet.engines.fused.activations import ACTIVATIONS, NONE, NUMBERS
-from paper_lenet.engines.fused.kernels.common import CROSS_TERMS, POOLINGS, PREDICT, SECOND_ORDER, SUMMED
+from paper_lenet.engines.fused.kernels.common import CROSS_TERMS, OUTPUTS, POOLINGS, PREDICT, SECOND_ORDER, SUMMED
 from paper_lenet.engines.fused.kernels.convolution import (
     PLANE_STRIDE,
     c1_forward,
@@ -144,7 +144,7 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], s
     rows4, has_f6, linear = rows3 // 2, len(shape.units) == 2, shape.output == "linear"
     activation, pooling, none = NUMBERS[shape.activation], POOLINGS.index(shape.pooling), NONE
     full, curved = shape.full, mode in (SECOND_ORDER, CROSS_TERMS)
-    image = shape.side * stride
+    forward_only, image = mode in (PREDICT, OUTPUTS), shape.side * stride
     units5, units_last = shape.units[0], shape.units[-1]
     below5, below6, below_output = shape.below[0], shape.below[1], shape.below[-1]
 
@@ -163,7 +163,8 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], s
 
     @njit(cache=True, error_model="numpy")
     def run(p, e, ws, images, labels, out, centres, first, fed, factor, eq9, j, smoothing):  # type: ignore[no-untyped-def]
-        """Predictions of all images to out, and by purpose an update a pattern, or gradients or h_kk added to e.
+        """Predictions of all images to out, and by purpose an update a pattern, gradients or h_kk added to e, or the
+        outputs of all images one after the other in e.
 
         Gives the sum of the losses and the number of patterns, up to one whose loss is not finite.
         """
@@ -184,7 +185,9 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], s
             else:
                 rbf_forward(centres, ws, x_last, y, below_output, classes)
                 out[n], loss = answer_and_loss(ws, y, g, labels[n], classes, factor, eq9, j)
-            if mode == PREDICT:
+            if mode == OUTPUTS:
+                e[n * classes : (n + 1) * classes] = ws[y : y + classes]
+            if forward_only:
                 continue
             if not math.isfinite(loss):
                 return losses, n

@@ -27,7 +27,7 @@ from paper_lenet.engines import loop
 from paper_lenet.engines.engine import Checkpoint
 from paper_lenet.engines.fused import convolutional, fully_connected
 from paper_lenet.engines.fused.grey import grey
-from paper_lenet.engines.fused.kernels.common import CROSS_TERMS, GRADIENT, PREDICT, SECOND_ORDER, STEP, SUMMED
+from paper_lenet.engines.fused.kernels.common import CROSS_TERMS, GRADIENT, OUTPUTS, PREDICT, SECOND_ORDER, STEP, SUMMED
 from paper_lenet.engines.fused.layout import Array, aligned
 from paper_lenet.engines.fused.windows import window
 from paper_lenet.learning.optimisers import Optimiser
@@ -214,6 +214,14 @@ class FusedNet:
     def answers(self, patterns: Patterns, chosen: Indices) -> NDArray[np.int64]:
         """The labels given to the chosen patterns."""
         return self._run(PREDICT, self.p, patterns, chosen, False)[2]
+
+    def outputs(self, patterns: Patterns, chosen: Indices) -> Array:
+        """The penalties, or weighted sums, of the chosen patterns (k, classes); of convolutional networks only."""
+        found = np.empty((len(chosen), self.shape.classes), self.dtype)
+        for start in range(0, len(chosen), CHUNK):
+            part = slice(start, start + CHUNK)
+            self._run(OUTPUTS, found[part].reshape(-1), patterns, chosen[part], False)
+        return found
 
 
 def train(config: Config, data: Data, seed: int, start: Checkpoint | None = None) -> Iterator[Checkpoint]:

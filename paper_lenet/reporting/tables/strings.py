@@ -14,17 +14,37 @@ from paper_lenet.reporting.results import TableError, read_csv
 from paper_lenet.reporting.tables.common import Generated, number, origin, percent
 from paper_lenet.runs.environment import ORIGIN
 
-KEY = ("system", "training", "level", "split", "seed", "rate", "longest", "apart")
+KEY = ("system", "training", "level", "split", "seed", "run", "rate", "longest", "apart")
 COLUMNS = (*KEY, "strings", "wrong_strings", "characters", "wrong_characters", "closest_codes", *ORIGIN)
-PRINTED = ("system", "training", "seed", "figure", "of")
+PRINTED = ("system", "training", "seed", "run", "figure", "of")
 PRINTED_COLUMNS = (*PRINTED, "positions", "read", "longest", "apart", *ORIGIN)
+WRONG = (0.1, 0.2, 0.5, 1, 2, 3, 5, 10)  # %, of all strings
+REJECTION = ("system", "training", "level", "seed", "run", "by")
+REJECTION_COLUMNS = (*REJECTION, *(f"read_at_{wrong:g}" for wrong in WRONG), *ORIGIN)
 SDNN = "SDNN"
 FRONT = "SDNN, front of 1998"
+CODES_LEARN = "SDNN, codes learn"
 HOS = "HOS"
-CODES_LEARN = {HOS: "HOS, codes learn", SDNN: "SDNN, codes learn"}
+TODAY = "LeNet of today"
+CRNN_TODAY = "CRNN"
+SYSTEMS = (HOS, SDNN, CODES_LEARN, FRONT, TODAY, CRNN_TODAY)
 CHARACTERS = "characters"
+DISCRIMINATIVE = "E_dforw"
+SDLM = f"{DISCRIMINATIVE}, SDLM"
+CTC = "CTC"
+TRAININGS = (CHARACTERS, "E_vit", "E_dvit", "E_forw", DISCRIMINATIVE, SDLM, CTC)
 DOCUMENT = "docs/strings.md"
-TRAININGS = (CHARACTERS, "E_vit", "E_dvit", "E_forw", "E_dforw")
+MEASURES = ("penalty", "probability")
+# Which differences are tested: one, other; each a system and a training.
+AGAINST = (
+    ((SDNN, CHARACTERS), (HOS, CHARACTERS)),
+    ((SDNN, DISCRIMINATIVE), (HOS, DISCRIMINATIVE)),
+    ((SDNN, DISCRIMINATIVE), (SDNN, SDLM)),
+    ((FRONT, CHARACTERS), (SDNN, CHARACTERS)),
+    ((TODAY, CHARACTERS), (SDNN, CHARACTERS)),
+    ((TODAY, CTC), (SDNN, DISCRIMINATIVE)),
+    ((CRNN_TODAY, CTC), (SDNN, DISCRIMINATIVE)),
+)
 
 
 def by_level(results: Path, of: str) -> Table:
@@ -52,7 +72,8 @@ def by_level(results: Path, of: str) -> Table:
     notes = [
         f"Wrong {what}. Each level has {int(made['strings'].iloc[0]):,} strings of 1 to 8 digits, made of test images "
         "(paper_lenet/strings/digits.py). HOS: pieces between candidate cuts are read one by one; SDNN: the network "
-        "moves over the string. Training: on characters alone, or then on whole strings by one of four losses.",
+        "moves over the string, as does the LeNet of today; CRNN: convolutions and an LSTM. Training: on characters "
+        "alone, then on whole strings by one of four losses or CTC.",
         "Chosen for each training on strings of hold-out images: at how many neighbouring positions a character may be "
         "seen (longest), how many blanks are before the next (apart), and the rate.",
         f"{origin(made, 'fits')}; results/strings.csv, by experiments/strings.py.",
@@ -75,7 +96,7 @@ def training(results: Path) -> Table:
     made = tested(results)
     rows, counts = [], []
     for system, how, group in kinds(made):
-        if how == CHARACTERS:
+        if how == CHARACTERS or system == CRNN_TODAY:  # which knows strings only
             continue
         start = (made["system"] == system.partition(",")[0]) & (made["training"] == CHARACTERS)
         before, after = _wrong(made[start], "characters"), _wrong(group, "characters")
@@ -93,14 +114,15 @@ def training(results: Path) -> Table:
                 f"{statistics.mean(changes):+.1f}",
                 f"{low:+.1f} to {high:+.1f}",
                 number(statistics.permutation_p([after[s] for s in paired], [before[s] for s in paired]), ".2g"),
-                f"{codes.mean():.2f}",
+                number(codes.mean(), ".2f"),
             ]
         )
-    closest = float(made.loc[made["training"] == CHARACTERS, "closest_codes"].iloc[0])
+    closest = float(made.loc[(made["system"] == SDNN) & (made["training"] == CHARACTERS), "closest_codes"].iloc[0])
     notes = [
         "Change: of the wrong characters of all levels, relative to the same network before it learned whole strings, "
         "paired by seed; p is that of the two-sided paired permutation test, which with five pairs is at least 0.0625. "
-        f"Codes: the distance of the two that are nearest to each other; of Fig. 3's {closest:.2f}.",
+        f"Codes: the distance of the two that are nearest to each other; of Fig. 3's {closest:.2f}. SDLM: by "
+        "Appendix C, else by AdamW; of HOS from fewer strings, and none with noise.",
         f"{origin(made, 'fits')}; results/strings.csv, by experiments/strings.py.",
     ]
     header = ["system", "loss", "rate", "wrong characters, %", "change, %", "95 % interval", "permutation p", "codes"]
@@ -116,7 +138,7 @@ def tested(results: Path) -> pd.DataFrame:
 
 def kinds(made: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
     """System, training and rows, in the order of the tables."""
-    for system in (HOS, CODES_LEARN[HOS], SDNN, CODES_LEARN[SDNN], FRONT):
+    for system in SYSTEMS:
         for how in TRAININGS:
             group = made[(made["system"] == system) & (made["training"] == how)]
             if len(group):
@@ -134,7 +156,7 @@ def printed(results: Path) -> Table:
     """A row for each string of Figs. 25 and 26, columns for each system and training of which the codes are fixed."""
     made = read_csv(results / "strings-printed.csv", PRINTED_COLUMNS)
     made = made.fillna({"read": "", "positions": ""})
-    shown = [(system, how, group) for system, how, group in kinds(made) if how in (CHARACTERS, "E_dforw")]
+    shown = [each for each in kinds(made) if each[1] in (CHARACTERS, DISCRIMINATIVE, CTC)]
     rows = []
     for of, figure in dict(zip(made["of"], made["figure"], strict=True)).items():
         cells = [f"Fig. {figure}: {of}"]
@@ -153,10 +175,71 @@ def printed(results: Path) -> Table:
     return Table("strings-printed", caption, [*header, "positions"], rows, notes, note)
 
 
+def against(results: Path) -> Table:
+    """Differences between systems in wrong characters on each level, paired by seed; below 0 the first is better."""
+    made = tested(results)
+    levels = list(dict.fromkeys(made["level"]))
+    rows, counts = [], []
+    known = {(system, how): group for system, how, group in kinds(made)}
+    for one, other in AGAINST:
+        if one not in known or other not in known:
+            continue
+        cells = [_called(*one), _called(*other)]
+        for level in levels:
+            first, second = (_wrong(known[each][known[each]["level"] == level], "characters") for each in (one, other))
+            paired = [seed for seed in first if seed in second]
+            if len(paired) < 2:
+                raise TableError(f"{results / 'strings.csv'}: {_called(*one)}, {_called(*other)}: no pairs")
+            differences = [first[seed] - second[seed] for seed in paired]
+            low, high = statistics.t_interval(differences)
+            p = statistics.permutation_p([first[s] for s in paired], [second[s] for s in paired])
+            cells += [f"{statistics.mean(differences):+.2f}", f"{low:+.2f} to {high:+.2f}", number(p, ".2g")]
+            counts.append(len(paired))
+        rows.append([*cells, str(counts[-1])])
+    header = ["one", "other", *(f"{level}{what}" for level in levels for what in ("", ": interval", ": p")), "n"]
+    notes = [
+        "Wrong characters of the one less those of the other, points; p is that of the two-sided paired permutation "
+        "test, at least 0.0625 of five pairs and 0.002 of ten.",
+        f"{origin(made, 'fits')}; results/strings.csv, by experiments/strings.py.",
+    ]
+    note = f"Differences paired by seed, with Student's 95 % interval over {n_of(counts, 'pairs')}."
+    return Table("strings-against", "One system against another on strings of digits.", header, rows, notes, note)
+
+
+def rejection(results: Path) -> Table:
+    """How much is read where at most 1 % of all strings may be read wrong, by either measure of sureness."""
+    made = read_csv(results / "strings-rejection.csv", REJECTION_COLUMNS)
+    levels = list(dict.fromkeys(made["level"]))
+    rows, counts = [], []
+    for system, how, group in kinds(made):
+        cells = [system, how]
+        for level in levels:
+            own = group[group["level"] == level]
+            shares = {by: own[own["by"] == by].set_index("seed")["read_at_1"].astype(float) for by in MEASURES}
+            differences = (shares["probability"] - shares["penalty"]).tolist()
+            if len(differences) < 2:
+                raise TableError(f"{results / 'strings-rejection.csv'}: {system}, {how}: one network has no interval")
+            low, high = statistics.t_interval(differences)
+            cells += [f"{shares[by].mean():.1f}" for by in MEASURES] + [f"{low:+.1f} to {high:+.1f}"]
+            counts.append(len(differences))
+        rows.append(cells)
+    header = ["system", "training"]
+    header += [f"{level}: {what}" for level in levels for what in (*MEASURES, "difference")]
+    notes = [
+        "Strings that are read right, % of all, where the least sure ones are rejected until at most 1 % of all are "
+        "read wrong. By the penalty of Viterbi's path, or by the probability of its labels, exp(-E_dforw) "
+        "(Section X-C); the paper's economic line is 50 %.",
+        f"{origin(made, 'fits')}; results/strings-rejection.csv, by experiments/strings.py.",
+    ]
+    note = f"Means; the interval of the paired difference is Student's t, 95 %, over {n_of(counts, 'networks')}."
+    caption = "How many strings are read where 1 % may be wrong."
+    return Table("strings-rejection", caption, header, rows, notes, note)
+
+
 def _chosen(group: pd.DataFrame) -> list[str]:
     """The one character model of a group."""
     (longest,), (apart,) = group["longest"].unique(), group["apart"].unique()
-    return ["-", "-"] if pd.isna(longest) else [f"{longest:g}", f"{apart:g}"]
+    return ["-", "-"] if pd.isna(longest) else [str(longest).removesuffix(".0"), f"{float(apart):g}"]
 
 
 def _called(system: str, how: str) -> str:
@@ -173,5 +256,7 @@ TABLES = {
     ),
     "strings-whole": Generated(lambda results: by_level(results, "strings"), ("strings.csv",), Shown("strings", 2)),
     "strings-training": Generated(training, ("strings.csv",), Shown("strings", 3, DOCUMENT)),
-    "strings-printed": Generated(printed, ("strings-printed.csv",), Shown("strings", 4, DOCUMENT)),
+    "strings-against": Generated(against, ("strings.csv",), Shown("strings", 4, DOCUMENT)),
+    "strings-rejection": Generated(rejection, ("strings-rejection.csv",), Shown("strings", 5, DOCUMENT)),
+    "strings-printed": Generated(printed, ("strings-printed.csv",), Shown("strings", 6, DOCUMENT)),
 }

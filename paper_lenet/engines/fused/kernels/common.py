@@ -10,9 +10,9 @@ from paper_lenet.engines.fused.activations import NUMBERED
 from paper_lenet.engines.fused.vectors import Writer
 
 # What a program is for: to learn, to add up h_kk without or with the cross terms of Eq. 22, to predict alone, to add up
-# gradients, or h_kk with the cross terms of subsampling units. But for PREDICT and the last, whose mode is
-# SECOND_ORDER, these are the modes of the backward kernels.
-STEP, SECOND_ORDER, CROSS_TERMS, PREDICT, GRADIENT, SUMMED = range(6)
+# gradients, h_kk with the cross terms of subsampling units, or to give the outputs. But for PREDICT, OUTPUTS and
+# SUMMED, whose mode is SECOND_ORDER, these are the modes of the backward kernels.
+STEP, SECOND_ORDER, CROSS_TERMS, PREDICT, GRADIENT, SUMMED, OUTPUTS = range(7)
 POOLINGS = ("sum", "average", "avg_pool", "max_pool")
 SUM, AVERAGE, AVG_POOL, MAX_POOL = range(4)
 
