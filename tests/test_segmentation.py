@@ -15,7 +15,7 @@ from paper_lenet.network.paper_net import PaperNet
 from paper_lenet.strings.graphs import read, viterbi
 from paper_lenet.strings.hos import interpretation_graph, segmentations
 from paper_lenet.strings.hos import penalties as penalties_of
-from paper_lenet.strings.reading import answers
+from paper_lenet.strings.reading import answers, transducer
 from paper_lenet.strings.segmentation import cuts, pieces
 
 
@@ -94,7 +94,7 @@ def test_pieces_of_a_picture_are_read_in_order() -> None:
     for k, piece in enumerate(cut):
         if piece.end == piece.start + 1:
             penalties[k, piece.start + 1] = 0
-    (answer,) = answers(penalties, segmentations([cut]), None)
+    (answer,) = answers(penalties, segmentations([cut]), transducer(None))
     assert answer.digits == (1, 2) and [cut[k].start for k in answer.places] == [0, 1] and answer.penalty == 0
     assert read(viterbi(interpretation_graph(cut, penalties))[1]) == [1, 2]
 

@@ -26,7 +26,6 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from paper_lenet import paper
 from paper_lenet.commands.places import add_place, place_of
 from paper_lenet.config import Config, ConfigError
 from paper_lenet.data import load
@@ -37,9 +36,10 @@ from paper_lenet.network.layers import EuclideanRBF
 from paper_lenet.network.lenet5 import build
 from paper_lenet.network.modern import ModernNet
 from paper_lenet.network.paper_net import PaperNet
+from paper_lenet.network.pretrained import WEIGHTS
 from paper_lenet.paper.bitmaps import WITH_BLANK
 from paper_lenet.recovery import recovered
-from paper_lenet.recovery.codes import ANSWERS, pictures
+from paper_lenet.recovery.codes import ANSWERS, pictures, strip_of
 from paper_lenet.recovery.fronts import of_1998
 from paper_lenet.reporting.tables.build import build as build_tables
 from paper_lenet.reporting.tables.build import write
@@ -64,10 +64,11 @@ from paper_lenet.reporting.tables.strings import TABLES as STRING_TABLES
 from paper_lenet.runs.collect import Run
 from paper_lenet.runs.environment import origin
 from paper_lenet.runs.workers import cores
+from paper_lenet.strings import reader
 from paper_lenet.strings.characters import CharacterModel
 from paper_lenet.strings.crnn import CRNN
 from paper_lenet.strings.digits import LEVELS, Strings, of_split
-from paper_lenet.strings.reading import Answer, all_pieces, answers
+from paper_lenet.strings.reading import Answer, all_pieces, answers, transducer
 from paper_lenet.strings.rejection import read_at
 from paper_lenet.strings.sdnn import edits
 from paper_lenet.strings.training import LOSSES, Recipe, train
@@ -210,11 +211,31 @@ def main() -> int:
                     learned = [replace(net, further=each) for net in own[:TO_TEST] for each in hows]
                     if (start, training) == ALL:
                         learned += [replace(net, further=how) for net in own[TO_TEST:]]
+                        to_take_away = replace(own[0], further=how)
                     work.measure([(net, [how.model]) for net in learned], "test", f"{start}, {training}")
     files = build_tables(place.results, [*STRING_TABLES], place.documents)
     write(files)
-    print("wrote " + ", ".join(map(str, [*work.paths, *files])))
+    weights = released(to_take_away, work.strings, WEIGHTS if place.published else place.results)
+    for path, content in weights.items():
+        write_atomic(path, content)
+    print("wrote " + ", ".join(map(str, [*work.paths, *files, *weights])))
     return 0
+
+
+def released(net: Network, rows: Path, folder: Path) -> dict[Path, bytes | str]:
+    """The reader to take away and its card: the first seed's network, as its rows in strings.csv describe it."""
+    network, how = net.load(), net.further
+    assert how is not None and how.model is not None
+    key = about(net, next(iter(LEVELS)), "test", how.model)
+    (row,) = (row for row in read_rows(rows, COLUMNS) if all(row[name] == str(value) for name, value in key.items()))
+    told = {"loss": net.training, "rbf_factor": net.config.model.rbf_factor}
+    told |= {name: row[name] for name in ("seed", "run", "commit", "torch", "cpu")} | {"date": row["date"][:10]}
+    tensors = {name: w.detach().numpy() for name, w in network.state_dict().items()}
+    content = reader.file_of(tensors, how.model, told)
+    return {
+        folder / reader.FILE.name: content,
+        folder / f"{reader.FILE.stem}.md": reader.card(content, how.model, told),
+    }
 
 
 class Work:
@@ -322,15 +343,15 @@ def measured(net: Network, split: str, models: Models, levels: list[str]) -> tup
     """
     torch.set_num_threads(1)
     network, rows, rejections = net.load(), [], []
-    reader = FusedNet(network, net.config) if net.start == HOS and not isinstance(network, CRNN) else network
+    reads = FusedNet(network, net.config) if net.start == HOS and not isinstance(network, CRNN) else network
     codes = network.output.centres if isinstance(network.output, EuclideanRBF) else None
     closest = round(float(torch.pdist(codes).min()), 4) if codes is not None else ""
     for level in levels:
         strings = strings_of(net.config, level, split)
         found: dict[CharacterModel | None, dict[int, Answer]] = {model: {} for model in models}
-        for some, of, pieces in all_pieces(reader, strings, models[0]):
+        for some, of, pieces in all_pieces(reads, strings, models[0]):
             for model in models:
-                found[model] |= zip(some.tolist(), answers(of, pieces, model), strict=True)
+                found[model] |= zip(some.tolist(), answers(of, pieces, transducer(model)), strict=True)
         for model, read in found.items():
             wrong = [edits(read[k].digits, desired) for k, desired in enumerate(strings.labels)]
             counts = {"strings": len(wrong), "wrong_strings": sum(map(bool, wrong))}
@@ -347,7 +368,7 @@ def measured(net: Network, split: str, models: Models, levels: list[str]) -> tup
                     rejections.append(
                         {**told, "by": by, **{f"read_at_{w:g}": s for w, s in zip(WRONG, shares, strict=True)}}
                     )
-    return rejections, of_the_paper(net, reader, models[0]) if split == "test" else [], rows
+    return rejections, of_the_paper(net, reads, models[0]) if split == "test" else [], rows
 
 
 _KEPT: dict[tuple[str, str, str], Strings] = {}
@@ -375,14 +396,13 @@ def chosen(rows: Iterable[Mapping[str, str]], system: str, training: str) -> tup
     return model, float(rate) if rate else None
 
 
-def of_the_paper(net: Network, reader: Net | FusedNet, model: CharacterModel | None) -> list[Row]:
+def of_the_paper(net: Network, reads: Net | FusedNet, model: CharacterModel | None) -> list[Row]:
     """A row for each string of Figs. 25 and 26: what is read, and for an SDNN the nearest codes at nine positions."""
     rows = []
     for figure, of, picture in pictures():
-        grey = (picture - paper.BACKGROUND) / (paper.FOREGROUND - paper.BACKGROUND)
-        string = Strings([np.rint(255 * grey).astype(np.uint8)], [()])
-        ((_, found, pieces),) = all_pieces(reader, string, model)
-        (answer,) = answers(found, pieces, model)
+        string = Strings([strip_of(picture)], [()])
+        ((_, found, pieces),) = all_pieces(reads, string, model)
+        (answer,) = answers(found, pieces, transducer(model))
         positions = "".join(ANSWERS[c] for c in found.argmin(1)) if net.start in (SDNN, FRONT, TODAY) else ""
         told = {"figure": figure, "of": of, "positions": positions, "read": "".join(map(str, answer.digits))}
         cells = {**about(net, "", "", model), **told}

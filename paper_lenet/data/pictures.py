@@ -1,11 +1,13 @@
-"""An image of one handwritten digit -> MNIST's form (p. 9-10): 28x28 bytes, its size and place as MNIST's have them.
+"""An image of a handwritten digit -> MNIST's form (p. 9-10): 28x28 bytes, its size and place as MNIST's have them; or
+an image of a row of digits -> a strip 32 pixels high.
 
-`as_mnist` is in whole numbers throughout, so that another program can do the same to the last bit.
+Both are in whole numbers throughout, so that another program can do the same to the last bit.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,8 @@ from paper_lenet.errors import PaperLenetError
 Grey = NDArray[np.uint8]
 
 BOX = 20  # MNIST's digits fit into so many pixels (p. 9-10)
+# Columns beside the digits of a strip, so that a narrow one still stands in the middle of a window; and most in all.
+MARGIN, WIDEST = 14, 4000
 LARGEST = 50_000_000  # pixels: what a camera makes; more needs gigabytes
 FAINT = 32  # of 255: differences below are noise or compression, not ink
 
@@ -26,10 +30,11 @@ class ImageError(PaperLenetError, ValueError):
     """An image in which there is no digit to read; one line, without the image's name in `as_mnist`."""
 
 
-def read(path: Path) -> Grey:
-    """The digit of an image file that Pillow can read, as `as_mnist` gives it. Raises ImageError that names the file.
+def read(path: Path, form: Callable[[Grey], Grey] | None = None) -> Grey:
+    """What an image file shows that Pillow can read, as `as_mnist` or another form gives it.
 
-    Of an animation the first frame is taken. A picture that says that it lies on its side (EXIF) is set upright.
+    Raises ImageError that names the file. Of an animation the first frame is taken. A picture that says that it lies
+    on its side (EXIF) is set upright.
     """
     try:
         with warnings.catch_warnings():
@@ -40,7 +45,7 @@ def read(path: Path) -> Grey:
                 if image.width * image.height > LARGEST:
                     raise ImageError(f"too large: {image.width}x{image.height} pixels, {LARGEST} at most")
                 grey = grey_of(ImageOps.exif_transpose(image))
-        return as_mnist(grey)
+        return (form or as_mnist)(grey)
     except Image.DecompressionBombError as error:
         raise ImageError(f"{path}: too large: more than {LARGEST} pixels") from error
     except UnidentifiedImageError as error:
@@ -99,28 +104,13 @@ def as_mnist(grey: Grey) -> Grey:
        above 28 - h', so that it lies inside; columns alike. All else is 0.
     """
     size = paper.IMAGE_SIZE
-    low, high = int(grey.min()), int(grey.max())
-    if high - low < FAINT:
-        raise ImageError("no ink in it")
-    frame = np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
-    if 1 in grey.shape:
-        frame = grey.reshape(-1)
-    b = int(np.sort(frame)[(len(frame) - 1) // 2])
-    dark_on_light = 2 * b > high + low
+    b, dark_on_light = _background(grey)
     if grey.shape == (size, size) and b < FAINT and not dark_on_light:
         return grey.copy()
-
-    signed = b - grey.astype(np.int16) if dark_on_light else grey.astype(np.int16) - b
-    ink = np.maximum(signed, 0)
-    ink[4 * ink < ink.max()] = 0
-    rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
-    ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-
+    ink = _ink(grey, b, dark_on_light)
     longer = max(ink.shape)
     height, width = (max(1, (2 * BOX * n + longer) // (2 * longer)) for n in ink.shape)
-    summed = _area_sums(_area_sums(ink, height).T, width).T
-    peak = int(summed.max())
-    box = (510 * summed + peak) // (2 * peak)
+    box = _scaled(ink, height, width)
 
     mass = int(box.sum())
     top = (29 * mass - 2 * int(box.sum(1) @ np.arange(height))) // (2 * mass)
@@ -129,6 +119,65 @@ def as_mnist(grey: Grey) -> Grey:
     result = np.zeros((size, size), np.uint8)
     result[top : top + height, left : left + width] = box
     return result
+
+
+def as_strip(grey: Grey) -> Grey:
+    """Grey values (H, W) of 0 to 255, digits in a row, dark on light or light on dark -> (32, 32 + 4 k), ink on 0.
+
+    Steps 1 and 2 are those of `as_mnist`. An image that is 32 pixels high and 32 + 4 k wide, with b < 32 and
+    2 b <= high + low, is taken as it is. So are steps 4 and 5. Then:
+
+    6. The box is scaled so that its height becomes 20 pixels, n' = max(1, (40 n + h) // (2 h)) of its width, and the
+       largest value 255, as in steps 6 and 7.
+    7. It is put with its first row at 6, 14 columns from the left; as many or up to 3 more stay on its right.
+
+    Raises ImageError for an image lower than 32 pixels, for one without ink, and for a strip of more than 4,000 pixels.
+    """
+    side = paper.INPUT_SIZE
+    if len(grey) < side:
+        raise ImageError(f"{len(grey)} pixels high; a row of digits needs {side} or more")
+    b, dark_on_light = _background(grey)
+    as_it_is = grey.shape[1] >= side and (grey.shape[1] - side) % 4 == 0
+    if len(grey) == side and as_it_is and b < FAINT and not dark_on_light:
+        return grey.copy()
+    ink = _ink(grey, b, dark_on_light)
+    height, width = ink.shape
+    wide = max(1, (2 * BOX * width + height) // (2 * height))
+    if wide > WIDEST:
+        raise ImageError(f"{width} pixels wide and {height} high: too long for a row of digits")
+    whole = max(side, wide + 2 * MARGIN)
+    result = np.zeros((side, whole + -(whole - side) % 4), np.uint8)
+    top = (side - BOX) // 2
+    result[top : top + BOX, MARGIN : MARGIN + wide] = _scaled(ink, BOX, wide)
+    return result
+
+
+def _background(grey: Grey) -> tuple[int, bool]:
+    """Steps 1 and 2 of `as_mnist`: the value of the background, and whether it is light. Raises ImageError."""
+    low, high = int(grey.min()), int(grey.max())
+    if high - low < FAINT:
+        raise ImageError("no ink in it")
+    frame = np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
+    if 1 in grey.shape:
+        frame = grey.reshape(-1)
+    b = int(np.sort(frame)[(len(frame) - 1) // 2])
+    return b, 2 * b > high + low
+
+
+def _ink(grey: Grey, b: int, dark_on_light: bool) -> NDArray[np.int16]:
+    """Steps 4 and 5 of `as_mnist`: the ink in its box."""
+    signed = b - grey.astype(np.int16) if dark_on_light else grey.astype(np.int16) - b
+    ink = np.maximum(signed, 0)
+    ink[4 * ink < ink.max()] = 0
+    rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
+    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _scaled(ink: NDArray[np.int16], height: int, width: int) -> NDArray[np.int64]:
+    """Steps 6 and 7 of `as_mnist`: area means, the largest of which becomes 255."""
+    summed = _area_sums(_area_sums(ink, height).T, width).T
+    peak = int(summed.max())
+    return np.asarray((510 * summed + peak) // (2 * peak))
 
 
 def _area_sums(values: NDArray[np.integer], count: int) -> NDArray[np.int64]:

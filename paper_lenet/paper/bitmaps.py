@@ -147,5 +147,7 @@ CODES: dict[str, Tensor] = _parse(_ART)
 """Character, from the space to DEL, to its code: (84,) float32, ±1, the bitmap's pixels row by row."""
 
 DIGITS: Tensor = torch.stack([CODES[str(digit)] for digit in range(CLASSES)])
-WITH_BLANK: Tensor = torch.cat([DIGITS, CODES[" "][None]])
 """(10, 84) float32, ±1: the codes of the digits 0 to 9."""
+
+WITH_BLANK: Tensor = torch.cat([DIGITS, CODES[" "][None]])
+"""(11, 84): those, and that of the space, the blank."""

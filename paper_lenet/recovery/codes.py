@@ -67,6 +67,34 @@ def pictures() -> Iterator[tuple[int, str, NDArray[np.float32]]]:
         yield 26 if k else 25, str(of), wide
 
 
+@dataclass(frozen=True)
+class PrintedString:
+    """A string of Figs. 25 and 26: figure, digits, picture (32, 64) of -0.1 to 1.175, and F6 (9, 84) as printed."""
+
+    figure: int
+    of: str
+    picture: NDArray[np.float32]
+    f6: NDArray[np.float64]
+
+    def nearest(self) -> str:
+        """Whose codes are nearest to the printed ones, from left to right."""
+        distances = np.square(self.f6[:, None] - WITH_BLANK.numpy()).sum(2)
+        return "".join(ANSWERS[c] for c in distances.argmin(1))
+
+
+def printed_strings() -> Iterator[PrintedString]:
+    """The five strings."""
+    strings = paper.fig25_26()
+    for (figure, of, picture), codes in zip(pictures(), [strings["fig25_f6"], *strings["fig26_f6"]], strict=True):
+        yield PrintedString(figure, of, picture, np.stack([states(code) for code in codes]))
+
+
+def strip_of(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """A picture of -0.1 to 1.175 as bytes, ink 255 on 0."""
+    grey = (picture - paper.BACKGROUND) / (paper.FOREGROUND - paper.BACKGROUND)
+    return np.asarray(np.rint(255 * grey).astype(np.uint8))
+
+
 def states(greys: NDArray[np.uint8]) -> NDArray[np.float64]:
     """F6 (84,) from printed greys (12, 7), black being +1 and white -1."""
     return np.asarray(1 - greys.ravel() / 127.5)

@@ -7,6 +7,7 @@ made of is the caller's choice: strings to test on have test images only.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,12 +18,11 @@ from torch import Tensor
 
 from paper_lenet import generators, paper
 from paper_lenet.data import levels
+from paper_lenet.data.pictures import MARGIN
 from paper_lenet.strings.segmentation import Piece, pieces
 
 HEIGHT, STEP = paper.INPUT_SIZE, 4  # the network's positions are four columns apart
 LONGEST = 8
-# Columns beside the string: a digit may be that narrow and still stand in the middle of a window.
-MARGIN = 14
 
 
 @dataclass(frozen=True)
@@ -94,26 +94,49 @@ def draw(images: NDArray[np.uint8], labels: NDArray[np.int64], level: Level, cou
     return Strings(pixels, digits)
 
 
-def _picture(images: NDArray[np.uint8], level: Level, random: np.random.Generator) -> NDArray[np.uint8]:
-    """One string, bytes (32, W)."""
+@dataclass(frozen=True)
+class Ink:
+    """A character's ink, bytes (h, w), and the row of the picture that its first row is on."""
+
+    pixels: NDArray[np.uint8]
+    top: int
+
+
+def ink_of(image: NDArray[np.uint8], size: float, down: int) -> Ink:
+    """The ink of an image (28, 28) where MNIST has it, larger or smaller about the middle of the picture, and moved."""
+    rows, columns = (np.flatnonzero(image.any(axis)) for axis in (1, 0))
+    ink = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if len(rows) else image[:1, :1]
+    height, width = (max(1, round(extent * size)) for extent in ink.shape)
+    ink = np.asarray(Image.fromarray(ink).resize((width, height), Image.Resampling.BICUBIC))
+    middle = (rows[0] + rows[-1] + 1) / 2 if len(rows) else image.shape[0] / 2
+    top = HEIGHT / 2 + (middle - image.shape[0] / 2) * size - height / 2 + down
+    return Ink(ink, int(np.clip(round(top), 0, max(0, HEIGHT - height))))
+
+
+def assembled(characters: Sequence[Ink], gaps: Sequence[int]) -> NDArray[np.uint8]:
+    """Characters in a row, bytes (32, W); gaps: columns before each, of which the first counts for nothing."""
     placed, right = [], MARGIN
-    for k, image in enumerate(images):
-        size = random.uniform(*level.size)
-        rows, columns = (np.flatnonzero(image.any(axis)) for axis in (1, 0))
-        ink = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if len(rows) else image[:1, :1]
-        height, width = (max(1, round(extent * size)) for extent in ink.shape)
-        ink = np.asarray(Image.fromarray(ink).resize((width, height), Image.Resampling.BICUBIC))
-        middle = (rows[0] + rows[-1] + 1) / 2 if len(rows) else image.shape[0] / 2
-        # where MNIST has it, larger or smaller about the middle of the picture
-        top = HEIGHT / 2 + (middle - image.shape[0] / 2) * size - height / 2 + random.integers(-level.up, level.up + 1)
-        left = right + (int(random.integers(level.gap[0], level.gap[1] + 1)) if k else 0)
-        right = left + width
-        placed.append((ink, int(np.clip(round(top), 0, max(0, HEIGHT - height))), left))
+    for k, character in enumerate(characters):
+        left = max(0, right + (gaps[k] if k else 0))
+        right = left + character.pixels.shape[1]
+        placed.append((character, left))
     wide = max(HEIGHT, right + MARGIN)
     picture = np.zeros((HEIGHT, wide + -(wide - HEIGHT) % STEP), np.uint8)
-    for ink, top, left in placed:
-        seen = picture[top : top + ink.shape[0], left : left + ink.shape[1]]
+    for character, left in placed:
+        ink = character.pixels
+        seen = picture[character.top : character.top + ink.shape[0], left : left + ink.shape[1]]
         np.maximum(seen, ink[: seen.shape[0]], out=seen)
+    return picture
+
+
+def _picture(images: NDArray[np.uint8], level: Level, random: np.random.Generator) -> NDArray[np.uint8]:
+    """One string, bytes (32, W)."""
+    characters, gaps = [], []
+    for k, image in enumerate(images):
+        size = random.uniform(*level.size)
+        characters.append(ink_of(image, size, int(random.integers(-level.up, level.up + 1))))
+        gaps.append(int(random.integers(level.gap[0], level.gap[1] + 1)) if k else 0)
+    picture = assembled(characters, gaps)
     inverted = random.random(picture.shape) < level.noise
     return np.where(inverted, 255 - picture, picture)
 

@@ -16,14 +16,15 @@ from paper_lenet.strings import crnn, hos, sdnn
 from paper_lenet.strings.characters import CharacterModel, one_each
 from paper_lenet.strings.crnn import CRNN
 from paper_lenet.strings.digits import Strings
-from paper_lenet.strings.lattices import Segmentations, Transducer, penalties, viterbi
+from paper_lenet.strings.graphs import GraphError
+from paper_lenet.strings.lattices import Segmentations, Transducer, penalties, possible, viterbi
 
 AT_ONCE = 50
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What is read in a string: digits, at which pieces (or positions) they are first seen, and how sure that is.
+    """What is read in a string: digits (or other characters), and at which pieces (or positions) they are first seen.
 
     penalty: that of the best path (Eq. 10).  probability: exp(-E_dforw) with the answer as desired labels (Sec. X-C).
     """
@@ -54,11 +55,16 @@ def transducer(model: CharacterModel | None) -> Transducer:
     return Transducer.of(one_each() if model is None else model.transducer())
 
 
-def answers(of: Tensor, pieces: Segmentations, model: CharacterModel | None) -> list[Answer]:
-    """What is read in strings whose pieces have penalties (P, C)."""
-    best, paths = viterbi(of, pieces, transducer(model))
+def answers(of: Tensor, pieces: Segmentations, model: Transducer) -> list[Answer]:
+    """What is read in strings whose pieces have penalties (P, C).
+
+    Raises GraphError for a string that the model cannot read as anything.
+    """
+    best, paths = viterbi(of, pieces, model)
     read = [tuple(c for _, c in path) for path in paths]
-    every, own = (penalties(of, pieces, transducer(model), True, labels).double() for labels in (None, read))
+    every, own = (penalties(of, pieces, model, True, labels).double() for labels in (None, read))
+    if not bool(possible(every).all()):
+        raise GraphError("a string without a path from its start to an end")
     return [
         Answer(digits, tuple(place for place, _ in path), penalty, probability)
         for digits, path, penalty, probability in zip(
@@ -72,7 +78,7 @@ def read(net: nn.Module | FusedNet, strings: Strings, model: CharacterModel | No
     """The answers to all strings, in their order."""
     found: dict[int, Answer] = {}
     for chosen, of, pieces in all_pieces(net, strings, model):
-        found |= zip(chosen.tolist(), answers(of, pieces, model), strict=True)
+        found |= zip(chosen.tolist(), answers(of, pieces, transducer(model)), strict=True)
     return [found[k] for k in range(len(strings))]
 
 

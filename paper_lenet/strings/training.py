@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,11 +67,28 @@ class Recipe:
     levels: tuple[str, ...] = (*LEVELS,)
 
 
+def mixed(images: NDArray[np.uint8], labels: NDArray[np.int64], recipe: Recipe, seed: int) -> Strings:
+    """A pass of strings, as many of each level."""
+    count = recipe.strings // len(recipe.levels)
+    parts = [draw(images, labels, LEVELS[name], count, seed + k) for k, name in enumerate(recipe.levels)]
+    return Strings([p for part in parts for p in part.pixels], [of for part in parts for of in part.labels])
+
+
 def train(
-    net: nn.Module, images: NDArray[np.uint8], labels: NDArray[np.int64], recipe: Recipe, seed: int
+    net: nn.Module,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    recipe: Recipe,
+    seed: int,
+    make: Callable[[NDArray[np.uint8], NDArray[np.int64], Recipe, int], Strings] = mixed,
+    characters: Transducer | None = None,
 ) -> Iterator[tuple[float, list[tuple[int, ...]]]]:
     """Train a network on strings of images (n, 28, 28) with labels (n,). Yields after each pass the mean loss, and the
-    strings that no path fits, which are left out."""
+    strings that no path fits, which are left out.
+
+    make: gives a pass of strings.  characters: the recipe's model, where characters are others than digits.
+    """
+    model = characters or transducer(recipe.model)
     optimiser = _optimiser(net, recipe)
     size = 1 if recipe.method == "sdlm" else recipe.batch
     updates = recipe.passes * -(-recipe.strings // size)
@@ -79,13 +96,13 @@ def train(
     random = generators.generator(seed, "strings")
     for _ in range(recipe.passes):
         total, impossible = 0.0, []
-        strings = mixed(images, labels, recipe, int(random.integers(2**31)))
+        strings = make(images, labels, recipe, int(random.integers(2**31)))
         if recipe.method == "sdlm":
             _set_rates(net, optimiser, windows_of(images, labels, int(random.integers(2**31))), strings)
         for chosen in batches(strings, size, random):
             wanted = [strings.labels[k] for k in chosen]
             of, pieces = pieces_of(net, strings, chosen, recipe.model)
-            found = losses(recipe.loss, of, pieces, transducer(recipe.model), wanted)
+            found = losses(recipe.loss, of, pieces, model, wanted)
             fits = possible(found)
             impossible += [digits for digits, fit in zip(wanted, fits.tolist(), strict=True) if not fit]
             optimiser.zero_grad()
@@ -139,13 +156,6 @@ def windows_of(images: NDArray[np.uint8], labels: NDArray[np.int64], seed: int) 
     pixels = windows.pixels(images, drawn, chosen, HEIGHT)
     of = np.where(drawn.blank[chosen], windows.BLANK, labels[chosen])
     return torch.from_numpy(levels(np.float32)[pixels])[:, None], torch.from_numpy(of.astype(np.int64))
-
-
-def mixed(images: NDArray[np.uint8], labels: NDArray[np.int64], recipe: Recipe, seed: int) -> Strings:
-    """A pass of strings, as many of each level."""
-    count = recipe.strings // len(recipe.levels)
-    parts = [draw(images, labels, LEVELS[name], count, seed + k) for k, name in enumerate(recipe.levels)]
-    return Strings([p for part in parts for p in part.pixels], [of for part in parts for of in part.labels])
 
 
 def batches(strings: Strings, size: int, random: np.random.Generator) -> Iterator[NDArray[np.int64]]:

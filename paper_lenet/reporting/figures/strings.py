@@ -1,0 +1,181 @@
+"""Strings of digits: how one is read, Figs. 25 and 26 beside ours, and how much is read where little may be wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from paper_lenet import paper
+from paper_lenet.config.studies import Shown
+from paper_lenet.data import Data
+from paper_lenet.recovery.codes import ANSWERS, printed_strings, strip_of
+from paper_lenet.reporting.figures.common import SIZE, Drawing, drawn, grid
+from paper_lenet.reporting.results import read_csv
+from paper_lenet.reporting.tables.strings import (
+    CHARACTERS,
+    CRNN_TODAY,
+    CTC,
+    DISCRIMINATIVE,
+    HOS,
+    MEASURES,
+    REJECTION_COLUMNS,
+    SDNN,
+    WRONG,
+)
+from paper_lenet.strings.digits import STEP
+from paper_lenet.strings.reader import Reader, load_reader
+from paper_lenet.strings.spotting import spots
+
+CODE = (12, 7)
+PAGE, TRIALS = (128, 256), 200  # pixels; places that are tried one after the other
+GAP = 2  # pixels of the codes' own between two of them
+SHOWN = ((SDNN, CHARACTERS), (SDNN, DISCRIMINATIVE), (HOS, DISCRIMINATIVE), (CRNN_TODAY, CTC))
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+
+
+@drawn
+def fig25_26(results: Path) -> tuple[str, Figure]:
+    """The paper's strings, what F6 makes of each at nine positions, and what is read: printed, and by our reader."""
+    reader, strings = load_reader(), list(printed_strings())
+    figure = Figure(figsize=(2 * SIZE[0], 1.02 * len(strings) + 0.25))
+    figure.text(0.37, 0.995, "as printed", ha="center", va="top")
+    figure.text(0.79, 0.995, "ours", ha="center", va="top")
+    rows = figure.add_gridspec(
+        len(strings),
+        3,
+        width_ratios=(1.15, 2, 2),
+        left=0.01,
+        right=0.995,
+        top=0.965,
+        bottom=0.02,
+        hspace=0.3,
+        wspace=0.06,
+    )
+    for k, string in enumerate(strings):
+        strip = strip_of(string.picture)
+        f6, penalties = reader.states(strip)
+        picture = figure.add_subplot(rows[k, 0])
+        _grey(picture, strip, 0, 255)
+        picture.set_xlabel(f"Fig. {string.figure}: {string.of}", labelpad=2)
+        nearest = "".join(ANSWERS[c] for c in penalties.argmin(1))
+        answer = "".join(map(str, reader.read(strip).digits))
+        of_the_paper = figure.add_subplot(rows[k, 1])
+        _codes(of_the_paper, string.f6, string.nearest(), string.of)
+        _codes(figure.add_subplot(rows[k, 2]), f6, nearest, answer)
+    return "fig25-26", figure
+
+
+def reading(reader: Reader, strip: NDArray[np.uint8], kind: str) -> bytes:
+    """A figure's bytes: how a strip is read, as Fig. 25; the picture, F6 and the nearest code at each position."""
+
+    @drawn
+    def one(folder: Path) -> tuple[str, Figure]:
+        f6, penalties = reader.states(strip)
+        answer = reader.read(strip)
+        wide = len(f6) * (CODE[1] + GAP) / (CODE[0] + GAP)
+        figure = Figure(figsize=(max(3.0, 0.3 * wide), 2.0), layout="constrained")
+        picture, codes = figure.subplots(2, 1, height_ratios=(1.2, 1))
+        _grey(picture, strip, 0, 255)
+        for digit, place in zip(answer.digits, answer.places, strict=True):
+            picture.text(STEP * place + paper.INPUT_SIZE / 2, -1, str(digit), ha="center", va="bottom")
+        nearest = "".join(ANSWERS[c] for c in penalties.argmin(1))
+        read_ = "".join(map(str, answer.digits)) or "no digits"
+        _codes(codes, f6, nearest, f"{read_}, probability {answer.probability:.3f}")
+        return "reading", figure
+
+    return one(Path())[Path("figures", f"reading.{kind}")]
+
+
+@drawn
+def rejection(results: Path) -> tuple[str, Figure]:
+    """Strings read against strings read wrong, as the least sure are rejected, by either measure of sureness."""
+    made = read_csv(results / "strings-rejection.csv", REJECTION_COLUMNS)
+    levels = list(dict.fromkeys(made["level"]))
+    figure = Figure(figsize=(2 * SIZE[0], 0.8 * SIZE[1]), layout="constrained")
+    for axes, level in zip(np.atleast_1d(figure.subplots(1, len(levels), sharey=True)), levels, strict=True):
+        for (system, training), colour in zip(SHOWN, COLOURS, strict=True):
+            own = made[(made["system"] == system) & (made["training"] == training) & (made["level"] == level)]
+            for by, style in zip(MEASURES, (":", "-"), strict=True):
+                shares = _means(own[own["by"] == by])
+                label = f"{system}, {training}" if by == MEASURES[1] else None
+                axes.plot(WRONG, shares, style, color=colour, lw=1, label=label)
+        axes.set(title=level, xscale="log", xlabel="wrong, %", ylim=(0, 100))
+        grid(axes, "both")
+    figure.axes[0].set_ylabel("read right, %")
+    figure.axes[0].legend(loc="lower right")
+    return "strings-rejection", figure
+
+
+@drawn
+def spotting(results: Path, data: Data) -> tuple[str, Figure]:
+    """Test images scattered over a page, and the digits that the network finds on it."""
+    reader, random = load_reader(), np.random.default_rng(0)
+    page, placed = np.zeros(PAGE, np.uint8), list[tuple[int, int]]()
+    side = data.test_images.shape[1]
+    for _ in range(TRIALS):
+        y, x = (int(random.integers(0, extent - side + 1)) for extent in PAGE)
+        if all(max(abs(y - other), abs(x - another)) >= side - 4 for other, another in placed):
+            here = page[y : y + side, x : x + side]
+            np.maximum(here, data.test_images[len(placed)], out=here)
+            placed.append((y, x))
+    figure = Figure(figsize=(2 * SIZE[0], 2 * SIZE[0] * PAGE[0] / PAGE[1]))
+    axes = figure.add_axes((0, 0, 1, 1))
+    _grey(axes, page, 0, 2 * 255)
+    for spot in spots(reader.network, page):
+        axes.text(spot.column, spot.row, str(spot.digit), color=COLOURS[1], ha="center", va="center", fontsize=11)
+    return "spotting", figure
+
+
+def _means(rows: pd.DataFrame) -> list[float]:
+    return [float(rows[f"read_at_{wrong:g}"].astype(float).mean()) for wrong in WRONG]
+
+
+def _codes(axes: Axes, f6: NDArray[np.floating], nearest: Sequence[str], answer: str) -> None:
+    """States (T, 84) as bitmaps in a row, +1 black, each with whose code is nearest, and the answer below."""
+    high, wide = CODE
+    row = np.full((high, len(f6) * (wide + GAP) - GAP), np.nan)
+    for k, code in enumerate(f6):
+        row[:, k * (wide + GAP) : k * (wide + GAP) + wide] = code.reshape(CODE)
+        axes.text(k * (wide + GAP) + wide / 2 - 0.5, high + 0.2, nearest[k], ha="center", va="top")
+    _grey(axes, row, -1, 1)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel(answer, labelpad=9)
+
+
+def _grey(axes: Axes, values: NDArray[np.generic], white: float, black: float) -> None:
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set(visible=True, color="0.6", linewidth=0.4)
+    axes.imshow(values, cmap="Greys", vmin=white, vmax=black, interpolation="none")
+
+
+FIGURES = {
+    "fig25-26": Drawing(
+        "The strings of Figs. 25 and 26: F6 at nine positions, whose code is nearest to it, and what is read; as "
+        "printed, and by our network of the first seed after training on whole strings.",
+        fig25_26,
+        needs=("strings-printed.csv",),
+        shown=Shown("strings", 7),
+    ),
+    "spotting": Drawing(
+        "A demonstration: test images on a page, and the digits that the network of Figs. 25 and 26 above finds there, "
+        "moved over it in both directions. What stands above and below a digit it was never shown.",
+        spotting,
+        needs=("strings-printed.csv",),
+        wants=("data",),
+        shown=Shown("strings", 10),
+    ),
+    "strings-rejection": Drawing(
+        "Strings that are read right, where so many are read wrong and the least sure of the rest are rejected: by the "
+        "probability of the answer (lines) or by the penalty of Viterbi's path (dots). Means of 5 to 10 networks.",
+        rejection,
+        needs=("strings-rejection.csv",),
+        shown=Shown("strings", 8),
+    ),
+}
