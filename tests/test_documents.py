@@ -65,12 +65,13 @@ ADDED = {
     f"{PYTHON} experiments/figures.py eta": "",
     f"{PYTHON} experiments/predict.py photo.jpg scan.png": "",
     f"{PYTHON} experiments/predict.py photo.jpg --weights lenet5-modern": "",
+    f"{PYTHON} experiments/read.py photo.jpg --figure read.png": "",
     f"{PYTHON} experiments/export_onnx.py lenet5-1998": "",
     f"{PYTHON} experiments/release.py outputs/mine/<fingerprint>/seed-0 mine --into .": "",
 }
 INSTEAD = {
     "make reproduce": f"{PYTHON} experiments/reproduce.py {SMALL}",
-    **{f"make {target}": "" for target in ("setup", "report", "test")},
+    **{f"make {target}": "" for target in ("setup", "report", "test", "strings")},
     f"{TRAIN} experiment=modern engine=batched engine.device=cuda name=gpu": (
         f"{TRAIN} experiment=modern engine=batched name=gpu {SMALL}"  # on a GPU: the tests that are marked gpu
     ),

@@ -18,7 +18,7 @@ from paper_lenet.commands import entry
 from paper_lenet.data import mnist_at_hand
 from paper_lenet.files import read_rows
 from paper_lenet.network.lenet5 import LeNet5
-from paper_lenet.reporting.tables.strings import COLUMNS, CRNN_TODAY, HOS, PRINTED_COLUMNS, REJECTION_COLUMNS
+from paper_lenet.reporting.tables.strings import COLUMNS, CRNN_TODAY, HOS, PRINTED_COLUMNS, REJECTION_COLUMNS, SIGMOIDS
 from paper_lenet.strings import digits, lattices, training
 from paper_lenet.strings.characters import CharacterModel, one_each
 from paper_lenet.strings.digits import HEIGHT, LEVELS, LONGEST, draw
@@ -268,7 +268,9 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     monkeypatch.setattr(command, "APART", MODELS[7:9])
     short = {
         start: [
-            dataclasses.replace(how, passes=1, strings=8, batch=4) for how in recipes if how.rate in (3e-3, 1e-2, 1e-5)
+            dataclasses.replace(how, passes=1, strings=8, batch=4)
+            for how in recipes
+            if how.rate in (3e-3, 1e-2, 1e-5) or start == SIGMOIDS
         ]
         for start, recipes in command.LEARNING.items()
     }
@@ -283,22 +285,24 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     rows = read_rows(Path("r/strings.csv"), COLUMNS)
     # Of each level and of two runs: two models of the SDNN and of today's, and the one chosen, with either front; four
     # losses with two rates each and one more model, SDLM with one, and with the one chosen, codes that stay and, but by
-    # SDLM, codes that learn; HOS, and four losses with two rates; CTC of two networks with one and two rates.
+    # SDLM, codes that learn; HOS, and four losses with two rates; CTC of two networks with one and two rates, and two
+    # losses with sigmoids.
     sdnn = 2 + 1 + 1 + 4 * (2 + 1 + 2) + (1 + 1 + 1)
-    assert len(rows) == len(LEVELS) * 2 * (sdnn + 1 + 4 * (2 + 1) + 2 + 1 + (1 + 1) + (2 + 1))
+    assert len(rows) == len(LEVELS) * 2 * (sdnn + 1 + 4 * (2 + 1) + 2 + 1 + (1 + 1) + (2 + 1) + 2 * (1 + 1))
     assert {row["strings"] for row in rows if row["split"] == "test"} == {"6"}
     tested = [row for row in rows if row["split"] == "test"]
     rejections = read_rows(Path("r/strings-rejection.csv"), REJECTION_COLUMNS)
     assert len(rejections) == 2 * len(tested) and {row["by"] for row in rejections} == {"penalty", "probability"}
     printed_rows = read_rows(Path("r/strings-printed.csv"), PRINTED_COLUMNS)
     assert [row["of"] for row in printed_rows[:5]] == ["2345", "540", "1114", "678", "3514"]
-    assert all(len(row["positions"]) == 9 * (row["system"] not in (HOS, CRNN_TODAY)) for row in printed_rows)
+    assert all(len(row["positions"]) == 9 * (row["system"] not in (HOS, SIGMOIDS, CRNN_TODAY)) for row in printed_rows)
     assert len(printed_rows) == 5 * len(tested) // len(LEVELS)
     for table, row in (
         ("strings", "SDNN, front of 1998 | characters | 2 | "),
         ("strings", "CRNN | CTC | any | 0 | "),
         ("strings-training", "SDNN, codes learn | E_dvit | "),
         ("strings-training", "SDNN | E_dforw, SDLM | 1e-05 | "),
+        ("strings-training", "LeNet of today, sigmoids | E_vit | "),
         ("strings-against", "SDNN, E_dforw | HOS, E_dforw | "),
         ("strings-rejection", "HOS | E_vit | "),
         ("strings-printed", "Fig. 25: 2345 | "),

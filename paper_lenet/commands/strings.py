@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 from tqdm import tqdm
 
 from paper_lenet.commands.places import add_place, place_of
@@ -57,6 +58,7 @@ from paper_lenet.reporting.tables.strings import (
     REJECTION,
     REJECTION_COLUMNS,
     SDNN,
+    SIGMOIDS,
     TODAY,
     WRONG,
 )
@@ -70,7 +72,7 @@ from paper_lenet.strings.crnn import CRNN
 from paper_lenet.strings.digits import LEVELS, Strings, of_split
 from paper_lenet.strings.reading import Answer, all_pieces, answers, transducer
 from paper_lenet.strings.rejection import read_at
-from paper_lenet.strings.sdnn import edits
+from paper_lenet.strings.sdnn import Sigmoids, edits
 from paper_lenet.strings.training import LOSSES, Recipe, train
 
 CENTRES = "output.centres"
@@ -88,6 +90,8 @@ LEARNING: dict[str, list[Recipe]] = {
         *(Recipe(loss, APART[0], rate) for loss in LOSSES for rate in (1e-3, 3e-3, 1e-2, 3e-2)),
     ],
     TODAY: [Recipe("E_dforw", ANY_NUMBER, rate) for rate in (3e-4, 1e-3, 3e-3)],
+    # at one rate, since what is asked is whether they collapse
+    SIGMOIDS: [Recipe(loss, ANY_NUMBER, 1e-3) for loss in ("E_vit", "E_dforw")],
     CRNN_TODAY: [Recipe("E_dforw", ANY_NUMBER, rate, passes=10) for rate in (1e-3, 3e-3, 1e-2)],
     HOS: [OF_PIECES(loss, rate=rate) for loss in LOSSES for rate in (1e-3, 3e-3, 1e-2)],
 }
@@ -95,7 +99,7 @@ LEARNING: dict[str, list[Recipe]] = {
 # SDNNs do.
 TO_CHOOSE, TO_TEST, ALL = 2, 5, (SDNN, "E_dforw")
 Row = dict[str, Any]
-Net = PaperNet | ModernNet | CRNN
+Net = PaperNet | ModernNet | Sigmoids | CRNN
 
 
 def called(start: str, how: Recipe | None) -> str:
@@ -111,8 +115,8 @@ def called(start: str, how: Recipe | None) -> str:
 class Network:
     """What reads: a run's network, or upper layers on the front of 1998, or one of these trained on whole strings.
 
-    start: SDNN, FRONT, HOS, TODAY or CRNN_TODAY.  folder: of the run, in which the weights of what is made here are
-    kept.  fingerprint: of the run.  further: how it learned whole strings.
+    start: SDNN, FRONT, HOS, TODAY, SIGMOIDS or CRNN_TODAY.  folder: of the run, in which the weights of what is made
+    here are kept.  fingerprint: of the run.  further: how it learned whole strings.
     """
 
     start: str
@@ -140,10 +144,11 @@ class Network:
         else:
             built = build(self.config.model, self.seed)
             assert isinstance(built, PaperNet | ModernNet)  # seen to by `networks`
-            net = built
+            net = Sigmoids(built) if self.start == SIGMOIDS else built
         if self.further is None:
-            if self.start in (SDNN, HOS, TODAY):
-                put(net, read_tensors(self.folder / "weights.safetensors")[1])
+            if self.start in (SDNN, HOS, TODAY, SIGMOIDS):
+                of_run = net.net if isinstance(net, Sigmoids) else net
+                put(of_run, read_tensors(self.folder / "weights.safetensors")[1])
                 return net.eval()
             if self.start == CRNN_TODAY:
                 return net.eval()
@@ -168,7 +173,7 @@ class Network:
         return {name: w.detach().numpy() for name, w in net.state_dict().items()}
 
 
-def put(net: Net, tensors: Tensors) -> None:
+def put(net: nn.Module, tensors: Tensors) -> None:
     """Parameters into a network; codes that learned, too."""
     state = {name: torch.as_tensor(w) for name, w in tensors.items()}
     net.load_state_dict({**net.state_dict(), **state})
@@ -307,7 +312,7 @@ def networks(job: Path) -> Iterator[Network]:
             raise ConfigError(
                 f"{folder}: data.validation=0, so that no images are left to choose the character model on"
             )
-        starts = (TODAY, CRNN_TODAY) if modern else (SDNN, FRONT) if windows else (HOS,)
+        starts = (TODAY, SIGMOIDS, CRNN_TODAY) if modern else (SDNN, FRONT) if windows else (HOS,)
         for start in starts:
             yield Network(start, config, run.seed, folder, folder.parent.name)
 
@@ -344,7 +349,7 @@ def measured(net: Network, split: str, models: Models, levels: list[str]) -> tup
     """
     torch.set_num_threads(1)
     network, rows, rejections = net.load(), [], []
-    reads = FusedNet(network, net.config) if net.start == HOS and not isinstance(network, CRNN) else network
+    reads = FusedNet(network, net.config) if isinstance(network, PaperNet) and net.start == HOS else network
     codes = network.output.centres if isinstance(network.output, EuclideanRBF) else None
     closest = round(float(torch.pdist(codes).min()), 4) if codes is not None else ""
     for level in levels:

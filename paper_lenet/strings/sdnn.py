@@ -15,6 +15,21 @@ from paper_lenet.strings.graphs import NULL, Arc, Graph, recognised
 from paper_lenet.strings.lattices import Segmentations, rows
 
 
+class Sigmoids(nn.Module):
+    """A network of linear outputs with a sigmoid on each, and as penalties minus their logarithms.
+
+    All penalties can be small at once, unlike those of probabilities that add up to 1: the paper says of such outputs
+    that E_vit lets them collapse (Sec. VI-A).
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net, self.output = net, nn.Identity()
+
+    def forward(self, images: Tensor) -> Tensor:
+        return -F.logsigmoid(self.net(images))
+
+
 def penalties(net: nn.Module, images: Tensor) -> Tensor:
     """The penalties (N, T, C) of all classes at all positions, four columns apart, of images (N, 1, 32, 28 + 4 T).
 

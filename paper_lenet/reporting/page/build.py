@@ -83,7 +83,8 @@ SECTIONS = (
     Section(
         "strings",
         "Strings of digits",
-        "Section VII: the network over a whole string in one pass, and what a character model reads there.",
+        "Sections V to X: strings read by a network that moves over them, or in pieces between cuts, and learned as a "
+        "whole; and amounts of cheques.",
     ),
     Section("noise", "Noise", "What nobody controls: the order in which sums are rounded, and the seed."),
     Section("more", "More results", "Results that no other section has."),
