@@ -71,7 +71,7 @@ def main() -> int:
                     bar.update()
             return read_rows(path, COLUMNS)
 
-        how = best(measure([(net, how) for net in nets[:TO_CHOOSE] for how in TRIES], "validation"))
+        how = best(measure([(net, how) for net in nets[: TO_CHOOSE[SDNN]] for how in TRIES], "validation"))
         print(f"amounts of hold-out images are read best after {how}")
         measure([(net, how) for net in nets[:TO_TEST]], "test")
     files = build_tables(place.results, ["amounts"], place.documents)

@@ -97,7 +97,7 @@ LEARNING: dict[str, list[Recipe]] = {
 }
 # How many of the runs learn whole strings: to choose a rate, and to be tested. By the loss that the paper ends with all
 # SDNNs do.
-TO_CHOOSE, TO_TEST, ALL = 2, 5, (SDNN, "E_dforw")
+TO_CHOOSE, TO_TEST, ALL = {SDNN: 2, TODAY: 2, SIGMOIDS: 1, CRNN_TODAY: 2, HOS: 1}, 5, (SDNN, "E_dforw")
 Row = dict[str, Any]
 Net = PaperNet | ModernNet | Sigmoids | CRNN
 
@@ -209,7 +209,7 @@ def main() -> int:
             for training in dict.fromkeys(called(start, how) for how in reversed(recipes)):
                 tries = [how for how in recipes if called(start, how) == training]
                 if own := by_start[start]:
-                    how = work.choose(own[:TO_CHOOSE], tries)
+                    how = work.choose(own[: TO_CHOOSE[start]], tries)
                     print(f"{start}: {how}")
                     hows = [how]
                     if start == SDNN and how.method == "adamw":
