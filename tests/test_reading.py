@@ -17,6 +17,7 @@ from paper_lenet.commands import entry
 from paper_lenet.data.pictures import ImageError, as_strip, read
 from paper_lenet.files import RecordError, read_rows
 from paper_lenet.network.lenet5 import LeNet5
+from paper_lenet.paper.bitmaps import WITH_BLANK
 from paper_lenet.recovery.codes import printed_strings, strip_of
 from paper_lenet.reporting.tables.amounts import COLUMNS
 from paper_lenet.strings import amounts
@@ -112,6 +113,10 @@ def test_the_released_reader_reads_a_string_of_the_paper() -> None:
     answer = load_reader(FILE).read(strip_of(picture))
     assert answer.digits == (5, 4, 0) and answer.probability > 0.5
     assert list(answer.places) == sorted(answer.places)
+    # before whole strings, F6 is the codes that the network has learned
+    f6, penalties = load_reader("windows-1998").states(strip_of(picture))
+    assert f6.shape == (9, 84) and penalties.shape == (9, 11) and penalties[0].argmin() == 5
+    assert np.corrcoef(f6[0], WITH_BLANK[5])[0, 1] > 0.9
 
 
 # --- a network of today ---

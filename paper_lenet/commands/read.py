@@ -2,7 +2,7 @@
 
 A line an image: its digits, the penalty of Viterbi's path, the probability of these digits, and at which column of the
 strip that the network sees (32 pixels high) the middle of each is. What cannot be read is named and left out, and the
-exit code is 1 then. --figure draws how the first image is read, as Fig. 25 does.
+exit code is 1 then. --figure draws how the first image is read: the penalty of each class at each position.
 """
 
 from __future__ import annotations

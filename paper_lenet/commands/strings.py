@@ -193,7 +193,7 @@ def main() -> int:
         raise PaperLenetError(f"{where}: no runs that learned windows (windows=paper)")
     load(nets[0].config.data)  # here, so that a download is made once
     with ProcessPoolExecutor(cores(), multiprocessing.get_context("spawn")) as pool:
-        work = Work(place.results, pool)
+        work, to_take_away = Work(place.results, pool), list[tuple[Network, CharacterModel]]()
         for start in (SDNN, TODAY):
             if own := by_start[start]:
                 models: list[CharacterModel | None] = [*MODELS]
@@ -201,6 +201,8 @@ def main() -> int:
                 model, _ = chosen(tried, start, CHARACTERS)
                 assert model is not None
                 print(f"{start}: {model} reads strings of hold-out images best")
+                if start == SDNN:
+                    to_take_away.append((own[0], model))
                 fronts = by_start[FRONT] if start == SDNN else []
                 work.measure([(net, [model]) for net in (*own, *fronts)], "test", start)
         work.measure([(net, [None]) for net in by_start[HOS]], "test", HOS)
@@ -217,31 +219,33 @@ def main() -> int:
                     learned = [replace(net, further=each) for net in own[:TO_TEST] for each in hows]
                     if (start, training) == ALL:
                         learned += [replace(net, further=how) for net in own[TO_TEST:]]
-                        to_take_away = replace(own[0], further=how)
+                        assert how.model is not None
+                        to_take_away.append((replace(own[0], further=how), how.model))
                     work.measure([(net, [how.model]) for net in learned], "test", f"{start}, {training}")
     files = build_tables(place.results, [*STRING_TABLES], place.documents)
     write(files)
-    weights = released(to_take_away, work.strings, WEIGHTS if place.published else place.results)
+    weights: dict[Path, bytes | str] = {}
+    for net, model in to_take_away:
+        weights |= released(net, model, work.strings, WEIGHTS if place.published else place.results)
     for path, content in weights.items():
         write_atomic(path, content)
     print("wrote " + ", ".join(map(str, [*work.paths, *files, *weights])))
     return 0
 
 
-def released(net: Network, rows: Path, folder: Path) -> dict[Path, bytes | str]:
-    """The reader to take away and its card: the first seed's network, as its rows in strings.csv describe it."""
-    network, how = net.load(), net.further
-    assert how is not None and how.model is not None
-    key = about(net, next(iter(LEVELS)), "test", how.model)
+def released(net: Network, model: CharacterModel, rows: Path, folder: Path) -> dict[Path, bytes | str]:
+    """A reader to take away and its card: the first seed's network, as its rows in strings.csv describe it."""
+    network, to = net.load(), reader.FILE if net.further else reader.WINDOWS_FILE
+    key = about(net, next(iter(LEVELS)), "test", model)
     (row,) = (row for row in read_rows(rows, COLUMNS) if all(row[name] == str(value) for name, value in key.items()))
-    told = {"loss": net.training, "rbf_factor": net.config.model.rbf_factor}
+    learned = "It learned windows of three characters."
+    if net.further:
+        learned = f"{learned[:-1]}, then whole strings by {net.training} (Eq. 17) and AdamW."
+    told = {"name": to.stem, "learned": learned, "rbf_factor": net.config.model.rbf_factor}
     told |= {name: row[name] for name in ("seed", "run", "commit", "torch", "cpu")} | {"date": row["date"][:10]}
     tensors = {name: w.detach().numpy() for name, w in network.state_dict().items()}
-    content = reader.file_of(tensors, how.model, told)
-    return {
-        folder / reader.FILE.name: content,
-        folder / f"{reader.FILE.stem}.md": reader.card(content, how.model, told),
-    }
+    content = reader.file_of(tensors, model, told)
+    return {folder / to.name: content, folder / f"{to.stem}.md": reader.card(content, model, told)}
 
 
 class Work:

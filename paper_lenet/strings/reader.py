@@ -1,6 +1,8 @@
-"""A trained space displacement network to take away, weights/strings-1998.safetensors, and what it reads in a picture.
+"""Trained space displacement networks to take away, and what they read in a picture.
 
-experiments/strings.py writes the file and its card; nothing else does.
+weights/windows-1998.safetensors has learned windows of three characters, as that of Figs. 25 and 26 had;
+weights/strings-1998.safetensors then learned whole strings, and reads better. experiments/strings.py writes these files
+and their cards; nothing else does.
 """
 
 from __future__ import annotations
@@ -23,17 +25,17 @@ from paper_lenet.strings.digits import STEP, Strings
 from paper_lenet.strings.reading import Answer, read
 from paper_lenet.strings.sdnn import penalties
 
-FILE = WEIGHTS / "strings-1998.safetensors"
+FILE, WINDOWS_FILE = (WEIGHTS / f"{name}-1998.safetensors" for name in ("strings", "windows"))
 CARD = """\
-# strings-1998
+# {name}
 
 Written by `experiments/strings.py`: LeNet-5 with an eleventh code, the blank of Fig. 3, moved over a row of digits
-(Section VII). It learned windows of three characters, then whole strings by {loss} (Eq. 17) and AdamW.
+(Section VII). {learned}
 
 | | |
 | --- | --- |
 | network | LeNet-5, 60,000 trainable parameters, eleven RBF codes |
-| trained on | strings of 1 to 8 digits made of MNIST's training images, at four levels (docs/strings.md) |
+| trained on | MNIST's training images (docs/strings.md) |
 | seed | {seed}, the first; not picked by its result |
 | wrong characters | of all networks trained so: results/tables/strings.md |
 | character model | a character is seen at up to {longest} positions; {apart} blank before the next |
@@ -46,7 +48,7 @@ from pathlib import Path
 
 from paper_lenet.strings.reader import load_reader
 
-answer = load_reader().read_file(Path("photo.png"))
+answer = load_reader("{name}").read_file(Path("photo.png"))
 print(answer.digits, answer.probability)
 ```
 
@@ -85,8 +87,12 @@ class Reader:
         return f6.T.numpy(), penalties(self.network, image)[0].numpy()
 
 
-def load_reader(path: Path = FILE) -> Reader:
-    """The released reader, or another that experiments/strings.py wrote. Raises RecordError."""
+def load_reader(of: str | Path = FILE) -> Reader:
+    """A released reader, `strings-1998` or `windows-1998`, or that of another file that experiments/strings.py wrote.
+
+    Raises RecordError.
+    """
+    path = of if isinstance(of, Path) else WEIGHTS / f"{of}.safetensors"
     about, tensors = read_tensors(path)
     try:
         network = LeNet5(blank=True, rbf_factor=float(about["rbf_factor"]))
@@ -103,5 +109,5 @@ def file_of(tensors: Tensors, model: CharacterModel, about: Mapping[str, Any]) -
 
 
 def card(content: bytes, model: CharacterModel, about: Mapping[str, Any]) -> str:
-    """What the file is and how to use it, as Markdown; about: with loss, seed, commit, run, torch, cpu and date."""
+    """What the file is and how to use it, as Markdown; about: name, learned, seed, commit, run, torch, cpu, date."""
     return CARD.format(**about, **asdict(model), size=f"{len(content):,}", digest=sha256(content))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -41,52 +40,51 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 
 @drawn
 def fig25_26(results: Path) -> tuple[str, Figure]:
-    """The paper's strings, what F6 makes of each at nine positions, and what is read: printed, and by our reader."""
-    reader, strings = load_reader(), list(printed_strings())
-    figure = Figure(figsize=(2 * SIZE[0], 1.02 * len(strings) + 0.25))
-    figure.text(0.37, 0.995, "as printed", ha="center", va="top")
-    figure.text(0.79, 0.995, "ours", ha="center", va="top")
-    rows = figure.add_gridspec(
-        len(strings),
-        3,
-        width_ratios=(1.15, 2, 2),
-        left=0.01,
-        right=0.995,
-        top=0.965,
-        bottom=0.02,
-        hspace=0.3,
-        wspace=0.06,
-    )
+    """The paper's strings, what F6 makes of each at nine positions, and what is read: printed, and by our readers.
+
+    F6 is that of the network that learned windows. By whole strings it learns what tells codes apart, and no longer
+    looks like them.
+    """
+    windows, whole, strings = load_reader("windows-1998"), load_reader("strings-1998"), list(printed_strings())
+    figure = Figure(figsize=(2 * SIZE[0], 0.86 * len(strings) + 0.25))
+    figure.text(0.42, 0.995, "as printed", ha="center", va="top")
+    figure.text(0.81, 0.995, "ours", ha="center", va="top")
+    edges = {"left": 0.01, "right": 0.995, "top": 0.95, "bottom": 0.04, "hspace": 0.35, "wspace": 0.06}
+    grid_ = figure.add_gridspec(len(strings), 3, width_ratios=(1.1, 2, 2), **edges)
     for k, string in enumerate(strings):
         strip = strip_of(string.picture)
-        f6, penalties = reader.states(strip)
-        picture = figure.add_subplot(rows[k, 0])
+        f6, penalties = windows.states(strip)
+        picture = figure.add_subplot(grid_[k, 0])
         _grey(picture, strip, 0, 255)
         picture.set_xlabel(f"Fig. {string.figure}: {string.of}", labelpad=2)
-        nearest = "".join(ANSWERS[c] for c in penalties.argmin(1))
-        answer = "".join(map(str, reader.read(strip).digits))
-        of_the_paper = figure.add_subplot(rows[k, 1])
-        _codes(of_the_paper, string.f6, string.nearest(), string.of)
-        _codes(figure.add_subplot(rows[k, 2]), f6, nearest, answer)
+        alone, after = ("".join(map(str, reader.read(strip).digits)) for reader in (windows, whole))
+        _codes(figure.add_subplot(grid_[k, 1]), string.f6, string.nearest(), string.of)
+        answers = f"{alone}; after whole strings {after}"
+        _codes(figure.add_subplot(grid_[k, 2]), f6, _nearest(penalties), answers)
     return "fig25-26", figure
 
 
 def reading(reader: Reader, strip: NDArray[np.uint8], kind: str) -> bytes:
-    """A figure's bytes: how a strip is read, as Fig. 25; the picture, F6 and the nearest code at each position."""
+    """A figure's bytes: how a strip is read. The picture, and below it the penalty of each class at each position."""
 
     @drawn
     def one(folder: Path) -> tuple[str, Figure]:
-        f6, penalties = reader.states(strip)
+        _, penalties = reader.states(strip)
         answer = reader.read(strip)
-        wide = len(f6) * (CODE[1] + GAP) / (CODE[0] + GAP)
-        figure = Figure(figsize=(max(3.0, 0.3 * wide), 2.0), layout="constrained")
-        picture, codes = figure.subplots(2, 1, height_ratios=(1.2, 1))
+        figure = Figure(figsize=(max(3.2, 0.028 * strip.shape[1] + 0.4), 2.8), layout="constrained")
+        picture, graph = figure.subplots(2, 1, height_ratios=(1, 1.3), sharex=True)
         _grey(picture, strip, 0, 255)
+        picture.set_aspect("auto")
+        first = paper.INPUT_SIZE / 2
+        spread = (first - STEP / 2, first + STEP * (len(penalties) - 0.5), len(ANSWERS) - 0.5, -0.5)
+        less = penalties - penalties.min(1, keepdims=True)
+        graph.imshow(less.T, cmap="Greys_r", vmin=0, vmax=np.median(less), extent=spread, aspect="auto")
+        graph.set_yticks(range(len(ANSWERS)), list(ANSWERS))
         for digit, place in zip(answer.digits, answer.places, strict=True):
-            picture.text(STEP * place + paper.INPUT_SIZE / 2, -1, str(digit), ha="center", va="bottom")
-        nearest = "".join(ANSWERS[c] for c in penalties.argmin(1))
+            graph.plot(first + STEP * place, digit, "o", mfc="none", color=COLOURS[1])
+            picture.text(first + STEP * place, -1, str(digit), ha="center", va="bottom", color=COLOURS[1])
         read_ = "".join(map(str, answer.digits)) or "no digits"
-        _codes(codes, f6, nearest, f"{read_}, probability {answer.probability:.3f}")
+        graph.set_xlabel(f"{read_}; penalty {answer.penalty:.1f}, probability {answer.probability:.3f}")
         return "reading", figure
 
     return one(Path())[Path("figures", f"reading.{kind}")]
@@ -108,14 +106,14 @@ def rejection(results: Path) -> tuple[str, Figure]:
         axes.set(title=level, xscale="log", xlabel="wrong, %", ylim=(0, 100))
         grid(axes, "both")
     figure.axes[0].set_ylabel("read right, %")
-    figure.axes[0].legend(loc="lower right")
+    figure.axes[-1].legend(loc="upper left")
     return "strings-rejection", figure
 
 
 @drawn
 def spotting(results: Path, data: Data) -> tuple[str, Figure]:
     """Test images scattered over a page, and the digits that the network finds on it."""
-    reader, random = load_reader(), np.random.default_rng(0)
+    reader, random = load_reader("windows-1998"), np.random.default_rng(0)
     page, placed = np.zeros(PAGE, np.uint8), list[tuple[int, int]]()
     side = data.test_images.shape[1]
     for _ in range(TRIALS):
@@ -136,7 +134,12 @@ def _means(rows: pd.DataFrame) -> list[float]:
     return [float(rows[f"read_at_{wrong:g}"].astype(float).mean()) for wrong in WRONG]
 
 
-def _codes(axes: Axes, f6: NDArray[np.floating], nearest: Sequence[str], answer: str) -> None:
+def _nearest(penalties: NDArray[np.floating]) -> str:
+    """The class of the smallest penalty at each position."""
+    return "".join(ANSWERS[c] for c in penalties.argmin(1))
+
+
+def _codes(axes: Axes, f6: NDArray[np.floating], nearest: str, answer: str) -> None:
     """States (T, 84) as bitmaps in a row, +1 black, each with whose code is nearest, and the answer below."""
     high, wide = CODE
     row = np.full((high, len(f6) * (wide + GAP) - GAP), np.nan)
@@ -145,7 +148,7 @@ def _codes(axes: Axes, f6: NDArray[np.floating], nearest: Sequence[str], answer:
         axes.text(k * (wide + GAP) + wide / 2 - 0.5, high + 0.2, nearest[k], ha="center", va="top")
     _grey(axes, row, -1, 1)
     axes.spines[:].set_visible(False)
-    axes.set_xlabel(answer, labelpad=9)
+    axes.set_xlabel(answer, labelpad=11)
 
 
 def _grey(axes: Axes, values: NDArray[np.generic], white: float, black: float) -> None:
@@ -158,13 +161,13 @@ def _grey(axes: Axes, values: NDArray[np.generic], white: float, black: float) -
 FIGURES = {
     "fig25-26": Drawing(
         "The strings of Figs. 25 and 26: F6 at nine positions, whose code is nearest to it, and what is read; as "
-        "printed, and by our network of the first seed after training on whole strings.",
+        "printed, and by our network of the first seed that learned windows, and after it learned whole strings.",
         fig25_26,
         needs=("strings-printed.csv",),
         shown=Shown("strings", 7),
     ),
     "spotting": Drawing(
-        "A demonstration: test images on a page, and the digits that the network of Figs. 25 and 26 above finds there, "
+        "A demonstration: test images on a page, and the digits that a network that learned windows finds there, "
         "moved over it in both directions. What stands above and below a digit it was never shown.",
         spotting,
         needs=("strings-printed.csv",),
