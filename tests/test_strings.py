@@ -287,9 +287,9 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     # losses with two rates each and one more model, SDLM with one, and with the one chosen, codes that stay and, but by
     # SDLM, codes that learn; HOS, and four losses with two rates; CTC of two networks with one and two rates, and two
     # losses with sigmoids.
-    # One network only tries the rates of HOS, and of sigmoids.
+    # One network only tries the rates of HOS, CRNNs and sigmoids.
     sdnn = 2 + 1 + 1 + 4 * (2 + 1 + 2) + (1 + 1 + 1)
-    of_two, of_one = sdnn + 1 + 4 + 2 + 1 + (1 + 1) + (2 + 1) + 2, 4 * 2 + 2
+    of_two, of_one = sdnn + 1 + 4 + 2 + 1 + (1 + 1) + 1 + 2, 4 * 2 + 2 + 2
     assert len(rows) == len(LEVELS) * (2 * of_two + of_one)
     assert {row["strings"] for row in rows if row["split"] == "test"} == {"6"}
     tested = [row for row in rows if row["split"] == "test"]
