@@ -155,26 +155,33 @@ def _wrong(group: pd.DataFrame, of: str) -> dict[int, float]:
 
 
 def printed(results: Path) -> Table:
-    """A row for each string of Figs. 25 and 26, columns for each system and training of which the codes are fixed."""
+    """A row for each string of Figs. 25 and 26: how many networks of each kind read it, and what SDNNs read."""
     made = read_csv(results / "strings-printed.csv", PRINTED_COLUMNS)
     made = made.fillna({"read": "", "positions": ""})
-    shown = [each for each in kinds(made) if each[1] in (CHARACTERS, DISCRIMINATIVE, CTC)]
+    shown = [
+        (_called(system, how), group)
+        for system, how, group in kinds(made)
+        if how in (CHARACTERS, DISCRIMINATIVE, CTC) and system not in (CODES_LEARN, SIGMOIDS)
+    ]
+    sdnn = [(name, group) for name, group in shown if name.split(",")[0] == SDNN and FRONT not in name]
     rows = []
     for of, figure in dict(zip(made["of"], made["figure"], strict=True)).items():
         cells = [f"Fig. {figure}: {of}"]
-        for _, _, group in shown:
+        for _, group in shown:
             own = group[group["of"] == of]
-            cells += [f"{int((own['read'] == of).sum())} of {len(own)}", _most_common(own["read"])]
-        rows.append([*cells, _most_common(made[(made["of"] == of) & (made["positions"] != "")]["positions"])])
-    header = ["string", *(f"{_called(system, how)}: {what}" for system, how, _ in shown for what in ("right", "reads"))]
+            cells.append(f"{int((own['read'] == of).sum())} of {len(own)}")
+        cells += [_most_common(group[group["of"] == of]["read"]) for _, group in sdnn]
+        positions = made[(made["system"] == SDNN) & (made["training"] == CHARACTERS) & (made["of"] == of)]["positions"]
+        rows.append([*cells, _most_common(positions)])
+    header = ["string", *(name for name, _ in shown), *(f"{name}: reads" for name, _ in sdnn), "positions"]
     notes = [
-        "Right: how many of the networks read the string. Reads: the most common answer. Positions: the most common "
-        "row of nearest codes at nine positions, over all networks of SDNN; _ is the blank.",
+        "How many of the networks read the string; what SDNNs read most often; and their most common row of nearest "
+        "codes at nine positions before they learned whole strings, _ is the blank.",
         f"{origin(made, 'fits')}; results/strings-printed.csv, by experiments/strings.py.",
     ]
-    note = f"Counts over {n_of([group['seed'].nunique() for _, _, group in shown], 'networks')}; no intervals."
+    note = f"Counts over {n_of([group['seed'].nunique() for _, group in shown], 'networks')}; no intervals."
     caption = "What is read in the strings of Figs. 25 and 26."
-    return Table("strings-printed", caption, [*header, "positions"], rows, notes, note)
+    return Table("strings-printed", caption, header, rows, notes, note)
 
 
 def against(results: Path) -> Table:
