@@ -86,7 +86,7 @@ OF_PIECES = functools.partial(Recipe, model=None, passes=2, strings=1000, levels
 LEARNING: dict[str, list[Recipe]] = {
     SDNN: [
         # one string an update, as in 1998, takes long
-        *(Recipe("E_dforw", APART[0], rate, "sdlm", passes=1) for rate in (3e-6, 1e-5, 3e-5, 1e-4)),
+        *(Recipe("E_dforw", APART[0], rate, "sdlm", passes=1) for rate in (1e-5, 3e-5, 1e-4, 3e-4, 1e-3)),
         *(Recipe(loss, APART[0], rate) for loss in LOSSES for rate in (1e-3, 3e-3, 1e-2, 3e-2)),
     ],
     TODAY: [Recipe("E_dforw", ANY_NUMBER, rate) for rate in (3e-4, 1e-3, 3e-3)],
@@ -198,7 +198,7 @@ def main() -> int:
             if own := by_start[start]:
                 models: list[CharacterModel | None] = [*MODELS]
                 tried = work.measure([(net, models) for net in own], "validation", f"{start}, character models")
-                model, _ = chosen(tried, start, CHARACTERS)
+                model, _ = chosen(tried, own, CHARACTERS)
                 assert model is not None
                 print(f"{start}: {model} reads strings of hold-out images best")
                 if start == SDNN:
@@ -263,7 +263,7 @@ class Work:
 
         def best(among: Sequence[Recipe]) -> Recipe:
             tried = [(replace(net, further=how), [how.model]) for net in nets for how in among]
-            model, rate = chosen(self.measure(tried, "validation", f"{start}, {training}, rates"), start, training)
+            model, rate = chosen(self.measure(tried, "validation", f"{start}, {training}, rates"), nets, training)
             assert rate is not None
             return replace(among[0], model=model, rate=rate)
 
@@ -394,12 +394,16 @@ def strings_of(config: Config, level: str, split: str) -> Strings:
     return _KEPT[of]
 
 
-def chosen(rows: Iterable[Mapping[str, str]], system: str, training: str) -> tuple[CharacterModel | None, float | None]:
+def chosen(
+    rows: Iterable[Mapping[str, str]], nets: Sequence[Network], training: str
+) -> tuple[CharacterModel | None, float | None]:
     """The character model and the rate with the fewest wrong characters on strings of hold-out images, all levels and
-    runs of a system counted alike."""
+    networks counted alike."""
+    own = {(net.start, str(net.seed), net.fingerprint) for net in nets}
     wrong: Counter[tuple[str, str, str]] = Counter()
     for row in rows:
-        if (row["split"], row["system"], row["training"]) == ("validation", system, training):
+        of_these = (row["system"], row["seed"], row["run"]) in own
+        if of_these and (row["split"], row["training"]) == ("validation", training):
             wrong[row["longest"], row["apart"], row["rate"]] += int(row["wrong_characters"])
     longest, apart, rate = min(wrong, key=lambda each: wrong[each])
     model = CharacterModel(None if longest == "any" else int(longest), int(apart)) if longest else None

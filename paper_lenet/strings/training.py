@@ -141,7 +141,7 @@ class Diagonal(torch.optim.Optimizer):
 def _set_rates(
     net: nn.Module, optimiser: torch.optim.Optimizer, windows: tuple[Tensor, Tensor], strings: Strings
 ) -> None:
-    """h_kk of single windows by Eq. 9, as many times as a string has positions."""
+    """h_kk of single windows by Eq. 9, as many times as a string has positions.  # D26"""
     assert isinstance(net, PaperNet)
     positions = np.mean([(picture.shape[1] - HEIGHT) // STEP + 1 for picture in strings.pixels])
     h = diagonal_hessian(net, *windows, functools.partial(eq9, j=math.inf))

@@ -265,7 +265,7 @@ TABLES = {
     ),
     "strings-whole": Generated(lambda results: by_level(results, "strings"), ("strings.csv",), Shown("strings", 2)),
     "strings-training": Generated(training, ("strings.csv",), Shown("strings", 3, DOCUMENT)),
-    "strings-against": Generated(against, ("strings.csv",), Shown("strings", 4, DOCUMENT)),
-    "strings-rejection": Generated(rejection, ("strings-rejection.csv",), Shown("strings", 5, DOCUMENT)),
+    "strings-against": Generated(against, ("strings.csv",), Shown("strings", 4)),
+    "strings-rejection": Generated(rejection, ("strings-rejection.csv",), Shown("strings", 5)),
     "strings-printed": Generated(printed, ("strings-printed.csv",), Shown("strings", 6, DOCUMENT)),
 }
