@@ -71,7 +71,7 @@ ADDED = {
 }
 INSTEAD = {
     "make reproduce": f"{PYTHON} experiments/reproduce.py {SMALL}",
-    **{f"make {target}": "" for target in ("setup", "report", "test", "strings")},
+    **{f"make {target}": "" for target in ("setup", "report", "test")},
     f"{TRAIN} experiment=modern engine=batched engine.device=cuda name=gpu": (
         f"{TRAIN} experiment=modern engine=batched name=gpu {SMALL}"  # on a GPU: the tests that are marked gpu
     ),
