@@ -1,9 +1,9 @@
 """Amounts of cheques, read with and without their grammar: paper-lenet amounts NAME [--publish].
 
 The first of the runs in outputs/NAME that learned windows get the codes of five symbols and learn amounts as whole
-strings, by E_dforw and AdamW. Rate and character model are chosen on amounts of hold-out images. Amounts of test images
-are read, by the character model alone and by that composed with the grammar (Section X). -> amounts.csv and its table.
-What is there is not made again.
+strings, by E_dforw and AdamW. The rate is chosen on amounts of hold-out images. Amounts of test images are read, by the
+character model alone and by that composed with the grammar (Section X). -> amounts.csv and its table. What is there is
+not made again.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from paper_lenet.strings.rejection import read_at
 from paper_lenet.strings.training import Recipe, train
 
 # Symbols are new to the network, so that it takes longer than strings of digits do.
-TRIES = [Recipe("E_dforw", CharacterModel(3, apart), rate, passes=6) for rate in (3e-3, 1e-2) for apart in (0, 1)]
+TRIES = [Recipe("E_dforw", CharacterModel(3, 1), rate, passes=6) for rate in (3e-3, 1e-2)]
 COUNTS = {"test": 2000, "validation": 500}
 SEEDS = {"test": 3000, "validation": 4000}
 Row = dict[str, Any]
@@ -90,19 +90,17 @@ def missing(jobs: Sequence[tuple[Network, Recipe]], split: str, path: Path) -> I
 
 def about(net: Network, how: Recipe, split: str, grammar: str) -> Row:
     """The cells KEY of a row."""
-    assert how.model is not None
-    cells = {"split": split, "seed": net.seed, "run": net.fingerprint, "rate": how.rate}
-    return {**cells, "apart": how.model.apart, "grammar": grammar}
+    return {"split": split, "seed": net.seed, "run": net.fingerprint, "rate": how.rate, "grammar": grammar}
 
 
 def best(rows: Sequence[dict[str, str]]) -> Recipe:
     """The recipe after which most amounts of hold-out images are read without the grammar."""
-    right: Counter[tuple[float, int]] = Counter()
+    right: Counter[float] = Counter()
     for row in rows:
         if (row["split"], row["grammar"]) == ("validation", NO_GRAMMAR):
-            right[float(row["rate"]), int(row["apart"])] += int(row["right"])
-    (rate, apart), _ = right.most_common(1)[0]
-    return next(how for how in TRIES if how.model and (how.rate, how.model.apart) == (rate, apart))
+            right[float(row["rate"])] += int(row["right"])
+    ((rate, _),) = right.most_common(1)
+    return next(how for how in TRIES if how.rate == rate)
 
 
 def measured(net: Network, how: Recipe, split: str) -> list[Row]:

@@ -12,7 +12,7 @@ from paper_lenet.reporting.tables.common import Generated, origin, percent
 from paper_lenet.reporting.tables.strings import DOCUMENT, WRONG
 from paper_lenet.runs.environment import ORIGIN
 
-KEY = ("split", "seed", "run", "rate", "apart", "grammar")
+KEY = ("split", "seed", "run", "rate", "grammar")
 COLUMNS = (*KEY, "strings", "right", *(f"read_at_{wrong:g}" for wrong in WRONG), *ORIGIN)
 NO_GRAMMAR, GRAMMAR = "none", "amounts"
 SHOWN = (0.5, 1, 2)
