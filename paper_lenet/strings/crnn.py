@@ -32,7 +32,12 @@ class CRNN(nn.Module):
             torch.manual_seed(seed)
             layers: list[nn.Module] = []
             for below, maps, pooled in zip((1, *MAPS), MAPS, ((2, 2), (2, 2), (2, 1), (4, 1)), strict=False):
-                layers += [nn.Conv2d(below, maps, 3, padding=1), nn.ReLU(), nn.MaxPool2d(pooled)]
+                layers += [
+                    nn.Conv2d(below, maps, 3, padding=1, bias=False),
+                    nn.BatchNorm2d(maps),
+                    nn.ReLU(),
+                    nn.MaxPool2d(pooled),
+                ]
             self.maps = nn.Sequential(*layers)
             self.lstm = nn.LSTM(MAPS[-1], UNITS, batch_first=True, bidirectional=True)
             self.output = nn.Linear(2 * UNITS, classes + 1)

@@ -94,6 +94,7 @@ def train(
     updates = recipe.passes * -(-recipe.strings // size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, updates)
     random = generators.generator(seed, "strings")
+    net.train()  # batch normalisation, where there is some
     for _ in range(recipe.passes):
         total, impossible = 0.0, []
         strings = make(images, labels, recipe, int(random.integers(2**31)))
