@@ -207,7 +207,7 @@ def test_amounts_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     assert call(monkeypatch, "train", *few, "windows=paper", "seeds=[0,1]", "name=a") == 0
     assert call(monkeypatch, "train", *few, "seeds=[0]", "name=b") == 0
     command = importlib.import_module("paper_lenet.commands.amounts")
-    monkeypatch.setattr(command, "ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1))
+    monkeypatch.setattr(command, "processes", lambda: ThreadPoolExecutor(1))
     monkeypatch.setattr(command, "COUNTS", {"test": 6, "validation": 4})
     short = [dataclasses.replace(how, passes=1, strings=8, batch=4) for how in command.TRIES]
     monkeypatch.setattr(command, "TRIES", short)

@@ -279,7 +279,7 @@ def test_fronts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     command = importlib.import_module("paper_lenet.commands.fronts")  # after `call`, which forgets it
     monkeypatch.setattr(command, "EXPERIMENT", "data=digits")
     monkeypatch.setitem(command.NAMED, OURS, ("data=digits",))
-    monkeypatch.setattr(command, "ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1))
+    monkeypatch.setattr(command, "processes", lambda: ThreadPoolExecutor(1))
     monkeypatch.setattr(command, "load", lambda config: made_data())
     monkeypatch.setattr(command, "of_1998", lambda front, config, data, seed: SimpleNamespace(test_errors=seed))
 
@@ -324,7 +324,7 @@ def test_codes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert call(monkeypatch, "train", *few, "name=a", "windows=paper", "data.test_size=0", "seeds=[0]") == 0
     command = importlib.import_module("paper_lenet.commands.codes")
     monkeypatch.setattr(command, "WINDOWS", (*few, *command.WINDOWS))
-    monkeypatch.setattr(command, "ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1))
+    monkeypatch.setattr(command, "processes", lambda: ThreadPoolExecutor(1))
     (run,) = (path.parent for path in Path("outputs").glob("*/*/seed-0"))
     monkeypatch.setattr("sys.argv", ["codes", "--results", str(tmp_path), "--seeds", "2", "--runs", str(run)])
     assert entry.run("codes") == 0

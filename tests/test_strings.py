@@ -263,7 +263,7 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
         assert call(monkeypatch, "train", *more, f"name={name}") == 0
     capsys.readouterr()
     command = importlib.import_module("paper_lenet.commands.strings")
-    monkeypatch.setattr(command, "ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1))
+    monkeypatch.setattr(command, "processes", lambda: ThreadPoolExecutor(1))
     monkeypatch.setattr(command, "MODELS", MODELS[4:6])
     monkeypatch.setattr(command, "APART", MODELS[7:9])
     short = {

@@ -7,10 +7,12 @@ import dataclasses
 import json
 import logging
 import math
+import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -587,3 +589,25 @@ def test_mistake_on_a_command_line(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert done.stderr.startswith("error: ") and "pases" in done.stderr
     assert not any(tmp_path.iterdir())
+
+
+def test_processes_end_with_a_command_that_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "command.py"
+    script.write_text(
+        "import os, time\n"
+        "from paper_lenet.runs.workers import processes\n"
+        "if __name__ == '__main__':\n"
+        "    with processes(1) as pool:\n"
+        "        print(pool.submit(os.getpid).result(), flush=True)\n"
+        "        pool.submit(time.sleep, 600).result()\n",
+        encoding="utf-8",
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment) as command:
+        assert command.stdout is not None
+        worker = int(command.stdout.readline())
+        command.kill()
+    ends = time.monotonic() + 20
+    while time.monotonic() < ends and Path(f"/proc/{worker}").exists():
+        time.sleep(0.05)
+    assert not Path(f"/proc/{worker}").exists()

@@ -9,11 +9,10 @@ not made again.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ from paper_lenet.reporting.tables.build import build as build_tables
 from paper_lenet.reporting.tables.build import write
 from paper_lenet.reporting.tables.strings import SDNN, WRONG
 from paper_lenet.runs.environment import origin
-from paper_lenet.runs.workers import cores
+from paper_lenet.runs.workers import processes
 from paper_lenet.strings import amounts
 from paper_lenet.strings.characters import CharacterModel
 from paper_lenet.strings.graphs import compose
@@ -61,7 +60,7 @@ def main() -> int:
         raise PaperLenetError(f"{Path('outputs', arguments.name)}: no runs that learned windows (windows=paper)")
     load(nets[0].config.data)  # here, so that a download is made once
     path, here = place.results / "amounts.csv", origin()
-    with ProcessPoolExecutor(cores(), multiprocessing.get_context("spawn")) as pool:
+    with processes() as pool:
 
         def measure(jobs: Sequence[tuple[Network, Recipe]], split: str) -> list[dict[str, str]]:
             running = [pool.submit(measured, *job, split) for job in missing(jobs, split, path)]

@@ -7,10 +7,8 @@ of Figs. 13, 25 and 26. --runs: networks of ours that learned windows, as a cont
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +28,7 @@ from paper_lenet.reporting.tables.build import write
 from paper_lenet.reporting.tables.codes import COLUMNS, OURS, RECOVERED
 from paper_lenet.runs.collect import Run
 from paper_lenet.runs.environment import origin
-from paper_lenet.runs.workers import cores
+from paper_lenet.runs.workers import processes
 
 WINDOWS = ("experiment=lenet5", "windows=paper", "data.test_size=0")
 
@@ -46,7 +44,7 @@ def main() -> int:
     here, config = origin(), compose(list(WINDOWS))
     load(config.data)  # here, so that a download is made once
     rows = list(ours(arguments.runs)) if arguments.runs else []
-    with ProcessPoolExecutor(cores(), multiprocessing.get_context("spawn")) as pool:
+    with processes() as pool:
         for seed, state in enumerate(pool.map(partial(upper_layers, config), range(arguments.seeds))):
             rows += rows_of(RECOVERED, seed, config, state)
             print(f"seed {seed}", flush=True)

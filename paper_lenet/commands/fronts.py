@@ -8,10 +8,9 @@ tried with training images of each of IMAGES. -> fronts.csv and its table; rows 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +38,7 @@ from paper_lenet.reporting.tables.fronts import (
 from paper_lenet.runs.collect import Run
 from paper_lenet.runs.environment import origin
 from paper_lenet.runs.records import flat
-from paper_lenet.runs.workers import cores
+from paper_lenet.runs.workers import processes
 
 EXPERIMENT = "experiment=lenet5"
 KEY = ("front", "method", "images", "seed")
@@ -89,7 +88,7 @@ def main() -> int:
         for front, seed, tensors in fronts(arguments.runs, arguments.seeds)
     ]
     tasks = [task for task in tasks if tuple(map(str, task.key().values())) not in there]
-    with ProcessPoolExecutor(cores(), multiprocessing.get_context("spawn")) as pool:
+    with processes() as pool:
         running = {pool.submit(wrong, task): task for task in tasks}
         for done in as_completed(running):
             key, errors = running[done].key(), done.result()

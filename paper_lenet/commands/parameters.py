@@ -8,10 +8,8 @@ With fig13 for NAME: the sizes of the weights recovered from Fig. 13. Tables of 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +23,7 @@ from paper_lenet.recovery.matching import States, match, states_of
 from paper_lenet.runs.collect import Run
 from paper_lenet.runs.environment import origin
 from paper_lenet.runs.parameters import COLUMNS, LAYERS, Row, measure, sizes, weights_of
-from paper_lenet.runs.workers import cores
+from paper_lenet.runs.workers import processes
 
 OF_1998 = recovered.FILE.stem
 
@@ -57,7 +55,7 @@ def of_runs(job: Path) -> list[Row]:
     folders = sorted(path.parent for path in job.glob("*/seed-*/metrics.json"))
     if not folders:
         raise PaperLenetError(f"{job}: no finished runs here")
-    with ProcessPoolExecutor(cores(), multiprocessing.get_context("spawn")) as pool:
+    with processes() as pool:
         found = list(pool.map(of_folder, folders))
     rows = []
     by_folder = dict(zip(folders, found, strict=True))

@@ -8,9 +8,7 @@ rates-digits, those of another experiment quarter-rates.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 from paper_lenet.commands.composition import compose
@@ -22,7 +20,7 @@ from paper_lenet.reporting.figures.common import write
 from paper_lenet.reporting.figures.rates import rates
 from paper_lenet.runs.environment import origin
 from paper_lenet.runs.rates import COLUMNS, measure
-from paper_lenet.runs.workers import cores
+from paper_lenet.runs.workers import cores, processes
 
 
 def main() -> int:
@@ -39,7 +37,7 @@ def main() -> int:
     os.environ["OMP_NUM_THREADS"] = "1"
     here = origin()
     workers = min(config.engine.workers or cores(), len(config.seeds))
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    with processes(workers) as pool:
         by_seed = list(pool.map(partial(measure, config), config.seeds))
     name = "rates" if config.name == "lenet5" else f"{config.name}-rates"
     name += "" if config.data.name == "mnist" else f"-{config.data.name}"

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import multiprocessing
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -65,7 +64,7 @@ from paper_lenet.reporting.tables.strings import (
 from paper_lenet.reporting.tables.strings import TABLES as STRING_TABLES
 from paper_lenet.runs.collect import Run
 from paper_lenet.runs.environment import origin
-from paper_lenet.runs.workers import cores
+from paper_lenet.runs.workers import processes
 from paper_lenet.strings import reader
 from paper_lenet.strings.characters import CharacterModel
 from paper_lenet.strings.crnn import CRNN
@@ -192,7 +191,7 @@ def main() -> int:
         where = ", ".join(str(Path("outputs", name)) for name in arguments.names)
         raise PaperLenetError(f"{where}: no runs that learned windows (windows=paper)")
     load(nets[0].config.data)  # here, so that a download is made once
-    with ProcessPoolExecutor(cores(), multiprocessing.get_context("spawn")) as pool:
+    with processes() as pool:
         work, to_take_away = Work(place.results, pool), list[tuple[Network, CharacterModel]]()
         for start in (SDNN, TODAY):
             if own := by_start[start]:

@@ -38,6 +38,22 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def processes(workers: int | None = None) -> ProcessPoolExecutor:
+    """Processes for the tasks of a command, one a core unless told; they end with it, even if it is killed."""
+    return ProcessPoolExecutor(workers or cores(), multiprocessing.get_context("spawn"), _end_with_parent)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def end() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=end, daemon=True).start()
+
+
 def interrupt(number: int, _: object) -> None:
     """A handler of SIGINT: remembers it among the interrupts and raises KeyboardInterrupt. A job has its own."""
     interrupts.append(number)
