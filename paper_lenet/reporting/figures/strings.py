@@ -176,7 +176,7 @@ FIGURES = {
     ),
     "strings-rejection": Drawing(
         "Strings that are read right, where so many are read wrong and the least sure of the rest are rejected: by the "
-        "probability of the answer (lines) or by the penalty of Viterbi's path (dots). Means of 5 to 10 networks.",
+        "probability of the answer (lines) or by the penalty of Viterbi's path (dots). Means of 3 to 10 networks.",
         rejection,
         needs=("strings-rejection.csv",),
         shown=Shown("strings", 8),

@@ -123,8 +123,7 @@ def training(results: Path) -> Table:
         "Change: of the wrong characters of all levels, relative to the same network before it learned whole strings, "
         "paired by seed; p is that of the two-sided paired permutation test, which with five pairs is at least 0.0625. "
         f"Codes: the distance of the two that are nearest to each other; of Fig. 3's {closest:.2f}. SDLM: by "
-        "Appendix C, one string an update, from a third of the 12,000 strings that AdamW has. HOS has a sixth of them, "
-        "and none with noise.",
+        "Appendix C, one string an update, from a third of the 12,000 strings that AdamW has.",
         f"{origin(made, 'fits')}; results/strings.csv, by experiments/strings.py.",
     ]
     header = ["system", "loss", "rate", "wrong characters, %", "change, %", "95 % interval", "permutation p", "codes"]
