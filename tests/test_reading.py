@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,22 +12,23 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from synthetic_runs import call, clean_tree
+from synthetic_runs import ROOT, call, clean_tree
 
 from paper_lenet.commands import entry
 from paper_lenet.data.pictures import ImageError, as_strip, read
-from paper_lenet.files import RecordError, read_rows
+from paper_lenet.files import RecordError, read_rows, read_tensors, sha256
 from paper_lenet.network.lenet5 import LeNet5
 from paper_lenet.paper.bitmaps import WITH_BLANK
 from paper_lenet.recovery.codes import printed_strings, strip_of
 from paper_lenet.reporting.tables.amounts import COLUMNS
+from paper_lenet.reporting.tables.strings import COLUMNS as STRINGS
 from paper_lenet.strings import amounts
 from paper_lenet.strings.characters import CharacterModel
 from paper_lenet.strings.crnn import CRNN
 from paper_lenet.strings.digits import LEVELS, draw
 from paper_lenet.strings.graphs import GraphError, compose, linear
 from paper_lenet.strings.lattices import Transducer, rows
-from paper_lenet.strings.reader import FILE, file_of, load_reader
+from paper_lenet.strings.reader import FILE, WINDOWS_FILE, file_of, load_reader
 from paper_lenet.strings.reading import answers, pieces_of
 from paper_lenet.strings.spotting import spots
 
@@ -117,6 +119,25 @@ def test_the_released_reader_reads_a_string_of_the_paper() -> None:
     f6, penalties = load_reader("windows-1998").states(strip_of(picture))
     assert f6.shape == (9, 84) and penalties.shape == (9, 11) and penalties[0].argmin() == 5
     assert np.corrcoef(f6[0], WITH_BLANK[5])[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("path", [FILE, WINDOWS_FILE], ids=lambda path: path.stem)
+def test_what_a_card_says_is_so(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its Python runs, its digest is the file's, and its row is in the committed results."""
+    card = path.with_suffix(".md").read_text(encoding="utf-8")
+    assert sha256(path.read_bytes()) in card
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(a_row_of_bars(60, 150)).save("photo.png")
+    (block,) = re.findall(r"^```python\n(.*?)^```$", card, re.DOTALL | re.MULTILINE)
+    exec(block, {})
+    assert capsys.readouterr().out.startswith("(")
+    about, _ = read_tensors(path)
+    rows = read_rows(ROOT / "results" / "strings.csv", STRINGS)
+    of_run = [row for row in rows if row["run"] == about["run"] and row["system"] == "SDNN"]
+    assert any(row["seed"] == about["seed"] and row["commit"] == about["commit"] for row in of_run)
+    assert about["seed"] == min(row["seed"] for row in of_run)
 
 
 # --- a network of today ---

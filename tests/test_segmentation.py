@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from paper_lenet.config import Config, InitConfig, ModelConfig
+from paper_lenet.commands.composition import compose
 from paper_lenet.engines.fused import FusedNet
+from paper_lenet.learning.patterns import Patterns
 from paper_lenet.network.lenet5 import build
+from paper_lenet.network.mlp import MLP
+from paper_lenet.network.modern import ModernNet
 from paper_lenet.network.paper_net import PaperNet
 from paper_lenet.strings.graphs import read, viterbi
 from paper_lenet.strings.hos import interpretation_graph, segmentations
@@ -99,10 +102,25 @@ def test_pieces_of_a_picture_are_read_in_order() -> None:
     assert read(viterbi(interpretation_graph(cut, penalties))[1]) == [1, 2]
 
 
-def test_a_compiled_network_reads_pieces_as_the_network_does() -> None:
-    config = Config(model=ModelConfig(init=InitConfig(gain=1.1)))
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("overrides", [[], ["windows=paper"], ["experiment=modern"]])
+def test_compiled_outputs_are_those_of_the_network(overrides: list[str], precision: str) -> None:
+    """Penalties, or weighted sums, of pieces; of more than are laid out at once."""
+    config = compose([*overrides, f"engine.precision={precision}"])
     net = build(config.model, 0)
-    assert isinstance(net, PaperNet)
-    cut = pieces(TWO_BARS)
+    assert isinstance(net, PaperNet | ModernNet)
+    cut = pieces(TWO_BARS) * 400
     compiled = penalties_of(FusedNet(net, config), cut)
-    assert torch.allclose(compiled, penalties_of(net, cut), rtol=1e-5)
+    with torch.no_grad():
+        expected = penalties_of(net, cut)
+    assert len(cut) > 1000 and torch.allclose(compiled.float(), expected, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(expected[0], expected[1], rtol=1e-4, atol=1e-4)
+
+
+def test_outputs_of_other_networks_are_refused() -> None:
+    config = compose(["model=mlp", "model.hidden=[20]"])
+    net = build(config.model, 0)
+    assert isinstance(net, MLP)
+    patterns = Patterns(np.zeros((2, 28, 28), np.uint8), np.zeros(2, np.int64), np.zeros((0, 5)))
+    with pytest.raises(ValueError, match=r"^outputs are given of convolutional networks only"):
+        FusedNet(net, config).outputs(patterns, np.arange(2))

@@ -44,13 +44,13 @@ class Printed:
 
 def printed() -> Iterator[Printed]:
     """All images of which F6 is printed: the nine of Fig. 13, nine positions of each string of Figs. 25 and 26."""
-    nine, strings = paper.fig13(), paper.fig25_26()
+    nine = paper.fig13()
     for place, image in enumerate(load()["images"]):
         yield Printed(13, str(nine["label"][place]), place, image.astype(np.float32), states(nine["f6"][place]))
-    for (figure, of, wide), codes in zip(pictures(), [strings["fig25_f6"], *strings["fig26_f6"]], strict=True):
-        for place, code in enumerate(codes):
+    for string in printed_strings():
+        for place, f6 in enumerate(string.f6):
             start = APART * place
-            yield Printed(figure, of, place, wide[:, start : start + SIDE], states(code))
+            yield Printed(string.figure, string.of, place, string.picture[:, start : start + SIDE], f6)
 
 
 def pictures() -> Iterator[tuple[int, str, NDArray[np.float32]]]:

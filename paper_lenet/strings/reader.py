@@ -38,7 +38,7 @@ Written by `experiments/strings.py`: LeNet-5 with an eleventh code, the blank of
 | trained on | MNIST's training images (docs/strings.md) |
 | seed | {seed}, the first; not picked by its result |
 | wrong characters | of all networks trained so: results/tables/strings.md |
-| character model | a character is seen at up to {longest} positions; {apart} blank before the next |
+| character model | a character is seen at {longest} positions at most; blanks before the next: {apart} |
 | code | commit {commit}, configuration {run} |
 | made with | torch {torch}; {cpu}, {date} |
 | file | {size} bytes, SHA-256 {digest} |

@@ -216,7 +216,12 @@ class FusedNet:
         return self._run(PREDICT, self.p, patterns, chosen, False)[2]
 
     def outputs(self, patterns: Patterns, chosen: Indices) -> Array:
-        """The penalties, or weighted sums, of the chosen patterns (k, classes); of convolutional networks only."""
+        """The penalties, or weighted sums, of the chosen patterns (k, classes).
+
+        Raises ValueError for a network that is not convolutional: its program does not give them.
+        """
+        if not isinstance(self.shape, convolutional.Shape):
+            raise ValueError("outputs are given of convolutional networks only")
         found = np.empty((len(chosen), self.shape.classes), self.dtype)
         for start in range(0, len(chosen), CHUNK):
             part = slice(start, start + CHUNK)

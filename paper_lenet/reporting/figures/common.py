@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
+from numpy.typing import NDArray
 
 from paper_lenet import paper
 from paper_lenet.config.studies import Shown
@@ -95,6 +97,14 @@ def grid(axes: Axes, axis: Literal["both", "x", "y"]) -> None:
     """Light lines behind what is drawn."""
     axes.grid(axis=axis, color="0.9", lw=0.5)
     axes.set_axisbelow(True)
+
+
+def framed(axes: Axes, values: NDArray[np.generic], lowest: float, highest: float, colours: str = "Greys") -> None:
+    """An image in a thin frame, pixel by pixel; colours: a map of matplotlib's, `Greys` is black at the highest."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set(visible=True, color="0.6", linewidth=0.4)
+    axes.imshow(values, cmap=colours, vmin=lowest, vmax=highest, interpolation="none")
 
 
 def drawn(

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from paper_lenet import paper
@@ -17,7 +15,7 @@ from paper_lenet.network.paper_net import PaperNet
 from paper_lenet.recovery.fit import to_grey
 from paper_lenet.recovery.front import LAYERS, MAPS, from_tensors, states
 from paper_lenet.recovery.recovered import load
-from paper_lenet.reporting.figures.common import SIZE, Drawing, drawn
+from paper_lenet.reporting.figures.common import SIZE, Drawing, drawn, framed
 
 # Of the nine images of Fig. 13.
 IMAGE = 5
@@ -48,7 +46,7 @@ def fig13(results: Path) -> tuple[str, Figure]:
         for layer in LAYERS:
             for k, values in enumerate(shown[layer]):
                 axes = figure.add_subplot(grid[row + k // ACROSS, k % ACROSS])
-                _grey(axes, values)
+                framed(axes, values, 0, 255, "gray")
                 if k == 0:
                     axes.set_ylabel(layer.upper(), rotation=0, ha="right", va="center")
             row += ROWS[layer]
@@ -77,13 +75,6 @@ def kernels_1998(results: Path, net: PaperNet) -> tuple[str, Figure]:
             if k == 0:
                 axes.set_ylabel(name)
     return "kernels-1998", figure
-
-
-def _grey(axes: Axes, values: NDArray[np.generic]) -> None:
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set(visible=True, color="0.6", linewidth=0.4)
-    axes.imshow(values, cmap="gray", vmin=0, vmax=255, interpolation="none")
 
 
 FIGURES = {

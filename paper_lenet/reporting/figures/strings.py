@@ -14,7 +14,7 @@ from paper_lenet import paper
 from paper_lenet.config.studies import Shown
 from paper_lenet.data import Data
 from paper_lenet.recovery.codes import ANSWERS, printed_strings, strip_of
-from paper_lenet.reporting.figures.common import SIZE, Drawing, drawn, grid
+from paper_lenet.reporting.figures.common import SIZE, Drawing, drawn, framed, grid
 from paper_lenet.reporting.results import read_csv
 from paper_lenet.reporting.tables.strings import (
     CHARACTERS,
@@ -55,7 +55,7 @@ def fig25_26(results: Path) -> tuple[str, Figure]:
         strip = strip_of(string.picture)
         f6, penalties = windows.states(strip)
         picture = figure.add_subplot(grid_[k, 0])
-        _grey(picture, strip, 0, 255)
+        framed(picture, strip, 0, 255)
         picture.set_xlabel(f"Fig. {string.figure}: {string.of}", labelpad=2)
         alone, after = ("".join(map(str, reader.read(strip).digits)) for reader in (windows, whole))
         _codes(figure.add_subplot(grid_[k, 1]), string.f6, string.nearest(), string.of)
@@ -73,7 +73,7 @@ def reading(reader: Reader, strip: NDArray[np.uint8], kind: str) -> bytes:
         answer = reader.read(strip)
         figure = Figure(figsize=(max(3.2, 0.028 * strip.shape[1] + 0.4), 2.8), layout="constrained")
         picture, graph = figure.subplots(2, 1, height_ratios=(1, 1.3), sharex=True)
-        _grey(picture, strip, 0, 255)
+        framed(picture, strip, 0, 255)
         picture.set_aspect("auto")
         first = paper.INPUT_SIZE / 2
         spread = (first - STEP / 2, first + STEP * (len(penalties) - 0.5), len(ANSWERS) - 0.5, -0.5)
@@ -99,6 +99,8 @@ def rejection(results: Path) -> tuple[str, Figure]:
     for axes, level in zip(np.atleast_1d(figure.subplots(1, len(levels), sharey=True)), levels, strict=True):
         for (system, training), colour in zip(SHOWN, COLOURS, strict=True):
             own = made[(made["system"] == system) & (made["training"] == training) & (made["level"] == level)]
+            if own.empty:
+                continue
             for by, style in zip(MEASURES, (":", "-"), strict=True):
                 shares = _means(own[own["by"] == by])
                 label = f"{system}, {training}" if by == MEASURES[1] else None
@@ -124,7 +126,7 @@ def spotting(results: Path, data: Data) -> tuple[str, Figure]:
             placed.append((y, x))
     figure = Figure(figsize=(2 * SIZE[0], 2 * SIZE[0] * PAGE[0] / PAGE[1]))
     axes = figure.add_axes((0, 0, 1, 1))
-    _grey(axes, page, 0, 2 * 255)
+    framed(axes, page, 0, 2 * 255)
     for spot in spots(reader.network, page):
         axes.text(spot.column, spot.row, str(spot.digit), color=COLOURS[1], ha="center", va="center", fontsize=11)
     return "spotting", figure
@@ -146,16 +148,9 @@ def _codes(axes: Axes, f6: NDArray[np.floating], nearest: str, answer: str) -> N
     for k, code in enumerate(f6):
         row[:, k * (wide + GAP) : k * (wide + GAP) + wide] = code.reshape(CODE)
         axes.text(k * (wide + GAP) + wide / 2 - 0.5, high + 0.2, nearest[k], ha="center", va="top")
-    _grey(axes, row, -1, 1)
+    framed(axes, row, -1, 1)
     axes.spines[:].set_visible(False)
     axes.set_xlabel(answer, labelpad=11)
-
-
-def _grey(axes: Axes, values: NDArray[np.generic], white: float, black: float) -> None:
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set(visible=True, color="0.6", linewidth=0.4)
-    axes.imshow(values, cmap="Greys", vmin=white, vmax=black, interpolation="none")
 
 
 FIGURES = {
