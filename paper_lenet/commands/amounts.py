@@ -42,7 +42,7 @@ from paper_lenet.strings.rejection import read_at
 from paper_lenet.strings.training import Recipe, train
 
 # Symbols are new to the network, so that it takes longer than strings of digits do.
-TRIES = [Recipe("E_dforw", CharacterModel(3, 1), rate, passes=6) for rate in (3e-3, 1e-2)]
+TRIES = [Recipe("E_dforw", CharacterModel(3, 1), rate, passes=6) for rate in (3e-3, 1e-2, 3e-2)]
 COUNTS = {"test": 2000, "validation": 500}
 SEEDS = {"test": 3000, "validation": 4000}
 Row = dict[str, Any]
