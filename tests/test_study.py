@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import math
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
@@ -13,6 +14,7 @@ import pytest
 from synthetic_runs import ROOT, call, write_rows
 
 from paper_lenet import paper
+from paper_lenet.commands import entry
 from paper_lenet.config import Config, DistortConfig
 from paper_lenet.config.schema import defaults, first_defaults
 from paper_lenet.config.studies import studies
@@ -306,6 +308,21 @@ def test_validation_is_named(tmp_path: Path) -> None:
     assert "errors on 5000 images held out of the training set (validation)" in text
     assert "| distort.strength | validation error, % |" in text
     assert "| 0.5 | 0.500 ± 0.000 |" in text
+
+
+def test_further_commands_wait_for_all_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The strings are read by networks of two studies, and either of them may come last."""
+    study = importlib.import_module("paper_lenet.commands.study")
+    steps: list[tuple[str, ...]] = []
+    monkeypatch.setattr(study, "step", lambda *words: steps.append(words))
+    monkeypatch.setattr(study, "check_sweep", lambda *_: [(Config(), [])])
+    monkeypatch.setattr("sys.argv", ["study", "strings"])
+    assert entry.run("study") == 0
+    assert [step[0] for step in steps[:4]] == ["train", "collect"] * 2
+    assert [step[:3] for step in steps[4:6]] == [
+        ("strings", "windows", "windows-modern"),
+        ("amounts", "windows", "--results"),
+    ]
 
 
 def test_tags_are_there() -> None:

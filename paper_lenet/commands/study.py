@@ -1,7 +1,7 @@
 """Run studies from training to tables and figures: paper-lenet study ablations, or ablation-ladder; alone, list them.
 
-A name is that of a file of conf/study, or of the make target that runs it with others. Each study is trained, collected
-and, where it says so, measured by further commands; those that choose something for another come first. Further
+A name is that of a file of conf/study, or of the make target that runs it with others. Each study is trained and
+collected, those that choose something for another first; then come the further commands that a study names. Further
 arguments go to train, for a quick look: paper-lenet study noise optim.passes=1 'seeds=[100]'
 """
 
@@ -44,8 +44,9 @@ def main() -> int:
     for study, folder in zip(chosen, folders, strict=True):
         step("train", f"study={study.name}", *overrides)
         step("collect", folder, *options(place))
-        for command in study.then:
-            step(*command.split(), *options(place))
+    # a command may need the runs of all
+    for command in [command for study in chosen for command in study.then]:
+        step(*command.split(), *options(place))
     step("tables", *options(place))
     step("figures", *options(place))
     for study in chosen:
