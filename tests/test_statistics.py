@@ -30,15 +30,8 @@ def test_intervals_over_seeds() -> None:
 def test_too_few_values_have_no_interval(values: list[float]) -> None:
     assert math.isnan(statistics.std(values))
     assert all(map(math.isnan, statistics.t_interval(values) + statistics.prediction_interval(values)))
-    assert statistics.verdict(values, 0.95) == "undecided"
+    assert math.isnan(statistics.z(values, 0.95)) and statistics.equal_within(values, 0.95) == "-"
     assert math.isnan(statistics.permutation_p(values, values))
-
-
-def test_wilson() -> None:
-    z = 1.959964
-    centre = (0.1 + z * z / 200) / (1 + z * z / 100)
-    half = z / (1 + z * z / 100) * math.sqrt(0.1 * 0.9 / 100 + z * z / 40_000)
-    assert statistics.wilson(10, 100) == pytest.approx((centre - half, centre + half), rel=1e-6)
 
 
 def test_paired_t() -> None:
@@ -68,21 +61,33 @@ def test_permutation() -> None:
         statistics.permutation_p([1, 2], [1])
 
 
-def test_mcnemar() -> None:
-    # 6 images only a gets wrong, 1 only b, 3 both: 2 * (1 + 7) / 2**7.
-    a = [True] * 6 + [False] + [True] * 3 + [False] * 10
-    b = [False] * 6 + [True] + [True] * 3 + [False] * 10
-    assert statistics.mcnemar_p(a, b) == pytest.approx(2 * 8 / 128)
-    assert statistics.mcnemar_p(a, a) == 1.0
-    with pytest.raises(ValueError, match="shapes"):
-        statistics.mcnemar_p(a, b[1:])
+def test_permutation_of_many_pairs_is_exact() -> None:
+    """Twenty differences of one sign: 2 of the 2^20 assignments are as extreme, which no sample of them would show."""
+    assert statistics.permutation_p([0.1 * k for k in range(1, 21)], [0.0] * 20) == 2 / 2**20
+    assert statistics.permutation_p([0.1] * 20, [0.0] * 20) == 2 / 2**20
+    assert statistics.permutation_p([0.1] * 25, [0.0] * 25) == pytest.approx(2e-5)  # the least of 99,999 draws
 
 
 def test_verdict() -> None:
     half = T4 * math.sqrt(0.025 * 1.2)
-    assert statistics.verdict(FIVE, 1 + 0.999 * half) == "reproduced"
-    assert statistics.verdict(FIVE, 1 + 1.001 * half) == "not reproduced"
-    assert statistics.verdict(FIVE, 1 - 1.001 * half) == "not reproduced"
+    few = " (n < 10)"
+    assert statistics.verdict(FIVE, 1 + 0.999 * half) == "reproduced" + few
+    assert statistics.verdict(FIVE, 1 + 1.001 * half) == "not reproduced" + few
+    assert statistics.verdict(FIVE, 1 - 1.001 * half) == "not reproduced" + few
+    assert statistics.verdict(FIVE[:4], 1) == "no verdict"
+    assert statistics.verdict([*FIVE, *FIVE], 1.2) == "reproduced"
+    assert statistics.z(FIVE, 1 - half) == pytest.approx(-T4)
+
+
+def test_equal_within_a_margin() -> None:
+    """By the 90 % interval of the mean, whose half-width is 2.131847 standard errors for five values."""
+    values = [1 + (value - 1) / 10 for value in FIVE]
+    half = 2.131847 * math.sqrt(0.00025 / 5)
+    assert statistics.equal_within(values, 1 + 0.1 - 1.01 * half) == "yes"
+    assert statistics.equal_within(values, 1 + 0.1 - 0.99 * half) == "open"
+    assert statistics.equal_within(values, 1 - 0.1 - 0.99 * half) == "open"
+    assert statistics.equal_within(values, 1 - 0.1 - 1.01 * half) == "no"
+    assert statistics.equal_within(values, 1.0, margin=0.9 * half) == "open"
 
 
 def test_holm() -> None:

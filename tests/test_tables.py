@@ -51,7 +51,7 @@ def test_headline(tmp_path: Path) -> None:
     results = collected(tmp_path)
     markdown = text(results, "lenet5")
     # Half-width of the interval: 4.303 * 0.05 / sqrt(3) = 0.124.
-    assert "| test error, % | 0.95 | 0.950 ± 0.050 | 0.826 to 1.074 | 3 | reproduced |" in markdown
+    assert "| test error, % | 0.95 | 0.950 ± 0.050 | 0.826 to 1.074 | 3 | +0.0 | - | no verdict |" in markdown
     assert "| training error on the fly, last pass, % | 0.35 | 0.350 ± 0.000 |" in markdown
     assert "| largest effective rate, first pass | 0.016 | 0.016 ± 0 |" in markdown
     assert "n = 3 seeds" in markdown
@@ -59,8 +59,8 @@ def test_headline(tmp_path: Path) -> None:
     rows = list(csv.reader(text(results, "lenet5", "csv").splitlines()))
     interval = "95 % interval of the mean"
     assert rows[0] == ["row", "paper", "ours, mean", "ours, std", f"{interval}, low", f"{interval}, high", "n seeds",
-                       "verdict"]  # fmt: skip
-    assert rows[1] == ["test error, %", "0.95", "0.950", "0.050", "0.826", "1.074", "3", "reproduced"]
+                       "z", "equal within 0.1 points", "verdict"]  # fmt: skip
+    assert rows[1] == ["test error, %", "0.95", "0.950", "0.050", "0.826", "1.074", "3", "0.0", "", "no verdict"]
     latex = text(results, "lenet5", "tex")
     assert r"test error, \% & 0.95 & 0.950 $\pm$ 0.050" in latex
     assert r"\toprule" in latex and "n = 3 seeds; intervals are Student's t" in latex.split(r"\label")[0]
@@ -69,7 +69,7 @@ def test_headline(tmp_path: Path) -> None:
 
 def test_one_seed_has_no_interval(tmp_path: Path) -> None:
     write_runs(config(tmp_path / "outputs", [0], passes=20), [90])
-    assert "| test error, % | 0.95 | 0.900 | - | 1 | undecided |" in text(collected(tmp_path), "lenet5")
+    assert "| test error, % | 0.95 | 0.900 | - | 1 | - | - | no verdict |" in text(collected(tmp_path), "lenet5")
 
 
 def test_diverged_runs_are_stated_not_averaged(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_diverged_runs_are_stated_not_averaged(tmp_path: Path) -> None:
     writer.finish()
     markdown = text(collected(tmp_path), "lenet5")
     assert "0.950 ± 0.071" in markdown
-    assert "| 2 | reproduced (1 diverged) |" in markdown
+    assert "| 2 | +0.0 | - | no verdict (1 diverged) |" in markdown
     assert "1 of 3 runs diverged and are in no mean: ended at guessing: test error 90.26 %.\n" in markdown
 
 
@@ -141,7 +141,7 @@ def test_all_diverged(tmp_path: Path) -> None:
     for seed in job.seeds:
         begun(job, seed).diverged(NonFiniteError(seed, 1, 9))
     results = collected(tmp_path)
-    assert "| test error, % | 0.95 | 3 of 3 diverged | - | 0 | not reproduced |" in text(results, "lenet5")
+    assert "| test error, % | 0.95 | 3 of 3 diverged | - | 0 | - | - | not reproduced |" in text(results, "lenet5")
     assert list(csv.reader(text(results, "lenet5", "csv").splitlines()))[1][2:5] == ["", "", "0"]
 
 
@@ -195,7 +195,7 @@ def test_errors_after_other_than_the_papers_passes_have_no_verdict(tmp_path: Pat
     write_runs(config(tmp_path / "outputs", [0, 1], passes=3), [90, 100])
     markdown = text(collected(tmp_path), "lenet5")
     assert re.search(r"\| test error, % \| - \| 0.950 .* \| - \|\n", markdown)
-    assert re.search(r"first pass \| 0.016 \| .* reproduced \|\n", markdown)
+    assert re.search(r"first pass \| 0.016 \| .* - \| no verdict \|\n", markdown)
     assert "The paper's errors are those after 20 passes." in markdown
 
 

@@ -1,7 +1,4 @@
-"""Statistics over seeds and over test images: SciPy's and statsmodels', under the names that the tables use.
-
-Intervals over seeds say how runs differ from each other; Wilson's says how much one test set can tell.
-"""
+"""Statistics over seeds: SciPy's and statsmodels', under the names that the tables use, and the rule of verdicts."""
 
 from __future__ import annotations
 
@@ -11,10 +8,16 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
-from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 Interval = tuple[float, float]
+# The fewest runs of which a verdict is given, and of which it is given without a reserve.
+FEWEST, ENOUGH = 5, 10
+# In points: "The uncertainty in the quoted error rates is about 0.1%" (p. 12).
+MARGIN = 0.1
+REPRODUCED, NOT_REPRODUCED, NO_VERDICT = "reproduced", "not reproduced", "no verdict"
+# The most pairs whose signs are all flipped: 2^20 sums.
+EXACT = 20
 
 
 def mean(values: Sequence[float]) -> float:
@@ -51,12 +54,6 @@ def _around_mean(values: Sequence[float], level: float, variance_factor: float) 
     return mean(values) - half, mean(values) + half
 
 
-def wilson(errors: int, n: int, level: float = 0.95) -> Interval:
-    """Wilson's interval of an error rate, as fractions, after `errors` of `n` patterns were wrong."""
-    interval = stats.binomtest(errors, n).proportion_ci(level, "wilson")
-    return float(interval.low), float(interval.high)
-
-
 def paired_t(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> tuple[float, float, float, float]:
     """Student's paired test: mean of a - b, the ends of its interval, and the two-sided p of a mean of 0.
 
@@ -85,45 +82,64 @@ def holm(ps: Sequence[float]) -> list[float]:
 def permutation_p(a: Sequence[float], b: Sequence[float]) -> float:
     """Two-sided p of the paired permutation test on the mean of a - b: it flips the differences' signs.
 
-    Exact up to 16 pairs, beyond from 99,999 draws with a fixed seed; nan for fewer than two pairs. With n
+    Exact up to EXACT pairs, beyond from 99,999 draws with a fixed seed; nan for fewer than two pairs. With n
     pairs no p is below 2 / 2**n. ValueError for unequal lengths.
     """
     if len(a) != len(b):
         raise ValueError(f"{len(a)} values cannot be paired with {len(b)}")
     if len(a) < 2:
         return math.nan
-    test = stats.permutation_test(
-        (np.subtract(a, b),),
-        lambda differences, axis: np.mean(differences, axis=axis),
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=99_999,
-        batch=10_000,
-        random_state=0,
-    )
-    return float(test.pvalue)
-
-
-def mcnemar_p(wrong_a: ArrayLike, wrong_b: ArrayLike) -> float:
-    """Two-sided p of the exact McNemar test of two systems on the same images; 1 where they never differ.
-
-    wrong_a, wrong_b: (images,) true where the system is wrong. ValueError for unequal shapes.
-    """
-    a, b = np.asarray(wrong_a, dtype=bool), np.asarray(wrong_b, dtype=bool)
-    if a.shape != b.shape:
-        raise ValueError(f"shapes {a.shape} and {b.shape} differ: not the same images")
-    table = [[np.sum(~a & ~b), np.sum(~a & b)], [np.sum(a & ~b), np.sum(a & b)]]
-    return float(mcnemar(table, exact=True).pvalue)
+    differences = np.subtract(a, b)
+    if len(a) > EXACT:
+        test = stats.permutation_test(
+            (differences,),
+            lambda flipped, axis: np.mean(flipped, axis=axis),
+            permutation_type="samples",
+            vectorized=True,
+            n_resamples=99_999,
+            batch=10_000,
+            random_state=0,
+        )
+        return float(test.pvalue)
+    sums = np.zeros(1)
+    for difference in differences:
+        sums = np.concatenate([sums + difference, sums - difference])
+    # sums that are equal but for rounding count as equal
+    return float(np.mean(np.abs(sums) >= abs(differences.sum()) - 1e-9 * np.abs(differences).sum()))
 
 
 def verdict(values: Sequence[float], paper_value: float) -> str:
     """Whether a published number is one that our runs give.
 
-    The rule: 'reproduced' if the paper's value lies within the 95 % prediction interval for one further run
-    of ours, ends included, since the paper reports one run; else 'not reproduced'. 'undecided' for fewer than
-    two runs, which have no such interval.
+    The rule: `reproduced` if the paper's value lies within the 95 % prediction interval for one further run
+    of ours, ends included, since the paper reports one run; else `not reproduced`. The fewer the runs, the wider
+    the interval: of fewer than ENOUGH the verdict says so, and of fewer than FEWEST there is none.
     """
-    if len(values) < 2:
-        return "undecided"
+    if len(values) < FEWEST:
+        return NO_VERDICT
     low, high = prediction_interval(values)
-    return "reproduced" if low <= paper_value <= high else "not reproduced"
+    found = REPRODUCED if low <= paper_value <= high else NOT_REPRODUCED
+    return found if len(values) >= ENOUGH else f"{found} (n < {ENOUGH})"
+
+
+def z(values: Sequence[float], paper_value: float) -> float:
+    """How far the paper's value lies above our mean, in standard deviations of one further run.
+
+    nan for fewer than two values, and where all are equal.
+    """
+    spread = std(values) * math.sqrt(1 + 1 / len(values)) if len(values) > 1 else 0.0
+    return (paper_value - mean(values)) / spread if spread else math.nan
+
+
+def equal_within(values: Sequence[float], paper_value: float, margin: float = MARGIN) -> str:
+    """Whether our mean is less than `margin` from the paper's value: `yes`, `no`, or `open`.
+
+    By two one-sided t tests at 5 %: yes if the 90 % interval of our mean lies within the margin, no if it lies outside;
+    few runs leave it open. `-` for fewer than FEWEST.
+    """
+    if len(values) < FEWEST:
+        return "-"
+    low, high = (end - paper_value for end in t_interval(values, 0.9))
+    if -margin < low and high < margin:
+        return "yes"
+    return "no" if high < -margin or margin < low else "open"

@@ -19,16 +19,17 @@ from paper_lenet.reporting import statistics
 from paper_lenet.reporting.formats import Table, n_of
 from paper_lenet.reporting.results import TableError, finished, numbers, read_curves, read_errors, read_runs
 from paper_lenet.reporting.tables.common import (
+    JUDGED,
     PROMISES,
     VERDICT_RULE,
     Generated,
     check_promise,
     diverged_note,
+    judged,
     percent,
     provenance,
     runs_of,
     statistics_cells,
-    verdict_cell,
 )
 
 
@@ -83,8 +84,7 @@ def published_test(results: Path, name: str, any_passes: bool = False) -> pd.Dat
 def claims(results: Path, name: str) -> Table:
     """The paper's claims about LeNet-5, Fig. 5 and 6 and the distortions, one row per number. name: of CLAIMS."""
     criteria = CLAIMS[name]
-    header = ["", "paper", "ours, mean ± std", "95 % interval of the mean", "95 % interval of the test set"]
-    header += ["n seeds", "verdict"]
+    header = ["", "paper", "ours, mean ± std", "95 % interval of the mean", "n seeds", *JUDGED]
     sizes = paper.fig6().set_index("training_set")
     used = {
         each: published_test(results, each)
@@ -102,9 +102,8 @@ def claims(results: Path, name: str) -> Table:
             if runs is None:
                 continue
             values = numbers(finished(runs), column)
-            cells = [*statistics_cells(values, len(runs), percent), _wilson(values) if column == TEST else "-"]
-            verdict = verdict_cell(values, paper_value, len(runs))
-            rows.append([label + suffix, f"{paper_value:g}", *cells, str(len(values)), verdict])
+            cells = [*statistics_cells(values, len(runs), percent), str(len(values))]
+            rows.append([label + suffix, f"{paper_value:g}", *cells, *judged(values, paper_value, len(runs))])
 
     whole = paper.TRAIN_SIZE
     row(f"training error on the fly, pass {paper.PASSES}, %", "plain", whole, TRAIN, paper.TRAIN_ERROR_PERCENT)
@@ -117,11 +116,7 @@ def claims(results: Path, name: str) -> Table:
             row(f"{label}, {size:,} patterns, %", "sizes", size, column, numbers(sizes.loc[[str(size)]], column)[0])
     row("test error with distortions, %", "distorted", whole, TEST, paper.TEST_ERROR_DISTORTED_PERCENT)
     seeds = n_of([int(cells[header.index("n seeds")]) for cells in rows])
-    statistics_note = (
-        f"Mean ± standard deviation over {seeds}. The interval of the mean is Student's t over seeds: how much runs "
-        f"differ. That of the test set is Wilson's for {paper.TEST_SIZE:,} images at our mean: how much one test set "
-        "can tell."
-    )
+    statistics_note = f"Mean ± standard deviation over {seeds}; intervals are Student's t over seeds."
     notes = [
         VERDICT_RULE,
         "The curve's row is the difference, ours minus Fig. 5's points, at the pass from 2 on where the mean differs "
@@ -213,10 +208,10 @@ def _curve_row(results: Path, name: str, runs: pd.DataFrame, suffix: str) -> lis
     passes = range(2, paper.PASSES + 1)
     differences = {p: [error - published[p] for error in numbers(curves[curves["pass"] == p], TRAIN)] for p in passes}
     farthest = max(passes, key=lambda p: abs(statistics.mean(differences[p])))
-    reproduced = sum(statistics.verdict(differences[p], 0) == "reproduced" for p in passes)
+    reproduced = sum(statistics.verdict(differences[p], 0).startswith(statistics.REPRODUCED) for p in passes)
     values = differences[farthest]
     label = f"training curve, farthest from Fig. 5 at pass {farthest}, points"
-    cells = [*statistics_cells(values, len(runs), lambda value: f"{value:.3f}"), "-", str(len(values))]
+    cells = [*statistics_cells(values, len(runs), percent), str(len(values)), *judged(values, 0, len(runs))[:-1]]
     return [label + suffix, "0", *cells, f"reproduced at {reproduced} of {len(passes)} passes"]
 
 
@@ -227,9 +222,8 @@ def _gain_row(plain: pd.DataFrame, distorted: pd.DataFrame, suffix: str) -> tupl
     a, b = [float(without[seed]) for seed in seeds], [float(with_[seed]) for seed in seeds]
     gains = [x - y for x, y in zip(a, b, strict=True)]
     published = round(paper.TEST_ERROR_PERCENT - paper.TEST_ERROR_DISTORTED_PERCENT, 2)
-    cells = [*statistics_cells(gains, len(distorted), percent), "-", str(len(gains))]
-    verdict = verdict_cell(gains, published, len(gains))
-    row = [f"gain from distortions, points{suffix}", f"{published:g}", *cells, verdict]
+    cells = [*statistics_cells(gains, len(distorted), percent), str(len(gains)), *judged(gains, published, len(gains))]
+    row = [f"gain from distortions, points{suffix}", f"{published:g}", *cells]
     p = statistics.permutation_p(a, b)
     note = (
         f"The gain{suffix} is paired by seed; p = {p:.2g} in the two-sided paired permutation test of no gain, for "
@@ -250,13 +244,6 @@ def _between_seeds(wrong: Sequence[set[int]], scale: int) -> str:
     """Of `scale` errors of one run, how many another makes, too: mean over ordered pairs."""
     shares = [len(a & b) / len(b) for a, b in permutations(wrong, 2) if b]
     return f"{scale * statistics.mean(shares):.1f}" if shares else "-"
-
-
-def _wilson(values: Sequence[float]) -> str:
-    if not values:
-        return "-"
-    low, high = statistics.wilson(round(statistics.mean(values) / 100 * paper.TEST_SIZE), paper.TEST_SIZE)
-    return f"{percent(100 * low)} to {percent(100 * high)}"
 
 
 def _mean_and_std(values: list[float]) -> str:

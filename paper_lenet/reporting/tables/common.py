@@ -87,7 +87,13 @@ PROMISES = {
     **{"quarter-distorted": Promise("eq8", distorted=True), "quarter-eq9": Promise("eq9")},
     "quarter-eq9-distorted": Promise("eq9", distorted=True),
 }
-VERDICT_RULE = "Verdict: reproduced if the paper's value lies within the 95 % prediction interval for one run."
+JUDGED = ("z", f"equal within {statistics.MARGIN} points", "verdict")
+VERDICT_RULE = (
+    "Verdict: reproduced if the published value lies within the 95 % prediction interval for one run; z is how far "
+    f"above our mean it is, in standard deviations of one run. Of fewer than {statistics.ENOUGH} runs the verdict says "
+    f"so, of fewer than {statistics.FEWEST} there is none. Equal within {statistics.MARGIN} points: yes or no where "
+    "two one-sided t tests at 5 % tell, else open."
+)
 
 
 def varied_columns(runs: pd.DataFrame) -> list[str]:
@@ -135,12 +141,14 @@ def statistics_cells(values: list[float], n_runs: int, text: Callable[[float], s
     return [f"{text(statistics.mean(values))} ± {text(statistics.std(values))}", f"{text(low)} to {text(high)}"]
 
 
-def verdict_cell(values: list[float], paper_value: float, n_runs: int) -> str:
-    """VERDICT_RULE for the values of the runs that did not diverge, of n_runs."""
+def judged(values: list[float], paper_value: float, n_runs: int, points: bool = True) -> list[str]:
+    """The cells JUDGED of the values of the runs that did not diverge, of n_runs; points: whether they are per cent."""
     if not values:
-        return "not reproduced"
+        return ["-", "-", statistics.NOT_REPRODUCED]
     diverged = n_runs - len(values)
-    return statistics.verdict(values, paper_value) + (f" ({diverged} diverged)" if diverged else "")
+    verdict = statistics.verdict(values, paper_value) + (f" ({diverged} diverged)" if diverged else "")
+    equal = statistics.equal_within(values, paper_value) if points else "-"
+    return [number(round(statistics.z(values, paper_value), 1) + 0.0, "+.1f"), equal, verdict]  # no "-0.0"
 
 
 def of_fig5(name: str, runs: pd.DataFrame) -> bool:

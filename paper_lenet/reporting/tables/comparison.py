@@ -9,7 +9,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -23,21 +22,26 @@ from paper_lenet.config.studies import Shown
 from paper_lenet.reporting import statistics
 from paper_lenet.reporting.formats import Table, n_of
 from paper_lenet.reporting.results import TableError, numbers, read_results
-from paper_lenet.reporting.tables.common import Generated, origin, percent, runs_of, statistics_cells
+from paper_lenet.reporting.tables.common import (
+    JUDGED,
+    VERDICT_RULE,
+    Generated,
+    judged,
+    number,
+    origin,
+    percent,
+    runs_of,
+    statistics_cells,
+)
 
 COMPARISON, CHOICE = "comparison", "comparison-choice"
+VARIANTS, GUESSES = "comparison-variants", "comparison-guesses"
 REFERENCE = "lenet-5"
 ERROR, REJECT, ADDS, MEMORY = (
     *("fig9_test_error_percent", "fig10_reject_percent_for_half_percent_error"),
     *("fig11_kilo_multiply_accumulates", "fig12_kilo_variables"),
 )
 NOT_PRINTED = dict.fromkeys((ERROR, REJECT, ADDS, MEMORY), math.nan)
-# "The uncertainty in the quoted error rates is about 0.1%" (p. 12).
-UNCERTAINTY = 0.1
-# Close is a difference of at most this many points, or of this share of the paper's error, whichever is more.
-CLOSE, CLOSE_SHARE = 0.3, 0.15
-# The fewest runs that give an interval for one more; that of fewer is so wide that it holds anything.
-ENOUGH = 5
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,9 @@ class Line:
         value = self.published[column]
         return "-" if self.classifier.variant or math.isnan(value) else f"{value:g}"
 
-    def size(self) -> int:
-        return self.classifier.max_test_images or paper.TEST_SIZE
+    def is_fixed(self) -> bool:
+        """Whether nothing of it is left to chance, so that it is fitted once."""
+        return not self.classifier.network and self.classifier.seeds == 1
 
 
 def comparison_runs(results: Path, name: str = COMPARISON) -> pd.DataFrame:
@@ -96,96 +101,154 @@ def lines(results: Path) -> list[Line]:
     return found
 
 
-def verdict(errors: list[float], theirs: float) -> str:
-    """`reproduced`, `close` or `differs`, as `comparison` explains; `not run` of nothing."""
+def wrong_images(runs: pd.DataFrame) -> dict[int, np.ndarray]:
+    """(10000,) which test images each seed gets wrong."""
+    found = {}
+    for _, run in runs.iterrows():
+        wrong = np.zeros(paper.TEST_SIZE, bool)
+        wrong[[int(index) for index in str(run["wrong"]).split()]] = True
+        if wrong.sum() != run["errors"]:
+            raise TableError(f"{COMPARISON}: {run['classifier']} seed {run['seed']}: {run['errors']} errors, of which "
+                             f"{wrong.sum()} are listed")  # fmt: skip
+        found[int(run["seed"])] = wrong
+    return found
+
+
+def judgement(line: Line) -> list[str]:
+    """The cells JUDGED of one line: of what chance has a part in, as everywhere; of the rest by the paper's own 0.1."""
+    errors, theirs = line.errors(), line.published[ERROR]
+    if math.isnan(theirs):
+        return ["-"] * len(JUDGED)
     if not errors:
-        return "not run"
-    low, high = uncertainty(errors)
-    if low - UNCERTAINTY <= theirs <= high + UNCERTAINTY:
-        return "reproduced"
-    return "close" if within(errors, theirs) else "differs"
+        return ["-", "-", "not run"]
+    if not line.is_fixed():
+        return judged(errors, theirs, len(errors))
+    near = abs(round(errors[0] - theirs, 3)) <= statistics.MARGIN
+    return ["-", "-", statistics.REPRODUCED if near else statistics.NOT_REPRODUCED]
 
 
-def within(errors: list[float], theirs: float) -> bool:
-    """Whether our mean is close to the paper's error, whatever chance might give."""
-    return abs(statistics.mean(errors) - theirs) <= max(CLOSE, CLOSE_SHARE * theirs)
-
-
-def verdicts(found: list[Line]) -> list[str]:
-    """Of each line: of a classifier its verdict, or `explained` where a guess at what the paper did is not off.
-
-    Of a guess `fits` or `does not fit`; of other variants `-`.
-    """
-    own = [verdict(line.errors(), line.published[ERROR]) for line in found]
-    guessed = {line.classifier.name for line, of in zip(found, own, strict=True)
-               if line.classifier.is_guess and of in ("reproduced", "close")}  # fmt: skip
-    result = []
-    for line, of in zip(found, own, strict=True):
-        if line.classifier.is_guess:
-            result.append({"reproduced": "fits", "close": "fits", "differs": "does not fit"}.get(of, of))
-        elif not line.is_published():
-            result.append("-")
-        else:
-            result.append("explained" if of == "differs" and line.classifier.name in guessed else of)
-    return result
-
-
-def uncertainty(errors: list[float]) -> tuple[float, float]:
-    """From the least to the most that one further run, or another test set of this size, might give."""
-    mean = statistics.mean(errors)
-    of_set = [100 * end for end in statistics.wilson(round(mean / 100 * paper.TEST_SIZE), paper.TEST_SIZE)]
-    if len(errors) < ENOUGH:
-        return of_set[0], of_set[1]
-    of_runs = statistics.prediction_interval(errors)
-    return min(of_set[0], of_runs[0]), max(of_set[1], of_runs[1])
+def is_reproduced(line: Line) -> bool:
+    """Whether its verdict is that, whatever the number of runs."""
+    return judgement(line)[-1].startswith(statistics.REPRODUCED)
 
 
 def comparison(results: Path) -> Table:
-    """Fig. 9 and 10: errors and rejects, with a verdict and McNemar's test against LeNet-5."""
-    header = ["", "paper, %", "test error, mean ± std, %", "95 % interval of the test set", "n", "verdict"]
-    header += [f"p against {REFERENCE}", "paper, % rejected", "% rejected, mean ± std"]
-    rows, found = [], lines(results)
-    reference, given = next(line for line in found if line.classifier.key == REFERENCE), verdicts(found)
-    for line, of_line in zip(found, given, strict=True):
-        errors = line.errors()
-        rejects = statistics_cells(numbers(line.runs, "reject_percent"), len(line.runs), lambda v: f"{v:.2f}")[0]
+    """Fig. 9 and 10: errors and rejects, with a verdict, and the difference from LeNet-5."""
+    found = [line for line in lines(results) if not line.classifier.variant]
+    for line in found:
+        wrong_images(line.runs)  # as many as are counted
+    reference = next(line for line in found if line.classifier.key == REFERENCE)
+    differences = [_from_reference(line, reference) for line in found]
+    corrected = statistics.holm([p for *_, p in differences])
+    header = ["", "paper, %", "test error, mean ± std, %", "n", *JUDGED, f"minus {REFERENCE}, points"]
+    header += ["its 95 % interval", "p by Holm", "paper, % rejected", "% rejected, mean ± std"]
+    rows = []
+    for line, (difference, low, high, _), p in zip(found, differences, corrected, strict=True):
+        interval = [f"{difference:+.2f}", f"{low:+.2f} to {high:+.2f}"] if math.isfinite(low) else ["-", "-"]
         rows.append([
-            line.classifier.key,
-            line.printed(ERROR),
-            statistics_cells(errors, len(errors), percent)[0] if errors else "-",
-            _wilson(errors, line.size()),
-            str(len(errors)) if errors else "-",
-            of_line,
-            _mcnemar(line, reference),
-            line.printed(REJECT),
-            rejects if errors else "-",
+            *_measured(line),
+            *judgement(line),
+            *(*interval, "-" if math.isnan(p) else f"{p:.2g}"),
+            *(line.printed(REJECT), _rejected(line)),
         ])  # fmt: skip
-    counts = [of_line for line, of_line in zip(found, given, strict=True) if line.is_published()]
-    near = sum(within(line.errors(), line.published[ERROR]) for line in found
-               if line.is_published() and line.errors())  # fmt: skip
+    published = [line for line in found if line.is_published()]
+    verdicts = [judgement(line)[-1] for line in published]
     notes = [
-        "Verdict: reproduced, if the paper's error, give or take the 0.1 points that it states, lies within what one "
-        f"more run of ours (95 % prediction interval, from {ENOUGH} seeds on) or another test set of this size "
-        "(Wilson's interval) might give; "
-        f"close, if our mean is within {CLOSE} points or {100 * CLOSE_SHARE:.0f} % of the paper's error; else differs, "
-        "or explained, if a guess at what the paper did, in one of the rows below it, fits: is reproduced or close. "
-        f"{counts.count('reproduced')} are reproduced, {counts.count('close')} close, {counts.count('explained')} "
-        f"explained, {counts.count('differs')} differ, {counts.count('not run')} of {len(counts)} were not run. "
-        f"Within {CLOSE} points or {100 * CLOSE_SHARE:.0f} % of the paper's error are {near}, whatever their verdict.",
-        f"p: McNemar's exact test on the images that one of the two gets wrong, the median over pairs of seeds with "
-        f"{REFERENCE}; not corrected for their number.",
+        f"{VERDICT_RULE} Of a classifier that leaves nothing to chance (n = 1): reproduced if its error is within "
+        f"{statistics.MARGIN} points of the paper's, the uncertainty that the paper states (p. 12). "
+        f"{sum(map(is_reproduced, published))} of {len(published)} are reproduced, "
+        f"{sum(each.startswith(statistics.NOT_REPRODUCED) for each in verdicts)} are not, "
+        f"{verdicts.count(statistics.NO_VERDICT)} have too few runs, {verdicts.count('not run')} were not run.",
+        f"Differences from {REFERENCE} are paired by seed; those of a classifier that leaves nothing to chance are "
+        "from each of its seeds. p is that of the two-sided paired t test, corrected for all rows of the table.",
         f"Rejected: the smallest share of the images that must be rejected, those whose two best scores differ least "
         f"first, for {ACCEPTED_ERROR:g} % of the rest to be wrong.",
-        *_without_prefilter(found),
         _source(comparison_runs(results)),
     ]
     counts_of = n_of([len(line.runs) for line in found if len(line.runs)])
     statistics_note = (
-        f"Mean ± standard deviation over {counts_of}, one where nothing is left to chance; intervals are Wilson's for "
-        f"{paper.TEST_SIZE:,} images at our mean."
+        f"Mean ± standard deviation over {counts_of}, one where nothing is left to chance; intervals are Student's t "
+        "over seeds."
     )
     return Table(COMPARISON, "The classifiers of Figs. 9 and 10 on MNIST: the paper's numbers and ours.", header, rows,
                  notes, statistics_note)  # fmt: skip
+
+
+def _measured(line: Line) -> list[str]:
+    errors = line.errors()
+    ours = statistics_cells(errors, len(errors), percent)[0] if errors else "-"
+    return [line.classifier.key, line.printed(ERROR), ours, str(len(errors)) if errors else "-"]
+
+
+def _rejected(line: Line) -> str:
+    if line.runs.empty:
+        return "-"
+    return statistics_cells(numbers(line.runs, "reject_percent"), len(line.runs), lambda v: f"{v:.2f}")[0]
+
+
+def _from_reference(line: Line, reference: Line) -> tuple[float, float, float, float]:
+    """Mean difference from the reference in points, the ends of its interval, and p; nan where there is nothing."""
+    ours, theirs = ({int(seed): error for seed, error in zip(each.runs["seed"], each.errors(), strict=True)}
+                    for each in (line, reference))  # fmt: skip
+    if line.is_fixed() and ours:
+        ours = dict.fromkeys(theirs, ours[0])
+    seeds = [seed for seed in theirs if seed in ours]
+    if line is reference or len(seeds) < 2:
+        return math.nan, math.nan, math.nan, math.nan
+    return statistics.paired_t([ours[seed] for seed in seeds], [theirs[seed] for seed in seeds])
+
+
+def variants(results: Path) -> Table:
+    """The variants of the classifiers, and those that are guesses at what the paper did, with the verdict of each."""
+    found = [line for line in lines(results) if line.classifier.variant and len(line.runs)]
+    header = ["", "paper, %", "test error, mean ± std, %", "n", *JUDGED, "% rejected, mean ± std"]
+    rows = []
+    for line in found:
+        key, _, ours, n = _measured(line)
+        printed = f"{line.published[ERROR]:g}" if line.classifier.is_guess else "-"
+        verdict = judgement(line) if line.classifier.is_guess else ["-"] * len(JUDGED)
+        rows.append([key, printed, ours, n, *verdict, _rejected(line)])
+    notes = [
+        f"{VERDICT_RULE} Of what leaves nothing to chance (n = 1): reproduced within {statistics.MARGIN} points. "
+        "Only guesses at what the paper did have one. They were made with the paper's numbers in sight, so that one "
+        f"that comes near shows what may have been done, and reproduces nothing ({GUESSES}).",
+        *_without_prefilter(lines(results)),
+        _source(comparison_runs(results)),
+    ]
+    note = f"Mean ± standard deviation over {n_of([len(line.runs) for line in found])}; no intervals."
+    caption = "Variants of the classifiers, and guesses at what was done in 1998."
+    return Table(VARIANTS, caption, header, rows, notes, note)
+
+
+def guesses(results: Path) -> Table:
+    """Each guess at what the paper did, judged by all classifiers that it was tried on together."""
+    found = [line for line in lines(results) if len(line.runs)]
+    own = {line.classifier.name: line for line in found if not line.classifier.variant}
+    by_guess: dict[str, list[tuple[Line, Line]]] = {}
+    for line in found:
+        if line.classifier.is_guess and line.classifier.name in own:
+            by_guess.setdefault(line.classifier.variant, []).append((own[line.classifier.name], line))
+    rows = []
+    for guess, pairs in by_guess.items():
+        means = [[statistics.mean(each.errors()) for each in pair] for pair in pairs]
+        theirs = [line.published[ERROR] for line, _ in pairs]
+        nearer = sum(abs(after - at) < abs(before - at) for (before, after), at in zip(means, theirs, strict=True))
+        rows.append([
+            *(guess, str(len(pairs)), str(nearer)),
+            *(number(statistics.log_distance(list(column), theirs)) for column in zip(*means, strict=True)),
+            *(str(sum(map(is_reproduced, column))) for column in zip(*pairs, strict=True)),
+        ])  # fmt: skip
+    header = ["guess", "classifiers", "nearer to the paper", "distance without", "distance with"]
+    header += ["reproduced without", "reproduced with"]
+    notes = [
+        "A guess is one change for all classifiers that it could be about, and is judged by them together. Distance: "
+        "the root mean square of ln(our mean error / the paper's error); 0.1 is about 10 %. Guesses were made with the "
+        f"paper's numbers in sight. Their rows: {VARIANTS}.",
+        _source(comparison_runs(results)),
+    ]
+    counts_of = n_of([len(line.runs) for pairs in by_guess.values() for pair in pairs for line in pair])
+    caption = "Guesses at what was done in 1998, each judged by all classifiers that it was tried on."
+    return Table(GUESSES, caption, header, rows, notes, f"Means over {counts_of}; no intervals.")
 
 
 def _without_prefilter(found: list[Line]) -> list[str]:
@@ -255,39 +318,10 @@ def _thousands(values: pd.Series[float]) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
 
 
-def _wilson(errors: list[float], size: int) -> str:
-    if not errors:
-        return "-"
-    wrong = round(statistics.mean(errors) / 100 * size)
-    return "{:.2f} to {:.2f}".format(*(100 * end for end in statistics.wilson(wrong, size)))
-
-
-def wrong_images(runs: pd.DataFrame) -> dict[int, np.ndarray]:
-    """(10000,) which test images each seed gets wrong."""
-    found = {}
-    for _, run in runs.iterrows():
-        wrong = np.zeros(paper.TEST_SIZE, bool)
-        wrong[[int(index) for index in str(run["wrong"]).split()]] = True
-        if wrong.sum() != run["errors"]:
-            raise TableError(f"{COMPARISON}: {run['classifier']} seed {run['seed']}: {run['errors']} errors, of which "
-                             f"{wrong.sum()} are listed")  # fmt: skip
-        found[int(run["seed"])] = wrong
-    return found
-
-
-def _mcnemar(line: Line, reference: Line) -> str:
-    if line.runs.empty or line is reference or reference.runs.empty or line.classifier.max_test_images:
-        return "-"
-    ours, theirs = wrong_images(line.runs), wrong_images(reference.runs)
-    pairs = [(a, b) for i, a in ours.items() for j, b in theirs.items() if len(ours) == 1 or i == j]
-    if not pairs:
-        return "-"
-    p = median(statistics.mcnemar_p(a, b) for a, b in pairs)
-    return f"{p:.2g}" if p > 0 else "< 1e-300"  # less than a float holds
-
-
 TABLES = {
     COMPARISON: Generated(comparison, runs_of(COMPARISON), Shown("classifiers", 1, "docs/classifiers.md")),
-    "comparison-costs": Generated(costs, runs_of(COMPARISON), Shown("classifiers", 2)),
-    CHOICE: Generated(choice, runs_of(CHOICE), Shown("classifiers", 3)),
+    GUESSES: Generated(guesses, runs_of(COMPARISON), Shown("classifiers", 2, "docs/classifiers.md")),
+    VARIANTS: Generated(variants, runs_of(COMPARISON), Shown("classifiers", 3)),
+    "comparison-costs": Generated(costs, runs_of(COMPARISON), Shown("classifiers", 4)),
+    CHOICE: Generated(choice, runs_of(CHOICE), Shown("classifiers", 5)),
 }

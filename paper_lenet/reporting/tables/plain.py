@@ -14,12 +14,14 @@ from paper_lenet.reporting import statistics
 from paper_lenet.reporting.formats import Table, lowest
 from paper_lenet.reporting.results import finished, numbers
 from paper_lenet.reporting.tables.common import (
+    JUDGED,
     VERDICT_RULE,
     comparable,
     configurations,
     diverged_note,
     intervals_note,
     joined,
+    judged,
     of_fig5,
     percent,
     provenance,
@@ -28,7 +30,6 @@ from paper_lenet.reporting.tables.common import (
     statistics_cells,
     trained,
     varied_columns,
-    verdict_cell,
 )
 
 # Columns of results/runs that depend on the number of passes.
@@ -58,15 +59,15 @@ def headline(name: str, runs: pd.DataFrame) -> Table:
         values = numbers(done, column)
         ours = [*statistics_cells(values, len(runs), text), str(len(values))]
         if with_paper and (whole or column not in FINAL):
-            rows.append([label, f"{paper_value:g}", *ours, verdict_cell(values, paper_value, len(runs))])
+            rows.append([label, f"{paper_value:g}", *ours, *judged(values, paper_value, len(runs), column in FINAL)])
         elif with_paper:
-            rows.append([label, "-", *ours, "-"])
+            rows.append([label, "-", *ours, *["-"] * len(JUDGED)])
         else:
             rows.append([label, *ours])
     header = ["", "ours, mean ± std", "95 % interval of the mean", "n seeds"]
     notes = [*diverged_note(runs), provenance(name, runs)]
     if with_paper:
-        header = ["", "paper", *header[1:], "verdict"]
+        header = ["", "paper", *header[1:], *JUDGED]
         notes.insert(0, VERDICT_RULE)
         if not whole:
             notes.insert(1, f"The paper's errors are those after {paper.PASSES} passes.")

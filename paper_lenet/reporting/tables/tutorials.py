@@ -17,14 +17,16 @@ from paper_lenet.reporting.formats import Table, n_of
 from paper_lenet.reporting.results import finished, numbers
 from paper_lenet.reporting.tables.classes import SCORES, WHAT_SCORES_ARE, confusions, scores, tested
 from paper_lenet.reporting.tables.common import (
+    JUDGED,
+    VERDICT_RULE,
     Generated,
     diverged_note,
     intervals_note,
+    judged,
     percent,
     provenance,
     runs_of,
     statistics_cells,
-    verdict_cell,
 )
 
 # Their studies, in order.
@@ -35,7 +37,7 @@ def tutorials(results: Path) -> Table:
     """The accuracy that each tutorial reports beside that of our runs of it."""
     used = {name: tested(results, name) for name in TUTORIALS}
     header = ["", "reported accuracy, %", "ours, mean ± std", "95 % interval of the mean"]
-    header += ["95 % interval of one run", "n seeds", "verdict"]
+    header += ["95 % interval of one run", "n seeds", *JUDGED]
     rows = []
     for name, tutorial in TUTORIALS.items():
         values = [100 - error for error in numbers(finished(used[name]), "test_error_percent")]
@@ -47,13 +49,13 @@ def tutorials(results: Path) -> Table:
                 *statistics_cells(values, len(used[name]), percent),
                 f"{percent(low)} to {percent(high)}" if len(values) > 1 else "-",
                 str(len(values)),
-                "-" if reported is None else verdict_cell(values, reported, len(used[name])),
+                *(["-"] * len(JUDGED) if reported is None else judged(values, reported, len(used[name]))),
             ]
         )
     runs = pd.concat(used.values())
     notes = [
         "Accuracy on the 10,000 test images after the last epoch.",
-        "Verdict: reproduced if the reported accuracy lies within the 95 % prediction interval for one run.",
+        VERDICT_RULE,
         "Sources: "
         + "; ".join(f"{name[-2:].upper()}: {each.published.source}" for name, each in TUTORIALS.items())
         + ".",
