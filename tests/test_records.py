@@ -20,7 +20,7 @@ from safetensors.numpy import load_file
 from synthetic_runs import ROOT, begun, config, data, record, write_runs
 
 from paper_lenet.engines import NonFiniteError
-from paper_lenet.files import RecordError, add_rows, read_rows, write_atomic
+from paper_lenet.files import RecordError, add_rows, digest_of, read_rows, read_tensors, write_atomic
 from paper_lenet.runs import environment
 from paper_lenet.runs.collect import RUN_COLUMNS
 from paper_lenet.runs.records import run_folder, write_job
@@ -61,6 +61,10 @@ def test_finished_run(tmp_path: Path) -> None:
         "microseconds_per_update": 50.0,
     }
     assert {key: metrics[key] for key in expected} == expected
+    weights = read_tensors(folder / "weights.safetensors")[1]
+    assert metrics["weights"] == digest_of(weights)
+    name, values = weights.popitem()
+    assert metrics["weights"] != digest_of({**weights, name: np.nextafter(values, values + 1)})
     passes = pd.read_csv(folder / "passes.csv")
     assert list(passes["pass"]) == [1, 2]
     assert list(passes["train_error_percent"]) == [5.0, 0.35]
@@ -263,3 +267,19 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {"python", "numpy", "torch", "numba", "cpu", "gpu", "threads", "commit", "dirty"} <= set(found)
     monkeypatch.setenv("PATH", "")
     assert (environment.environment()["commit"], environment.environment()["dirty"]) == ("unknown", True)
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "told"),
+    [
+        (
+            "cpu family\t: 25\nmodel\t\t: 17\nmodel name\t: AMD EPYC\nflags\t\t: fpu sse2 avx2 avx512f\n",
+            "AMD EPYC (family 25, model 17, 512-bit vectors)",
+        ),
+        ("model name\t: Xeon\nmodel\t\t: 3\nflags\t\t: sse2 avx2\n", "Xeon (model 3, 256-bit vectors)"),
+        ("processor\t: 0\nmodel name\t: ARMv8\n", "ARMv8"),
+    ],
+)
+def test_processors_of_one_name_are_told_apart(cpuinfo: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: cpuinfo)
+    assert environment._cpu_model() == told

@@ -11,7 +11,7 @@ import pandas as pd
 
 from paper_lenet.errors import PaperLenetError
 from paper_lenet.files import RecordError, one_line, read_table
-from paper_lenet.runs.collect import RUN_COLUMNS
+from paper_lenet.runs.collect import LATER_COLUMNS, RUN_COLUMNS
 from paper_lenet.runs.records import ERROR_COLUMNS, PASS_COLUMNS
 
 
@@ -47,7 +47,7 @@ def read_runs(results: Path, name: str) -> pd.DataFrame:
     Raises TableError, which names file and row.
     """
     path = results / "runs" / f"{name}.csv"
-    runs = read_results(path, RUN_COLUMNS)
+    runs = read_results(path, [column for column in RUN_COLUMNS if column not in LATER_COLUMNS])
     _need_numbers(path, runs, NUMBERS)
     for column in IN_EVERY_RUN:
         _need(path, runs, runs[column].notna(), f"no {column}")
@@ -114,6 +114,7 @@ def read_csv(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     text = {
         "fingerprint": str,
         "commit": str,
+        "weights": str,
         "diverged_at": str,
         "label": str,
         "of": str,

@@ -20,6 +20,8 @@ CODE = (
 )
 # Where git cannot tell the commit, as of an archive of the code.
 UNKNOWN = "unknown"
+# The widest vectors of a processor, by the flag that says so, the widest first.
+VECTORS = {"avx512f": 512, "avx2": 256, "sse2": 128}
 # What a row of results/ has that is no run of its own, but was computed by the code at hand.
 ORIGIN = ("commit", "dirty", "cpu", "torch", "numba", "date")
 
@@ -27,8 +29,8 @@ ORIGIN = ("commit", "dirty", "cpu", "torch", "numba", "date")
 def environment() -> dict[str, Any]:
     """Versions, machine and state of the code: what is written to environment.json.
 
-    Keys python, numpy, torch, numba, platform, cpu (model), gpu (name or None), threads (of torch), commit,
-    dirty. Without a repository around the package the commit is UNKNOWN and dirty is true.
+    Keys python, numpy, torch, numba, platform, cpu (name, model, width of vectors), gpu (name or None), threads (of
+    torch), commit, dirty. Without a repository around the package the commit is UNKNOWN and dirty is true.
     """
     import torch  # here, since it takes seconds and what only reads records does without
 
@@ -78,13 +80,20 @@ def commit_here() -> str:
 
 
 def _cpu_model() -> str:
+    """The processor's name, and what decides on the last bits of a sum: its model and the width of its vectors.
+
+    One name stands for processors of many years, such as AMD EPYC.
+    """
     try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        pass
-    return platform.processor() or platform.machine()
+        return platform.processor() or platform.machine()
+    told = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    name = told.get("model name") or platform.processor() or platform.machine()
+    details = [f"{key.removeprefix('cpu ')} {told[key]}" for key in ("cpu family", "model") if told.get(key)]
+    flags = told.get("flags", "").split()
+    details += next(([f"{bits}-bit vectors"] for flag, bits in VECTORS.items() if flag in flags), [])
+    return f"{name} ({', '.join(details)})" if details else name
 
 
 def origin() -> dict[str, Any]:

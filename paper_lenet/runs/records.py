@@ -24,6 +24,7 @@ from paper_lenet.engines import Checkpoint, NonFiniteError, PassRecord
 from paper_lenet.files import (
     RecordError,
     csv_text,
+    digest_of,
     held,
     json_text,
     one_line,
@@ -286,6 +287,7 @@ class RunWriter:
                 "test_error_percent": last["test_error_percent"],
                 "test_errors": final.test_errors,
                 "training_set_error_percent": on_all,
+                "weights": digest_of(final.state),
             }
         )
         if not_finite:
@@ -327,6 +329,7 @@ class RunWriter:
             "rate_max_pass1": _finite(first.get("rate_max")),
             "seconds": seconds,
             "microseconds_per_update": 1e6 * seconds / updates if updates else None,
+            "weights": outcome.get("weights", ""),
             "commit": environment["commit"],
             "dirty": environment["dirty"],
             "cpu": environment["cpu"],
