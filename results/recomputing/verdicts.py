@@ -1,0 +1,326 @@
+"""Tables that judge or compare: the headline, claims, classifiers, tutorials and ablations."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from recomputing.basics import (
+    DISTORTED_ERROR,
+    PAPER,
+    RATES,
+    ROOT,
+    TEST,
+    TEST_ERROR,
+    TEST_SIZE,
+    TRAIN,
+    TRAIN_ERROR,
+    TRAIN_SIZE,
+    Digits,
+    Floats,
+    Key,
+    Row,
+    Skip,
+    Table,
+    by_seed,
+    curves_of,
+    fig5,
+    finished,
+    holm,
+    numbers,
+    paired,
+    read,
+    spread,
+    t_interval,
+    verdict,
+    wilson,
+)
+from scipy import stats
+
+# The headline
+
+
+def one_configuration(results: Path, table: Table) -> list[Row]:
+    """Errors and rates of one configuration from its runs, beside the paper's."""
+    runs = read(results / "runs" / f"{table.name}.csv")
+    columns: dict[str, tuple[str, float, int]] = {
+        "test error, %": (TEST, TEST_ERROR, 0),
+        "validation error, %": (TEST, TEST_ERROR, 0),
+        "training error on the fly, last pass, %": (TRAIN, TRAIN_ERROR, 0),
+        "smallest effective rate, first pass": ("rate_min_pass1", RATES[0], 3),
+        "largest effective rate, first pass": ("rate_max_pass1", RATES[1], 3),
+    }
+    rows = []
+    for label in table.column(""):
+        column, theirs, digits = columns[label]
+        values = numbers(finished(runs)[column])
+        rows.append({
+            "": Key(label),
+            "paper": Digits(theirs, 6),
+            "ours, mean ± std": spread(values, len(runs), digits),
+            "95 % interval of the mean": t_interval(values, digits),
+            "n seeds": len(values),
+            "verdict": verdict(values, theirs, len(runs)),
+        })  # fmt: skip
+    return rows
+
+
+# Claims
+
+
+# By what a row's label ends with: the runs of the whole training set, of the smaller ones, with distortions.
+CLAIMS = {
+    "claims": {
+        ", as many updates": ("", "fig6-updates", ""),
+        ", Eq. 8": ("eq8", "", ""),
+        "": ("fig5", "fig6", "distorted"),
+    },
+    "quarter-claims": {
+        ", Eq. 9": ("quarter-eq9", "", "quarter-eq9-distorted"),
+        "": ("quarter-fig5", "quarter-fig6", "quarter-distorted"),
+    },
+}
+
+
+def claims(results: Path, table: Table) -> list[Row]:
+    """The paper's numbers and ours, each from the runs that its label tells."""
+    rows = []
+    for label in table.column(""):
+        end, names = next((end, names) for end, names in CLAIMS[table.name].items() if label.endswith(end))
+        rows.append({"": Key(label), **claim(results, label.removesuffix(end), *names)})
+    return rows
+
+
+def claim(results: Path, label: str, plain: str, sizes: str, distorted: str) -> Row:
+    """One row: of the curve, of what distortions gain, or of an error of one training set."""
+    if label.startswith("training curve"):
+        return claim_of_curve(results, label, plain)
+    whole = read(results / "runs" / f"{plain or sizes}.csv")
+    if label.startswith("gain"):
+        gains = paired(by_seed(finished(whole)), by_seed(finished(read(results / "runs" / f"{distorted}.csv"))))
+        return claim_cells(gains, TEST_ERROR - DISTORTED_ERROR, len(gains))
+    column = TRAIN if label.startswith("training error") else TEST
+    if "with distortions" in label:
+        runs, theirs = read(results / "runs" / f"{distorted}.csv"), DISTORTED_ERROR
+    elif (size := re.search(r"([\d,]+) patterns", label)) and size[1] != f"{TRAIN_SIZE:,}":
+        patterns = size[1].replace(",", "")
+        runs = read(results / "runs" / f"{sizes}.csv")
+        runs = runs[runs["train_size"] == patterns]
+        published = read(PAPER / "fig6_training_size.csv")
+        theirs = float(published[published["training_set"] == patterns][column].iloc[0])
+    else:
+        runs, theirs = whole, TRAIN_ERROR if column == TRAIN else TEST_ERROR
+    values = numbers(finished(runs)[column])
+    of_set = {"95 % interval of the test set": wilson(values.mean(), TEST_SIZE)} if column == TEST else {}
+    return claim_cells(values, theirs, len(runs)) | of_set
+
+
+def claim_of_curve(results: Path, label: str, name: str) -> Row:
+    """Our curve minus Fig. 5's where the mean differs most from pass 2 on, and at how many passes Fig. 5 is within."""
+    runs = read(results / "runs" / f"{name}.csv")
+    differences = (curves_of(results, name, finished(runs)) - fig5())[:, 1:]
+    farthest = int(np.argmax(np.abs(differences.mean(0))))
+    within = sum(verdict(at_pass, 0, len(at_pass)) == "reproduced" for at_pass in differences.T)
+    row = claim_cells(differences[:, farthest], 0, len(runs))
+    if f"at pass {farthest + 2}," not in label:
+        row["ours, mean ± std"] = f"(farthest at pass {farthest + 2})"
+    return row | {"verdict": f"reproduced at {within} of {differences.shape[1]} passes"}
+
+
+def claim_cells(values: Sequence[float] | Floats, theirs: float, runs: int) -> Row:
+    """The cells of one claim."""
+    return {
+        "paper": Digits(round(theirs, 6), 6),
+        "ours, mean ± std": spread(values, runs),
+        "95 % interval of the mean": t_interval(values),
+        "95 % interval of the test set": None,
+        "n seeds": len(values),
+        "verdict": verdict(values, round(theirs, 6), runs),
+    }
+
+
+# Classifiers
+
+
+@cache
+def wrong_by_seed(results: Path, classifier: str) -> dict[str, NDArray[np.bool_]]:
+    """Which test images each run of a classifier gets wrong."""
+    runs = read(results / "runs" / "comparison.csv")
+    found = {}
+    for _, run in runs[runs["classifier"] == classifier].iterrows():
+        found[run["seed"]] = np.zeros(TEST_SIZE, bool)
+        found[run["seed"]][[int(index) for index in run["wrong"].split()]] = True
+    return found
+
+
+def mcnemar(results: Path, classifier: str, other: str = "lenet-5") -> Any:
+    """McNemar's exact p against another, the median over pairs of seeds; of one run with all seeds of the other."""
+    ours, theirs = wrong_by_seed(results, classifier), wrong_by_seed(results, other)
+    pairs = [(a, b) for i, a in ours.items() for j, b in theirs.items() if len(ours) == 1 or i == j]
+    counts = [(int((a & ~b).sum()), int((b & ~a).sum())) for a, b in pairs]
+    p = float(np.median([min(1.0, 2 * stats.binom.cdf(min(of), sum(of), 0.5)) for of in counts]))
+    return Digits(p, 2) if p > 0 else "< 1e-300"
+
+
+def closeness(errors: Floats, theirs: float) -> str:
+    """reproduced, close or differs, by the rule below the table."""
+    mean = float(errors.mean())
+    low, high = wilson(mean, TEST_SIZE)
+    if len(errors) >= 5:
+        one_run = t_interval(errors, further=True)
+        low, high = min(low, one_run[0]), max(high, one_run[1])
+    if low - 0.1 <= theirs <= high + 0.1:
+        return "reproduced"
+    return "close" if abs(mean - theirs) <= max(0.3, 0.15 * theirs) else "differs"
+
+
+def of_classifiers(results: Path) -> Iterator[tuple[str, pd.DataFrame, pd.Series[Any] | None, pd.Series[Any] | None]]:
+    """Each classifier that was run: its runs, the paper's numbers, and those of what it is a variant of."""
+    published = read(PAPER / "fig9_to_12_classifiers.csv").set_index("classifier")
+    paper = {str(name): row for name, row in published.iterrows()}
+    for label, runs in read(results / "runs" / "comparison.csv").groupby("classifier", sort=False):
+        yield str(label), runs, paper.get(str(label)), paper.get(str(label).split(",")[0])
+
+
+def published_cell(published: pd.Series[Any] | None, column: str) -> Any:
+    """A number of the paper; None where it has none."""
+    return None if published is None or not published[column] else Digits(float(published[column]), 6)
+
+
+def comparison(results: Path, table: Table) -> list[Row]:
+    """Errors, rejects, verdicts and McNemar's p of each classifier; which variants are guesses the table says."""
+    error, reject = "fig9_test_error_percent", "fig10_reject_percent_for_half_percent_error"
+    shown = dict(zip(table.column(""), table.column("verdict"), strict=True))
+    rows, fitting = [], set()
+    for label, runs, published, main in of_classifiers(results):
+        errors, size = numbers(runs["error_percent"]), int(runs["test_size"].iloc[0])
+        rejects = numbers(runs["reject_percent"])
+        found: Any = None
+        if published is not None:
+            found = closeness(errors, float(published[error]))
+        elif main is not None and shown.get(label) != "-":
+            found = "does not fit" if closeness(errors, float(main[error])) == "differs" else "fits"
+            fitting |= {label.split(",")[0]} if found == "fits" else set()
+        rows.append({
+            "": Key(label),
+            "paper, %": published_cell(published, error),
+            "test error, mean ± std, %": spread(errors),
+            "95 % interval of the test set": wilson(float(errors.mean()), size),
+            "n": len(errors),
+            "verdict": found,
+            "p against lenet-5": None if label == "lenet-5" or size < TEST_SIZE else mcnemar(results, label),
+            "paper, % rejected": published_cell(published, reject),
+            "% rejected, mean ± std": spread(rejects),
+        })  # fmt: skip
+    for row in rows:
+        if row["verdict"] == "differs" and row[""].text in fitting:
+            row["verdict"] = "explained"
+    return rows
+
+
+def comparison_costs(results: Path, table: Table) -> list[Row]:
+    """Multiply-adds and variables of each classifier, in thousands, and median times."""
+    adds, variables = "fig11_kilo_multiply_accumulates", "fig12_kilo_variables"
+    return [
+        {
+            "": Key(label),
+            "paper, thousand multiply-adds": published_cell(published, adds),
+            "ours, thousand": numbers(runs["multiply_adds"])[0] / 1000,
+            "paper, thousand variables": published_cell(published, variables),
+            "ours, thousand#2": numbers(runs["variables"])[0] / 1000,
+            "microseconds a recognition": Digits(float(np.median(numbers(runs["microseconds"]))), 3),
+            "seconds of training": Digits(float(np.median(numbers(runs["train_seconds"]))), 3),
+        }
+        for label, runs, published, _ in of_classifiers(results)
+    ]
+
+
+def comparison_choice(results: Path, table: Table) -> list[Row]:
+    """The error of each setting on hold-out images, and which is the lowest of a classifier."""
+    rows = []
+    for label, runs in read(results / "runs" / "comparison-choice.csv").groupby("classifier"):
+        errors = numbers(runs["error_percent"])
+        for settings, error in zip(runs["settings"], errors, strict=True):
+            lowest = "lowest" if error == errors.min() else None
+            rows.append(
+                {"": Key(str(label)), "settings": Key(settings), "validation error, %": float(error), "#2": lowest}
+            )
+    return rows
+
+
+# Tutorials
+
+
+def tutorials(results: Path, table: Table) -> list[Row]:
+    """Accuracy of each tutorial from its runs, and what it reports from its study's file."""
+    rows = []
+    for label in table.column(""):
+        name = f"tutorial-{label.split(',')[0].lower()}"
+        runs = read(results / "runs" / f"{name}.csv")
+        text = (ROOT / "conf" / "study" / f"{name}.yaml").read_text(encoding="utf-8")
+        reported = re.search(r"published:.*value: ([\d.]+)", text)
+        values = 100 - numbers(finished(runs)[TEST])
+        rows.append({
+            "": Key(label),
+            "reported accuracy, %": Digits(float(reported[1]), 6) if reported else "not given",
+            "ours, mean ± std": spread(values, len(runs)),
+            "95 % interval of the mean": t_interval(values),
+            "95 % interval of one run": t_interval(values, further=True),
+            "n seeds": len(values),
+            "verdict": verdict(values, float(reported[1]), len(runs)) if reported else None,
+        })  # fmt: skip
+    return rows
+
+
+# Ablations
+
+
+def ablation(results: Path, table: Table) -> list[Row]:
+    """Each configuration of a study, and its differences from those that the headers name, paired by seed."""
+    groups = {str(label): group for label, group in read(results / "runs" / f"{table.name}.csv").groupby("label")}
+    rows: dict[str, Row] = {}
+    for label, group in groups.items():
+        done = finished(group)
+        rows[label] = {
+            "": Key(label),
+            "parameters": Skip("counted from the network, which the runs do not have"),
+            "multiply-adds": Skip("counted from the network, which the runs do not have"),
+            "passes": int(numbers(group["passes"]).max()),
+            "seconds a run": float(np.median(numbers(done["seconds"]))) if len(done) else None,
+            "test error, %": spread(numbers(done[TEST]), len(group)),
+            "n seeds": (len(done), len(group)),
+        }
+    for k, header in enumerate(table.header):
+        if against := re.fullmatch(r"minus (.+), points", header):
+            pairs = {label: compared_with(label, against[1], groups) for label in groups}
+            ablation_columns(rows, table.header[k : k + 4], groups, pairs)
+    return list(rows.values())
+
+
+def compared_with(label: str, what: str, groups: dict[str, pd.DataFrame]) -> str | None:
+    """The label that a row is compared with, by the words of the header."""
+    if what == "the rung before":
+        return next((other for other in groups if other.startswith(f"{int(label.split()[0]) - 1} ")), None)
+    if what == "the same without distortions":
+        return label.removesuffix(", distorted") if label.endswith(", distorted") else None
+    base = what if what in groups else f"0 {what}"
+    return None if label == base else base
+
+
+def ablation_columns(
+    rows: dict[str, Row], names: Sequence[str], groups: dict[str, pd.DataFrame], pairs: dict[str, str | None]
+) -> None:
+    """Fill four columns: paired difference, its interval, p of the paired t test, p by Holm over the column."""
+    errors = {label: by_seed(finished(group)) for label, group in groups.items()}
+    differences = {label: paired(errors[label], errors[other]) if other else [] for label, other in pairs.items()}
+    ps = [float(stats.ttest_1samp(of, 0).pvalue) if len(of) > 1 else math.nan for of in differences.values()]
+    for (label, of), p, corrected in zip(differences.items(), ps, holm(ps), strict=True):
+        values = (float(np.mean(of)) if of else None, t_interval(of), Digits(p, 2), Digits(corrected, 2))
+        rows[label] |= dict(zip(names, values, strict=True))
