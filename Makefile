@@ -104,9 +104,10 @@ figures: setup  ## results/curves -> results/figures
 report: setup  ## results/ -> results/report/index.html, a page with all of it and LeNet-5 to try
 	$(PY) experiments/report.py --publish
 
-check: setup  ## fail if a table or figure is not, byte for byte, what results/ gives
+check: setup  ## fail if a table or figure is not, byte for byte, what results/ gives, or a cell not what a second path gives
 	$(PY) experiments/tables.py --check
 	$(PY) experiments/figures.py --check
+	$(PY) results/recompute.py
 
 lint: setup  ## style and types
 	$(PY) -m ruff check
@@ -119,4 +120,4 @@ lock:  ## write requirements.lock anew from pyproject.toml (needs uv); versions 
 
 clean:  ## remove caches; .venv, data, outputs and results stay
 	rm -rf .pytest_cache .mypy_cache .ruff_cache *.egg-info
-	find .ci conf experiments paper_lenet tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find .ci conf experiments paper_lenet results tests -name __pycache__ -type d -prune -exec rm -rf {} +
