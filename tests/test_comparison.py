@@ -205,7 +205,7 @@ def test_choice(tmp_path: Path) -> None:
     for k, each in enumerate(rows):
         each["fingerprint"] = f"f{k}"
     table = choice(results_of(tmp_path, rows, "comparison-choice"))
-    assert [cells[1:] for cells in table.rows] == [["ridge=3", "0.03", "-"], ["ridge=2", "0.02", "lowest"]]
+    assert [cells[1:] for cells in table.rows] == [["ridge=3", "0.03", "-"], ["ridge=2", "0.02", "yes"]]
 
 
 @pytest.fixture
