@@ -52,6 +52,25 @@ def test_paired_t_without_spread() -> None:
     assert all(map(math.isnan, others))
 
 
+def test_welch() -> None:
+    # 1 of variance 1 / 3 less 3 of variance 0: two degrees of freedom; and equal variances: four.
+    assert statistics.welch([2, 3, 4], [1, 1, 1]) == pytest.approx((2, 2 - 2.484, 2 + 2.484, 0.0742), rel=1e-3)
+    assert statistics.welch([2, 3, 4], [1, 2, 3])[3] == pytest.approx(0.2879, rel=1e-3)
+    assert all(map(math.isnan, statistics.welch([1], [2, 3])[1:] + statistics.welch([1, 1], [2, 2])[1:]))
+
+
+def test_ratio_of_spreads() -> None:
+    # sqrt(1 / 4); the 97.5 % quantile of F with 2 and 2 degrees of freedom is 39.
+    ratio, low, high = statistics.spread_ratio([1, 2, 3], [2, 4, 6])
+    assert (ratio, low, high) == pytest.approx((0.5, 0.5 / math.sqrt(39), 0.5 * math.sqrt(39)))
+    assert all(map(math.isnan, statistics.spread_ratio([1, 2], [1, 1])))
+
+
+def test_correlation() -> None:
+    assert statistics.correlation([1, 2, 3], [6, 4, 2]) == pytest.approx(-1)
+    assert math.isnan(statistics.correlation([1, 2], [1, 1]))
+
+
 def test_permutation() -> None:
     # All five differences of one sign: 2 of the 32 assignments of signs are as extreme.
     assert statistics.permutation_p([2, 3, 4, 5, 6], [1, 1, 1, 1, 1]) == pytest.approx(2 / 32)

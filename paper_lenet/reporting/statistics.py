@@ -54,6 +54,33 @@ def _around_mean(values: Sequence[float], level: float, variance_factor: float) 
     return mean(values) - half, mean(values) + half
 
 
+def correlation(a: Sequence[float], b: Sequence[float]) -> float:
+    """Pearson's correlation; nan where it has none."""
+    return float(np.corrcoef(a, b)[0, 1]) if len(a) > 1 and std(a) and std(b) else math.nan
+
+
+def spread_ratio(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
+    """The standard deviation of a divided by that of b, and the ends of its interval by F; nan where one has none."""
+    if min(len(a), len(b)) < 2 or not std(b):
+        return math.nan, math.nan, math.nan
+    ratio, ends = std(a) / std(b), ((1 + level) / 2, (1 - level) / 2)
+    low, high = (ratio / math.sqrt(stats.f.ppf(end, len(a) - 1, len(b) - 1)) for end in ends)
+    return ratio, float(low), float(high)
+
+
+def welch(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> tuple[float, float, float, float]:
+    """Welch's test of two independent samples: the difference of the means, the ends of its interval, p of 0.
+
+    nan but for the difference where one has fewer than two values, or neither varies.
+    """
+    difference = mean(a) - mean(b)
+    if min(len(a), len(b)) < 2 or not (std(a) or std(b)):
+        return difference, math.nan, math.nan, math.nan
+    test = stats.ttest_ind(a, b, equal_var=False)
+    interval = test.confidence_interval(level)
+    return difference, float(interval.low), float(interval.high), float(test.pvalue)
+
+
 def paired_t(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> tuple[float, float, float, float]:
     """Student's paired test: mean of a - b, the ends of its interval, and the two-sided p of a mean of 0.
 

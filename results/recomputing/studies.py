@@ -43,6 +43,7 @@ from recomputing.basics import (
     t_interval,
     wrong_images,
 )
+from scipy import stats
 
 
 def sweep(results: Path, table: Table) -> list[Row]:
@@ -277,7 +278,17 @@ def noise(results: Path, table: Table) -> list[Row]:
             "test error, %": spread(numbers(done[TEST]), len(group)),
             "training error on the fly, %": spread(numbers(done[TRAIN]), len(group)),
             "images, wrong in one of two": float(np.mean(apart)),
+            "spread, of that of the seeds": None,
+            "its 95 % interval": None,
         })  # fmt: skip
+        if name == "noise":
+            a, b = numbers(done[TEST]), numbers(read(results / "runs" / "quarter-fig5.csv")[TEST])
+            ratio = float(np.var(a, ddof=1) / np.var(b, ddof=1))
+            ends = (ratio / float(stats.f.isf(tail, len(a) - 1, len(b) - 1)) for tail in (0.025, 0.975))
+            rows[-1] |= {
+                "spread, of that of the seeds": math.sqrt(ratio),
+                "its 95 % interval": tuple(math.sqrt(end) for end in ends),
+            }
     return rows
 
 

@@ -301,7 +301,7 @@ def tutorials(results: Path, table: Table) -> list[Row]:
 
 
 def ablation(results: Path, table: Table) -> list[Row]:
-    """Each configuration of a study, and its differences from those that the headers name, paired by seed."""
+    """Each configuration of a study, and its differences from those that the headers name."""
     groups = {str(label): group for label, group in read(results / "runs" / f"{table.name}.csv").groupby("label")}
     rows: dict[str, Row] = {}
     for label, group in groups.items():
@@ -335,10 +335,23 @@ def compared_with(label: str, what: str, groups: dict[str, pd.DataFrame]) -> str
 def ablation_columns(
     rows: dict[str, Row], names: Sequence[str], groups: dict[str, pd.DataFrame], pairs: dict[str, str | None]
 ) -> None:
-    """Fill four columns: paired difference, its interval, p of the paired t test, p by Holm over the column."""
-    errors = {label: by_seed(finished(group)) for label, group in groups.items()}
-    differences = {label: paired(errors[label], errors[other]) if other else [] for label, other in pairs.items()}
-    ps = [float(stats.ttest_1samp(of, 0).pvalue) if len(of) > 1 else math.nan for of in differences.values()]
-    for (label, of), p, corrected in zip(differences.items(), ps, holm(ps), strict=True):
-        values = (float(np.mean(of)) if of else None, t_interval(of), Digits(p, 2), Digits(corrected, 2))
+    """Fill four columns: difference of means, interval and p by Welch, p by Holm; nothing where a run diverged."""
+    errors = {label: numbers(group[TEST]) for label, group in groups.items()}
+    whole = {label for label, group in groups.items() if (group["status"] == "ok").all()}
+    compared = {label: other if other in whole and label in whole else None for label, other in pairs.items()}
+    tests = {
+        label: stats.ttest_ind(errors[label], errors[other], equal_var=False) if other else None
+        for label, other in compared.items()
+    }
+    ps = [math.nan if test is None else float(test.pvalue) for test in tests.values()]
+    for (label, test), corrected in zip(tests.items(), holm(ps), strict=True):
+        values: tuple[Any, ...] = (None,) * 4
+        if test is not None:
+            difference = float(errors[label].mean() - errors[compared[label] or ""].mean())
+            values = (
+                difference,
+                tuple(test.confidence_interval()),
+                Digits(float(test.pvalue), 2),
+                Digits(corrected, 2),
+            )
         rows[label] |= dict(zip(names, values, strict=True))

@@ -55,12 +55,13 @@ def figure(results: Path, study: Study) -> tuple[str, Figure]:
 def _draw_differences(axes: Axes, rows: list[Row]) -> None:
     for place, row in enumerate(rows):
         each = row.from_base
-        if each is None or not each.pairs:
-            axes.annotate(" all diverged", (0, place), va="center", fontsize=6.5)
+        if each is None:
+            axes.annotate(" not compared", (0, place), va="center", fontsize=6.5)
             continue
         # hollow where 0 lies within the interval
-        clear = each.pairs >= LEAST and not each.low <= 0 <= each.high
-        half = each.high - each.difference if each.pairs >= LEAST else 0.0
+        enough = len(row.runs) >= LEAST
+        clear = enough and not each.low <= 0 <= each.high
+        half = each.high - each.difference if enough else 0.0
         color = TRAINING if each.difference < 0 else HELD_OUT
         style: dict[str, Any] = {
             "ms": 3.6,

@@ -1,4 +1,4 @@
-"""What each detail of 1998, or of today, changes in the test error, paired by seed with a base.
+"""What each detail of 1998, or of today, changes in the test error, beside a base.
 
 One row per configuration; they are told apart by their labels.
 """
@@ -19,7 +19,7 @@ from paper_lenet.reporting import statistics
 from paper_lenet.reporting.formats import Table, lowest, n_of
 from paper_lenet.reporting.results import TableError, errors_by_seed, finished, numbers
 from paper_lenet.reporting.tables.claims import published_test
-from paper_lenet.reporting.tables.common import diverged_note, percent, provenance, statistics_cells, trained
+from paper_lenet.reporting.tables.common import diverged_note, number, percent, provenance, statistics_cells, trained
 
 PREVIOUS = "previous"
 
@@ -59,13 +59,12 @@ def options_of(study: Study) -> Options:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One configuration minus another, paired by seed: mean difference in points, its interval, p, number of pairs."""
+    """One configuration minus another: difference of the means in points, its interval, and p, by Welch."""
 
     difference: float
     low: float
     high: float
     p: float
-    pairs: int
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ class Row:
 def compare(study: Study, runs: pd.DataFrame) -> list[Row]:
     """The configurations of one study in the order of its table, the base first but where the order is that of labels.
 
-    Raises TableError for configurations that share a label, and for seeds that a base has and a row lacks.
+    Raises TableError for configurations that share a label.
     """
     name, options = study.name, options_of(study)
     if "label" not in runs or runs["label"].isna().any():
@@ -99,14 +98,14 @@ def compare(study: Study, runs: pd.DataFrame) -> list[Row]:
             return None
         if other not in groups:
             raise TableError(f"{name}: no runs of {other!r}, with which {label!r} is compared")
-        return _compared(name, label, groups[label], groups[other])
+        return _compared(groups[label], groups[other])
 
     rows = [
         Row(label, groups[label], against(label, options.base), against(label, earlier.get(label))) for label in labels
     ]
     if options.against:
         return rows
-    return sorted(rows, key=lambda row: (row.from_base is not None, *_size(row)))
+    return sorted(rows, key=lambda row: (row.label != options.base, *_size(row)))
 
 
 def _place(label: str) -> tuple[float, str]:
@@ -115,18 +114,14 @@ def _place(label: str) -> tuple[float, str]:
 
 
 def _size(row: Row) -> tuple[float, str]:
-    difference = row.from_base.difference if row.from_base else 0.0
-    return (difference if math.isfinite(difference) else math.inf), row.label
+    return row.from_base.difference if row.from_base else math.inf, row.label
 
 
-def _compared(name: str, label: str, runs: pd.DataFrame, others: pd.DataFrame) -> Comparison:
-    missing = sorted(set(map(int, runs["seed"])) ^ set(map(int, others["seed"])))
-    if missing:
-        raise TableError(f"{name}: {label!r} cannot be paired: seeds {', '.join(map(str, missing))} are in one only")
-    a, b = errors_by_seed(runs), errors_by_seed(others)
-    seeds = [seed for seed in a if seed in b]
-    ours, theirs = [a[seed] for seed in seeds], [b[seed] for seed in seeds]
-    return Comparison(*statistics.paired_t(ours, theirs), len(seeds))
+def _compared(runs: pd.DataFrame, others: pd.DataFrame) -> Comparison | None:
+    """None where a run of either diverged: those that are left are no sample of all."""
+    if not (runs["status"].eq("ok").all() and others["status"].eq("ok").all()):
+        return None
+    return Comparison(*statistics.welch(numbers(runs, "test_error_percent"), numbers(others, "test_error_percent")))
 
 
 def table(results: Path, study: Study) -> Table:
@@ -157,34 +152,39 @@ def table(results: Path, study: Study) -> Table:
         for family, by_holm in zip(comparisons, corrected, strict=True):
             line += _cells(family[k], by_holm[k])
         cells.append(line)
-    n = max(each.pairs for each in comparisons[0] if each) if len(rows) > 1 else 0
     notes = [
-        "Differences are paired: the test error of a seed minus that of the same seed with which it is compared, which "
-        "has the same order of the patterns where both have one, and the same weights where both draw them alike. "
-        "p is that of the two-sided paired t test; p by Holm is corrected for all p of its column.",
-        *([_permutation_note(n)] if n > 1 else []),
+        "Differences are those of two means of independent runs, interval and p by Welch; p by Holm is corrected for "
+        "all p of its column. Pairing by seed is not used: with their bases the errors of the seeds correlate at "
+        f"{number(_correlation(rows, options.base), '.2f')} in the mean. Where a run of either diverged, nothing is "
+        "compared.",
         "Multiply-adds are multiplications with a weight or a centre for one image. Seconds are the median over seeds "
         f"of a run's training on one core of {', '.join(sorted(map(str, runs['cpu'].unique())))}: an indication.",
         *diverged_note(runs),
         provenance(name, runs),
     ]
     statistics_note = (
-        f"Mean ± standard deviation over {n_of([len(finished(row.runs)) for row in rows])}; intervals are Student's t "
-        "over pairs of seeds."
+        f"Mean ± standard deviation over {n_of([len(finished(row.runs)) for row in rows])}; intervals are Welch's."
     )
     whole = [numbers(row.runs, "test_error_percent") if row.runs["status"].eq("ok").all() else [] for row in rows]
     best = lowest([statistics.mean(errors) for errors in whole], header.index("test error, %"))
     return Table(name, options.caption, header, cells, notes, statistics_note, best)
 
 
-def _permutation_note(n: int) -> str:
-    return f"With {n} pairs the paired permutation test could give no p below 2 / 2^{n} = {2 / 2**n:.2g}."
+def _correlation(rows: list[Row], base: str) -> float:
+    """The mean over rows of the correlation with the base over the seeds of which both ended; nan of none."""
+    errors = {row.label: errors_by_seed(row.runs) for row in rows}
+    theirs = errors.pop(base)
+    found = []
+    for own in errors.values():
+        seeds = [seed for seed in own if seed in theirs]
+        found.append(statistics.correlation([own[seed] for seed in seeds], [theirs[seed] for seed in seeds]))
+    return statistics.mean([each for each in found if math.isfinite(each)])
 
 
 def _cells(each: Comparison | None, by_holm: float) -> list[str]:
-    if each is None or not each.pairs:
+    if each is None:
         return ["-"] * 4
-    interval = f"{each.low:+.3f} to {each.high:+.3f}" if each.pairs > 1 else "-"
+    interval = f"{each.low:+.3f} to {each.high:+.3f}" if math.isfinite(each.low) else "-"
     return [f"{round(each.difference, 3) + 0.0:+.3f}", interval, *(_p(p) for p in (each.p, by_holm))]
 
 

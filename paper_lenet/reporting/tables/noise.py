@@ -25,6 +25,8 @@ def table(results: Path, study: Study) -> Table:
     ] + [("seed", names[1], other_seeds)]
     wrong_images = {name: read_errors(results, name, of) for name, of in zip(names, (runs, other_seeds), strict=True)}
     header = ["what differs", "n runs", "test error, %", "training error on the fly, %", "images, wrong in one of two"]
+    header += ["spread, of that of the seeds", "its 95 % interval"]
+    by_seeds = numbers(finished(other_seeds), "test_error_percent")
     rows = []
     for label, source, group in groups:
         done = finished(group)
@@ -33,15 +35,18 @@ def table(results: Path, study: Study) -> Table:
         apart = [float(len(a ^ b)) for a, b in itertools.combinations(wrong, 2)]
         test, _ = statistics_cells(numbers(done, "test_error_percent"), len(group), percent)
         train, _ = statistics_cells(numbers(done, "train_error_percent"), len(group), percent)
-        rows.append([label, str(len(done)), test, train, f"{statistics.mean(apart):.1f}"])
+        ratio, low, high = statistics.spread_ratio(numbers(done, "test_error_percent"), by_seeds)
+        spread = ["-", "-"] if source == names[1] else [f"{ratio:.2f}", f"{low:.2f} to {high:.2f}"]
+        rows.append([label, str(len(done)), test, train, f"{statistics.mean(apart):.1f}", *spread])
     notes = [
         "Another order of summation is another order of C5's units: the same network, "
         "trained the same way in exact arithmetic.",
-        "The last column is a mean over pairs of runs: test images that one of the two gets wrong and the other right.",
+        "Images: a mean over pairs of runs, test images that one of the two gets wrong and the other right. Spread: "
+        "the standard deviation of the test error divided by that of the last row.",
         *diverged_note(pd.concat([runs, other_seeds])),
         provenance(study.name, pd.concat([runs, other_seeds]), names),
     ]
     runs_of_rows = n_of([int(row[1]) for row in rows], "runs")
-    statistics_note = f"Mean ± standard deviation over {runs_of_rows}; no intervals."
+    statistics_note = f"Mean ± standard deviation over {runs_of_rows}; the interval of a ratio of spreads is that of F."
     caption = "What rounding alone changes, and what the seed changes."
     return Table(study.name, caption, header, rows, notes, statistics_note)
