@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import shlex
@@ -19,6 +20,7 @@ import torch
 from PIL import Image
 from synthetic_runs import ROOT
 
+from paper_lenet import paper
 from paper_lenet.commands.composition import check_sweep, compose
 from paper_lenet.config.rules import CHOICES
 from paper_lenet.data import DIRECTORY_VARIABLE
@@ -31,6 +33,7 @@ DOCUMENTS += [*sorted((ROOT / "results").glob("*.md")), *sorted((ROOT / "docs").
 # Languages of fenced blocks that hold no commands.
 # Python of the model cards: test_model_cards; what docs/extending.md shows: tests/test_places.py.
 NO_COMMANDS = ("bibtex", "js", "python", "text", "toml", "yaml")
+PAPER = Path(paper.__file__).parent
 # README is what one reads in one sitting.
 README_LINES = 200
 # Blocks of other code than `generated`, and their document; NO_TABLES: there is no such file in results/tables.
@@ -173,7 +176,7 @@ def anchors(document: Path) -> set[str]:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_links_lead_somewhere(document: Path) -> None:
-    for link in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
+    for link in re.findall(r"\]\(([^)\s]+)(?: \"[^\"]*\")?\)", document.read_text(encoding="utf-8")):
         if not link.startswith("https://"):
             name, _, anchor = link.partition("#")
             target = document.parent / name if name else document
@@ -198,6 +201,53 @@ def test_each_generated_block_is_in_its_document() -> None:
     assert listed == {
         HEADLINE if name == "headline" else name: shown_in[name] for name in shown_in if name not in NO_TABLES
     }
+
+
+# A link from a number to the table that it is from; its title names the rows, by what they begin with.
+CITED = re.compile(r"""\[([^\]]*)\]\(([^)\s]+) "([^"]*)"\)""")
+NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+# Numbers before "%" or "points" that are of a rule, of a test or of an aim, and of no table.
+IN_ITS_TEXT = {"34"}  # Section IX: what training on whole words gained
+OF_RULES = {"95", "90", "5", "0.1", "85", "88.7", "90.2", "1", "0.50", "0.35", "0.03"}
+
+
+def rows_of(table: Path) -> list[list[str]]:
+    """The rows of a table, of Markdown or CSV."""
+    text = table.read_text(encoding="utf-8")
+    if table.suffix == ".csv":
+        return list(csv.reader(text.splitlines()))
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_cited_number_is_in_its_row(document: Path) -> None:
+    """Rounded as it is cited."""
+    for text, target, names in CITED.findall(document.read_text(encoding="utf-8")):
+        rows = rows_of(document.parent / target)
+        by_name = {name: [row for row in rows if ", ".join(row).startswith(name)] for name in names.split("; ")}
+        assert all(by_name.values()), (text, by_name)
+        cells = [cell for named in by_name.values() for row in named for cell in row[1:]]
+        printed = [float(number.replace(",", "")) for cell in cells for number in NUMBER.findall(cell)]
+        cited = NUMBER.findall(text)
+        assert cited, text
+        for number in cited:
+            _, _, decimals = number.partition(".")
+            assert any(f"{each:.{len(decimals)}f}" == number.replace(",", "") for each in printed), (text, names)
+
+
+@pytest.mark.parametrize(
+    "document", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda path: path.name
+)
+def test_what_was_measured_is_cited(document: Path) -> None:
+    """A number of per cent or points in prose is a link to its table, unless it is the paper's or of a rule."""
+    cells = [cell for path in PAPER.glob("*.csv") for row in rows_of(path) for cell in row]
+    published = {cell for cell in cells if NUMBER.fullmatch(cell)} | IN_ITS_TEXT
+    published |= {f"{value:g}" for value in (paper.TEST_ERROR_PERCENT, paper.TEST_ERROR_DISTORTED_PERCENT)}
+    text = re.sub(r"```.*?```|<!-- (\S+):begin -->.*?<!-- \1:end -->|^\|.*?$", "", text_of(document), flags=re.S | re.M)
+    text = re.sub(r"\s+", " ", CITED.sub("", text))
+    for numbers in re.findall(r"((?:[\d.,]+(?: (?:to|and) )?)+) (?:%|points)", text):
+        for number in NUMBER.findall(numbers):
+            assert number in OF_RULES | published, f"{document.name}: {number} of {numbers!r}: from which table?"
 
 
 def test_mean_that_is_typed_is_in_a_table() -> None:
