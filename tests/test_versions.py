@@ -83,6 +83,21 @@ def test_boxed() -> None:
     assert np.array_equal(versions.boxed(image), image[[1, 1]])
 
 
+def test_deslanted_once_more() -> None:
+    """Where the deslanted ink is not in the middle it is put there; then it fills the box, and keeps its shape."""
+    image = np.roll(bar(0.5), 3, 1)[None]  # 16 rows, 5 columns once it is upright
+    upright, again = versions.deslanted(image), versions.of(image, "deslanted-boxed")
+    columns = np.flatnonzero(upright[0].any(0))
+    assert columns.mean() > 12 and np.flatnonzero(again[0].any(0)).mean() == pytest.approx(9.5, abs=0.5)
+    assert int(again.sum()) == int(upright.sum())
+    filled = versions.of(image, "deslanted-normalised")[0]
+    assert filled.any(1).all() and 6 <= filled.any(0).sum() <= 10
+    square = np.zeros((1, 28, 28), np.uint8)
+    square[0, 4:24, 6:26] = 9
+    assert np.array_equal(versions.normalised(square), np.full((1, 20, 20), 9))
+    assert versions.normalised(square // 10).max() == 0
+
+
 def test_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was made once is read; damaged, of other images, or where nothing can be written, it is made again."""
     images = np.stack([bar(0.0), bar(0.5)])

@@ -182,8 +182,9 @@ def impossible(values: Mapping[str, Any], modern: bool, defaults: Mapping[str, A
     model, version, loss = values["model.name"], values["data.version"], values["loss.name"]
     distorted, batch_norm = values["distort.variants"] > 0, values["model.batch_norm"]
     frame = {"lenet1": "small", "mlp": version}.get(model, "regular")
-    if version != frame:
-        yield f"model.name={model} with data.version={version}: takes images of data.version={frame}"
+    takes = [frame, "small-binary" if frame == "small" else "binary"]
+    if version not in takes:
+        yield f"model.name={model} with data.version={version}: takes images of data.version={' or '.join(takes)}"
     side = paper.VERSION_SIDES[version] if model == "mlp" else paper.IMAGE_SIZE
     if (given := values["model.side"]) != side:
         yield f"model.side={given} with model.name={model} and data.version={version}: must be {side}"

@@ -59,7 +59,8 @@ class DataConfig:
     input: what a byte becomes: `paper`, -0.1 to 1.175 (p. 7); `unit`, 0 to 1; `standard`, mean 0 and standard deviation
         1 over the training images; `standard_each`, the held-out images by their own mean and deviation.
     version: one of the three of p. 10: `regular`, 28x28; `deslanted`, 20x20; `small`, 16x16; or in black and white
-        `binary`, `boxed-binary` (the ink's box in the middle) or `deslanted-binary`.
+        `binary`, `boxed-binary` (the ink's box in the middle), `small-binary` or `deslanted-binary`; or deslanted and
+        put in the box (`deslanted-boxed`) or fitted into it (`deslanted-normalised`) once more.
     """
 
     name: str = "mnist"

@@ -1,6 +1,7 @@
 """The three versions of the images that the classifiers of Fig. 9 were given (p. 10), all of them bytes.
 
-And three that the paper does not speak of, black and white, which explain its nearest neighbours (docs/classifiers.md).
+And those that it does not speak of, guesses at what it may have done: black and white, and deslanted images whose ink
+is put in the middle, or fitted into its box, once more (docs/classifiers.md).
 
 Legend: x columns and y rows in pixels, both from 0 at the upper left; m11 and m02 the central second moments
 sum((x - x0)(y - y0)) and sum((y - y0)^2) of the foreground, (x0, y0) its centre of mass.
@@ -59,7 +60,13 @@ def boxed(images: Images) -> Images:
 
 
 def deslanted(images: Images) -> Images:
-    """(N, 20, 20): sheared so that the foreground's principal axis is vertical, then cut to its middle.
+    """(N, 20, 20): sheared so that the foreground's principal axis is vertical, then cut to its middle."""
+    middle = slice((paper.IMAGE_SIZE - BOX) // 2, (paper.IMAGE_SIZE + BOX) // 2)
+    return upright(images)[:, middle, middle]
+
+
+def upright(images: Images) -> Images:
+    """(N, 28, 28): sheared so that the foreground's principal axis is vertical.
 
     Each row is moved sideways by m11/m02 times its distance from the centre of mass, which makes m11 zero and
     leaves the centre where it is; between pixels values are interpolated linearly.
@@ -75,8 +82,22 @@ def deslanted(images: Images) -> Images:
     columns = np.clip(left.astype(np.int64) + 1, 0, paper.IMAGE_SIZE + 1)
     next_columns = np.minimum(columns + 1, paper.IMAGE_SIZE + 1)
     sheared = (1 - part) * np.take_along_axis(padded, columns, 2) + part * np.take_along_axis(padded, next_columns, 2)
-    middle = slice((paper.IMAGE_SIZE - BOX) // 2, (paper.IMAGE_SIZE + BOX) // 2)
-    return _bytes(sheared[:, middle, middle])
+    return _bytes(sheared)
+
+
+def normalised(images: Images) -> Images:
+    """(N, 20, 20): the box around the ink, made larger or smaller until it just fits 20x20 (p. 10), in the middle.
+
+    Its shape stays; between pixels values are interpolated linearly.
+    """
+    inked = [np.asarray(images.any(axis)) for axis in (2, 1)]
+    first = np.stack([lines.argmax(1) for lines in inked])
+    end = np.stack([lines.shape[1] - lines[:, ::-1].argmax(1) for lines in inked])
+    scale = BOX / (end - first).max(0)
+    target = np.arange(BOX) + 0.5 - BOX / 2
+    source = (first + end)[:, :, None] / 2 + target / scale[:, None] - 0.5  # (rows and columns, N, 20)
+    down, across = np.maximum(0, 1 - np.abs(source[..., None] - np.arange(images.shape[1])))  # (N, 20, 28) each
+    return _bytes(down @ images @ np.swapaxes(across, 1, 2))
 
 
 def moments(images: Images) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -129,5 +150,8 @@ _MAKE: dict[str, Callable[[Images], Images]] = {
     "small": small,
     "binary": binary,
     "boxed-binary": lambda images: binary(boxed(images)),
+    "small-binary": lambda images: binary(small(images)),
     "deslanted-binary": lambda images: binary(deslanted(images)),
+    "deslanted-boxed": lambda images: _windows(upright(images), BOX),
+    "deslanted-normalised": lambda images: normalised(upright(images)),
 }

@@ -31,8 +31,9 @@ IMAGE_SIZE = 28
 # Pixels of the sides of the three versions of the images (p. 10); 28x28, centred by mass, is what MNIST holds.
 VERSION_SIDES = {
     **{"regular": IMAGE_SIZE, "deslanted": 20, "small": 16},
-    # not the paper's: black and white, to explain what it says of some classifiers
-    **{"binary": IMAGE_SIZE, "boxed-binary": IMAGE_SIZE, "deslanted-binary": 20},
+    # not the paper's, but guesses at what it may have done
+    **{"binary": IMAGE_SIZE, "boxed-binary": IMAGE_SIZE, "small-binary": 16, "deslanted-binary": 20},
+    **{"deslanted-boxed": 20, "deslanted-normalised": 20},
 }
 INPUT_SIZE = 32
 BACKGROUND = -0.1
