@@ -150,16 +150,41 @@ def test_learns(digits: tuple[Floats, ...], name: str, expected: float) -> None:
 
 
 def test_machine_is_that_of_all_patterns(digits: tuple[Floats, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trained on few patterns at a time, it is scikit-learn's on all of them."""
+    """Ten trained together on few patterns at a time are scikit-learn's on all of them."""
     train, labels, test, _ = digits
     x, shown = svm.of_length_one(flat(train)), svm.of_length_one(flat(test))
     monkeypatch.setattr(svm, "FIRST", 60)
     monkeypatch.setattr(svm, "ADDED", 40)
+    positive = labels == np.arange(10)[:, None]
+    machines = svm.trained(x, positive, 4, 10.0)
     for digit in (1, 8):
-        whole = SVC(C=10.0, kernel="poly", degree=4, gamma=1.0, coef0=1.0).fit(x, labels == digit)
-        chosen, machine = svm.trained(x, labels == digit, 4, 10.0)
+        whole = SVC(C=10.0, kernel="poly", degree=4, gamma=1.0, coef0=1.0).fit(x, positive[digit])
+        chosen, machine = machines[digit]
         np.testing.assert_allclose(machine.sums(shown), whole.decision_function(shown), atol=0.02)
         assert len(set(chosen) ^ set(whole.support_)) <= 3
+        np.testing.assert_array_equal(machine.vectors, x[chosen])
+
+
+@pytest.mark.parametrize("cost", [0.01, 10.0])
+def test_solver_is_libsvm(digits: tuple[Floats, ...], cost: float) -> None:
+    """The same weights, support vectors and bias, also where most weights are at their limit; from 0 or from others."""
+    train, labels, *_ = digits
+    x = svm.of_length_one(flat(train))
+    gram, signs = svm.kernel(x, x, 4), np.where(labels == 8, 1.0, -1.0)
+    found = SVC(C=cost, kernel="precomputed").fit(gram.astype(np.float64), signs)
+    expected = np.zeros(len(x))
+    expected[found.support_] = found.dual_coef_[0]
+
+    def value(beta: NDArray[np.float64]) -> float:
+        return float(beta @ gram.astype(np.float64) @ beta / 2 - beta @ signs)
+
+    for start in (np.zeros(len(x)), expected * 0.5):
+        beta = start.copy()
+        bias = svm.solved(gram, signs, cost, beta)
+        assert abs(beta).max() <= cost and beta.sum() == pytest.approx(0, abs=1e-9)
+        assert value(beta) == pytest.approx(value(expected), rel=1e-5)
+        assert bias == pytest.approx(found.intercept_[0], abs=2e-3)
+        assert len(set(np.flatnonzero(beta)) ^ set(found.support_)) <= 3
 
 
 @pytest.mark.parametrize("degree", [1, 2, 4, 5, 8, 9])
@@ -196,7 +221,7 @@ def test_virtual_and_reduced(digits: tuple[Floats, ...]) -> None:
 def test_reduced_set_is_nearest(digits: tuple[Floats, ...]) -> None:
     """Its squared distance in the kernel's space is less than that of the vectors that it began with."""
     train, labels, *_ = digits
-    _, machine = svm.trained(svm.of_length_one(flat(train)), labels == 3, 5, 10.0)
+    ((_, machine),) = svm.trained(svm.of_length_one(flat(train)), (labels == 3)[None], 5, 10.0)
 
     def distance(few: svm.Machine) -> float:
         a, b = few.weights.astype(np.float64), machine.weights.astype(np.float64)
