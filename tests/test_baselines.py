@@ -16,7 +16,7 @@ from paper_lenet.classifiers.fitted import Fitted, nearest, vote
 from paper_lenet.classifiers.linear import linear, pairwise
 from paper_lenet.classifiers.local import local
 from paper_lenet.classifiers.measures import curve, measured, ranks, reject_percent
-from paper_lenet.classifiers.neighbours import euclidean
+from paper_lenet.classifiers.neighbours import closest, euclidean
 from paper_lenet.classifiers.systems import NETWORKS, all_classifiers
 from paper_lenet.classifiers.tangent import DAMPING, tangent, tangents
 from paper_lenet.config import ConfigError, DataConfig
@@ -103,6 +103,23 @@ def test_nearest_neighbours(digits: tuple[Floats, ...]) -> None:
     nearest = np.argsort(squares, 1, kind="stable")[:, :3]
     votes = np.stack([np.bincount(labels[row], minlength=10) for row in nearest])
     np.testing.assert_array_equal(np.floor(scores), votes)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e3])
+def test_closest_is_exact(digits: tuple[Floats, ...], size: float) -> None:
+    """The order of all squares in double precision, also where single precision cannot tell, and where they tie."""
+    train, _, test, _ = digits
+    x, shown = flat(train), flat(test[:50])
+    far = np.float32(size)  # moved away from 0, products of matrices round more
+    nearly = x[:100] * np.float32(1 + 1e-6)
+    x, shown = np.concatenate([x, nearly, x[:100], x > 0.5]) + far, np.concatenate([shown, shown > 0.5]) + far
+    squares = ((shown[:, None].astype(np.float64) - x[None].astype(np.float64)) ** 2).sum(2)
+    for k in (1, 3, 40):
+        found, indices = closest(shown, x, k)
+        expected = np.argsort(squares, 1, kind="stable")[:, :k]
+        np.testing.assert_allclose(found, np.sqrt(np.take_along_axis(squares, expected, 1)), rtol=1e-12)
+        np.testing.assert_allclose(np.take_along_axis(squares, indices, 1), found**2, rtol=1e-12)
+        assert (indices != expected).mean() < 0.001  # where sums differ in their last bit by their order
 
 
 def test_local_learning(digits: tuple[Floats, ...]) -> None:
