@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
-from sklearn.metrics import pairwise_distances
+from sklearn.metrics.pairwise import euclidean_distances
 
 from paper_lenet import paper
 from paper_lenet.classifiers.fitted import Classifier, Fitted, Values
@@ -44,11 +44,13 @@ def rbf(images: Values, labels: Labels, seed: int, width: float, ridge: float) -
         KMeans(CENTRES_A_CLASS, n_init=1, random_state=seed).fit(images[labels == k]).cluster_centers_
         for k in range(paper.CLASSES)
     ]
-    spread = [np.sort(pairwise_distances(centres), axis=1)[:, 1].mean() for centres in groups]
+    spread = [np.sort(euclidean_distances(centres), axis=1)[:, 1].mean() for centres in groups]
     centres, sigma = np.concatenate(groups), width * float(np.mean(spread))
 
     def units(some: Values) -> Values:
-        return np.asarray(np.exp(-pairwise_distances(some, centres, metric="sqeuclidean") / (2 * sigma**2)), np.float32)
+        # In double precision, by a product of matrices.
+        squares = euclidean_distances(some.astype(np.float64), centres.astype(np.float64), squared=True)
+        return np.asarray(np.exp(-squares / (2 * sigma**2)), np.float32)
 
     last = linear(units(images), labels, ridge=ridge)
     multiply_adds, variables = centres.size + last.multiply_adds, centres.size + 1 + last.variables
