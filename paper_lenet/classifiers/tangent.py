@@ -55,47 +55,56 @@ def distances(test, test_planes, train, train_planes, candidates, damping, out):
 
     test, train: (N, pixels).  *_planes: (N, 7, pixels), orthonormal.  candidates: (N, k) indices of training images.
 
-    Of the difference d the part inside both planes is taken off: with B the vectors of both and b = B d it is
-    b (B B' + damping)^-1 b, by a Cholesky decomposition.
+    Of the difference d the part inside both planes is taken off: with B the vectors P and Q of both and b = B d it is
+    b (B B' + damping)^-1 b. In this P P' and Q Q' are 1, and only C = P Q' has to be computed: the vectors of P are
+    eliminated, and for Q there remains (s - C' C / s)^-1, s = 1 + damping, by a Cholesky decomposition.
     """
-    size = 2 * 7
-    gram, b = np.empty((size, size), np.float64), np.empty(size, np.float64)
+    s = 1.0 + damping
+    c, gram, b = np.empty((7, 7), np.float64), np.empty((7, 7), np.float64), np.empty((2, 7), np.float64)
     difference = np.empty(test.shape[1], np.float32)
     for n in range(len(test)):
-        for c in range(candidates.shape[1]):
-            m = candidates[n, c]
+        for m in range(candidates.shape[1]):
+            image, planes = train[candidates[n, m]], train_planes[candidates[n, m]]
             square = np.float32(0)
             for k in range(len(difference)):
-                difference[k] = test[n, k] - train[m, k]
+                difference[k] = test[n, k] - image[k]
                 square += difference[k] * difference[k]
             for i in range(7):
-                p, q = test_planes[n, i], train_planes[m, i]
+                p, q = test_planes[n, i], planes[i]
                 of_p, of_q = np.float32(0), np.float32(0)
                 for k in range(len(difference)):
                     of_p += p[k] * difference[k]
                     of_q += q[k] * difference[k]
-                b[i], b[7 + i] = of_p, of_q
+                b[0, i], b[1, i] = of_p, of_q
                 for j in range(7):
-                    gram[i, j] = gram[7 + i, 7 + j] = 1.0 + damping if i == j else 0.0
-                    q = train_planes[m, j]
+                    q = planes[j]
                     product = np.float32(0)
                     for k in range(len(difference)):
                         product += p[k] * q[k]
-                    gram[7 + j, i] = product
+                    c[i, j] = product
             total = np.float64(square)
+            for i in range(7):
+                total -= b[0, i] * b[0, i] / s
+                for k in range(7):
+                    b[1, i] -= c[k, i] * b[0, k] / s
+                for j in range(i + 1):
+                    value = s if i == j else 0.0
+                    for k in range(7):
+                        value -= c[k, i] * c[k, j] / s
+                    gram[i, j] = value
             # in place, the lower half: L, and L^-1 b on the way
-            for i in range(size):
+            for i in range(7):
                 for j in range(i + 1):
                     value = gram[i, j]
                     for k in range(j):
                         value -= gram[i, k] * gram[j, k]
                     gram[i, j] = np.sqrt(value) if i == j else value / gram[j, j]
-                value = b[i]
+                value = b[1, i]
                 for k in range(i):
-                    value -= gram[i, k] * b[k]
-                b[i] = value / gram[i, i]
-                total -= b[i] * b[i]
-            out[n, c] = total
+                    value -= gram[i, k] * b[1, k]
+                b[1, i] = value / gram[i, i]
+                total -= b[1, i] * b[1, i]
+            out[n, m] = total
 
 
 def tangent(
