@@ -10,7 +10,7 @@ Legend: x columns and y rows from the image's middle, f the smoothed image, f_x 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from tqdm import tqdm
@@ -49,7 +49,7 @@ def tangents(images: Values, smoothing: float) -> NDArray[np.float32]:
     return np.ascontiguousarray(np.swapaxes(q, 1, 2), np.float32)
 
 
-@njit(error_model="numpy", fastmath=True)
+@njit(error_model="numpy", fastmath=True, parallel=True)
 def distances(test, test_planes, train, train_planes, candidates, damping, out):  # type: ignore[no-untyped-def]
     """Squared two-sided tangent distance of each test image to each of its candidates, to out (N, candidates).
 
@@ -60,9 +60,9 @@ def distances(test, test_planes, train, train_planes, candidates, damping, out):
     eliminated, and for Q there remains (s - C' C / s)^-1, s = 1 + damping, by a Cholesky decomposition.
     """
     s = 1.0 + damping
-    c, gram, b = np.empty((7, 7), np.float64), np.empty((7, 7), np.float64), np.empty((2, 7), np.float64)
-    difference = np.empty(test.shape[1], np.float32)
-    for n in range(len(test)):
+    for n in prange(len(test)):
+        c, gram, b = np.empty((7, 7), np.float64), np.empty((7, 7), np.float64), np.empty((2, 7), np.float64)
+        difference = np.empty(test.shape[1], np.float32)
         for m in range(candidates.shape[1]):
             image, planes = train[candidates[n, m]], train_planes[candidates[n, m]]
             square = np.float32(0)
