@@ -8,7 +8,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import euclidean_distances
 
 from paper_lenet import paper
-from paper_lenet.classifiers.fitted import Classifier, Fitted, Values
+from paper_lenet.classifiers.fitted import REGULAR, Classifier, Fitted, Values, guesses
 from paper_lenet.classifiers.linear import linear
 from paper_lenet.data import Labels
 
@@ -61,8 +61,8 @@ CLASSIFIERS = [
     Classifier("40 pca + quadratic", fit=quadratic, settings={"squashed": True},
                candidates={"squashed": (False, True)}),
     Classifier("40 pca + quadratic", "sums not squashed", fit=quadratic),
-    Classifier("40 pca + quadratic", "black and white", "binary", quadratic, {"squashed": True}, is_guess=True),
+    *guesses("40 pca + quadratic", REGULAR, quadratic, {"squashed": True}),
     Classifier("1000 rbf + linear", fit=rbf, settings={"width": 1.0, "ridge": 1e-8},
-               candidates={"width": (0.5, 1.0, 2.0, 4.0), "ridge": (1e-8, 1e-6, 1e-4)}, seeds=3),
-    Classifier("1000 rbf + linear", "black and white", "binary", rbf, {"width": 1.0, "ridge": 1e-8}, is_guess=True),
+               candidates={"width": (0.5, 1.0, 2.0, 4.0), "ridge": (1e-8, 1e-6, 1e-4)}, seeds=10),
+    *guesses("1000 rbf + linear", REGULAR, rbf, {"width": 1.0, "ridge": 1e-8}, seeds=10),
 ]  # fmt: skip

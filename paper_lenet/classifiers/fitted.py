@@ -81,6 +81,25 @@ class Classifier:
         return [{**self.settings, **dict(zip(names, each, strict=True))} for each in product(*self.candidates.values())]
 
 
+# Guesses at what the images were, by the version that the paper names: what the guess is called, and its version.
+REGULAR = {"black and white": "binary"}
+SMALL = {"black and white": "small-binary"}
+DESLANTED = {
+    **{"black and white": "deslanted-binary", "ink in the middle again": "deslanted-boxed"},
+    "fitted into the box again": "deslanted-normalised",
+}
+
+
+def guesses(
+    name: str, versions: Mapping[str, str], fit: Callable[..., Fitted], settings: Mapping[str, Any], **more: Any
+) -> list[Classifier]:
+    """A classifier on the images of each of these versions, as guesses at what the paper did; more: of its fields."""
+    return [
+        Classifier(name, variant, version, fit, settings, is_guess=True, **more)
+        for variant, version in versions.items()
+    ]
+
+
 def one_of_ten(labels: Labels) -> NDArray[np.float64]:
     """(N, 10) targets: 1 for the class, -1 for the others."""
     return np.where(labels[:, None] == np.arange(paper.CLASSES), 1.0, -1.0)

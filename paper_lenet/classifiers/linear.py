@@ -11,7 +11,7 @@ from scipy import linalg, optimize
 from tqdm import tqdm
 
 from paper_lenet import paper
-from paper_lenet.classifiers.fitted import Classifier, Fitted, Scores, Values, one_of_ten
+from paper_lenet.classifiers.fitted import DESLANTED, REGULAR, Classifier, Fitted, Scores, Values, guesses, one_of_ten
 from paper_lenet.data import Labels
 
 # Of the largest eigenvalue: pixels that are never inked, or always together, get no weight of their own.
@@ -98,13 +98,13 @@ def _with_bias(images: Values) -> Matrix:
 CLASSIFIERS = [
     Classifier("linear", fit=linear, settings={"squashed": True}, candidates={"squashed": (False, True)}),
     Classifier("linear", "sums not squashed", fit=linear),
-    Classifier("linear", "black and white", "binary", linear, {"squashed": True}, is_guess=True),
+    *guesses("linear", REGULAR, linear, {"squashed": True}),
     Classifier("deslant linear", version="deslanted", fit=linear, settings={"squashed": True},
                candidates={"squashed": (False, True)}),
     Classifier("deslant linear", "sums not squashed", version="deslanted", fit=linear),
-    Classifier("deslant linear", "black and white", "deslanted-binary", linear, {"squashed": True}, is_guess=True),
+    *guesses("deslant linear", DESLANTED, linear, {"squashed": True}),
     Classifier("pairwise linear", fit=pairwise, settings={"rule": "squashed"}),
     Classifier("pairwise linear", "sums not squashed", fit=pairwise, settings={"rule": "sum"}),
     Classifier("pairwise linear", "by votes", "regular", pairwise, {"rule": "vote"}, is_guess=True),
-    Classifier("pairwise linear", "black and white", "binary", pairwise, {"rule": "squashed"}, is_guess=True),
+    *guesses("pairwise linear", REGULAR, pairwise, {"rule": "squashed"}),
 ]  # fmt: skip

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from paper_lenet.classifiers.fitted import Classifier, Fitted, Scores, Values, vote
+from paper_lenet.classifiers.fitted import DESLANTED, REGULAR, Classifier, Fitted, Scores, Values, guesses, vote
 from paper_lenet.data import Labels
 
 CHUNK = 100  # images at once
@@ -78,11 +78,11 @@ def _closest(x, images, rough, off, distances, indices):  # type: ignore[no-unty
 
 CLASSIFIERS = [
     Classifier("knn euclidean", fit=euclidean, settings={"k": 3}, candidates={"k": (1, 3, 5, 7)}),
-    Classifier("knn euclidean", "black and white", "binary", euclidean, {"k": 3}, is_guess=True),
+    *guesses("knn euclidean", REGULAR, euclidean, {"k": 3}),
     Classifier("knn euclidean", "black and white, box in the middle", "boxed-binary", euclidean, {"k": 3},
                is_guess=True),
     Classifier("deslant knn euclidean", version="deslanted", fit=euclidean, settings={"k": 3}),
-    Classifier("deslant knn euclidean", "black and white", "deslanted-binary", euclidean, {"k": 3}, is_guess=True),
+    *guesses("deslant knn euclidean", DESLANTED, euclidean, {"k": 3}),
     Classifier("lenet-4 / k-nn", fit=euclidean, settings={"k": 3}, candidates={"k": (1, 3, 5, 7)}, network="lenet-4",
                layer="c5"),
     Classifier("lenet-4 / k-nn", "on the states of S4", fit=euclidean, settings={"k": 3}, is_guess=True,

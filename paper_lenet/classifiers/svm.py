@@ -18,7 +18,7 @@ from scipy import optimize
 from tqdm import tqdm
 
 from paper_lenet import paper
-from paper_lenet.classifiers.fitted import Classifier, Fitted, Scores, Values
+from paper_lenet.classifiers.fitted import DESLANTED, REGULAR, Classifier, Fitted, Scores, Values, guesses
 from paper_lenet.data import Labels
 
 # Patterns that a machine is first trained on, and that are added at most before it is trained again.
@@ -288,6 +288,9 @@ def _fitted(found: Iterable[tuple[Iterable[Any], Machine]]) -> Fitted:
 CLASSIFIERS = [
     Classifier("svm poly 4", version="deslanted", fit=polynomial, settings={"degree": 4, "cost": 1.0},
                candidates={"cost": (1.0, 10.0, 100.0)}),
+    *guesses("svm poly 4", DESLANTED, polynomial, {"degree": 4, "cost": 1.0}),
     Classifier("rs-svm poly 5", fit=reduced, settings={"degree": 5, "cost": 1.0}),
+    *guesses("rs-svm poly 5", REGULAR, reduced, {"degree": 5, "cost": 1.0}),
     Classifier("dist v-svm poly 9", fit=virtual, settings={"degree": 9, "cost": 1.0}),
+    *guesses("dist v-svm poly 9", REGULAR, virtual, {"degree": 9, "cost": 1.0}),
 ]  # fmt: skip

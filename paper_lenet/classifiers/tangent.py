@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from tqdm import tqdm
 
-from paper_lenet.classifiers.fitted import Classifier, Fitted, Scores, Values, nearest, vote
+from paper_lenet.classifiers.fitted import SMALL, Classifier, Fitted, Scores, Values, guesses, nearest, vote
 from paper_lenet.data import Labels
 
 TANGENTS = 7
@@ -145,6 +145,7 @@ def tangent(
 CLASSIFIERS = [
     Classifier("16x16 tangent distance", version="small", fit=tangent, settings={"k": 1, "smoothing": 0.5},
                candidates={"k": (1, 3), "smoothing": (0.25, 0.5, 0.75, 1.0)}, as_rows=False),
+    *guesses("16x16 tangent distance", SMALL, tangent, {"k": 1, "smoothing": 0.5}, as_rows=False),
     Classifier("16x16 tangent distance", "no prefilter, 500 images", version="small", fit=tangent,
                settings={"k": 1, "smoothing": 0.5, "prefiltered": 60_000}, as_rows=False, max_test_images=500),
 ]  # fmt: skip
