@@ -14,7 +14,15 @@ from torch import nn
 
 from paper_lenet.config import ModelConfig
 from paper_lenet.engines.fused.activations import ACTIVATIONS, NONE, NUMBERS
-from paper_lenet.engines.fused.kernels.common import CROSS_TERMS, OUTPUTS, POOLINGS, PREDICT, SECOND_ORDER, SUMMED
+from paper_lenet.engines.fused.kernels.common import (
+    CROSS_TERMS,
+    GRADIENT,
+    OUTPUTS,
+    POOLINGS,
+    PREDICT,
+    SECOND_ORDER,
+    SUMMED,
+)
 from paper_lenet.engines.fused.kernels.convolution import (
     PLANE_STRIDE,
     c1_forward,
@@ -31,6 +39,16 @@ from paper_lenet.engines.fused.kernels.dense import (
     rbf_backward,
     rbf_forward,
     through_activation,
+)
+from paper_lenet.engines.fused.kernels.normalisation import (
+    STATISTICS,
+    by_running,
+    measure,
+    moments,
+    normal_gradient,
+    normalise,
+    share,
+    through_normal,
 )
 from paper_lenet.engines.fused.kernels.pooling import s2_backward, s2_forward, s4_backward, s4_forward
 from paper_lenet.engines.fused.layout import Array, FlatLayout, padded
@@ -59,12 +77,13 @@ class Shape:
     activation: str
     pooling: str
     output: str
+    batch_norm: bool
 
     @classmethod
     def of(cls, model: PaperNet | ModernNet) -> Shape:
         """Raises ValueError for a network whose rows do not fit the kernels' vectors, or of a choice they lack."""
         choices = getattr(model, "choices", ModelConfig())
-        for name, wanted in (("activation", ACTIVATIONS), ("batch_norm", (False,)), ("dropout", (0,))):
+        for name, wanted in (("activation", ACTIVATIONS), ("dropout", (0,))):
             if (value := getattr(choices, name)) not in wanted:
                 raise ValueError(f"model.{name}={value}: the fused engine has only {', '.join(map(str, wanted))}")
         if model.side not in (24, 28, 32):
@@ -76,7 +95,7 @@ class Shape:
         classes = model.output.out_features if isinstance(model.output, nn.Linear) else len(model.output.centres)
         maps2, maps3 = model.c3.table.shape
         return cls(model.side, len(model.c1.weight), maps2, maps3, model.units, classes, bool(model.c3.table.all()),
-                   choices.activation, pooling, "linear" if linear else "rbf")  # fmt: skip
+                   choices.activation, pooling, "linear" if linear else "rbf", choices.batch_norm)  # fmt: skip
 
     @property
     def stride(self) -> int:
@@ -100,14 +119,26 @@ class Shape:
         return [(self.rows3 // 2) ** 2 * self.lanes3, *(padded(n) for n in self.units)]
 
 
+def statistics(shape: Shape) -> FlatLayout:
+    """Where the statistics of batch normalisation lie, in an array of their own.
+
+    places: of the running ones, which alone are of the state_dict.
+    """
+    maps = {"n1": shape.maps, "n3": shape.maps3} if shape.batch_norm else {}
+    areas = {f"{n}.{name}": count for n, count in maps.items() for name in STATISTICS}
+    return FlatLayout(areas, {name: np.arange(count) for name, count in areas.items() if "running" in name})
+
+
 class Layout(FlatLayout):
-    """Where each parameter of a convolutional network lies."""
+    """Where each parameter of a convolutional network lies, and each of its statistics."""
 
     def __init__(self, model: PaperNet | ModernNet) -> None:
         self.shape = s = Shape.of(model)
         areas = {"c1.weight": s.maps * 25, "c1.bias": s.maps, "s2.coefficient": s.maps2, "s2.bias": s.maps2,
                  "c3.weight": s.maps2 * 25 * s.lanes3, "c3.bias": s.lanes3, "s4.coefficient": s.lanes3,
                  "s4.bias": s.lanes3}  # fmt: skip
+        if s.batch_norm:
+            areas |= {"n1.weight": s.maps, "n1.bias": s.maps, "n3.weight": s.maps3, "n3.bias": s.maps3}
         full = dict(zip(("c5", "f6"), s.units, strict=False))
         if s.output == "linear":
             full["output"] = s.classes
@@ -125,6 +156,7 @@ class Layout(FlatLayout):
             inner["f6.weight"] = np.arange(s.units[1])[:, None] * s.below[1] + np.arange(s.units[0])
         if s.output == "linear":
             inner["output.weight"] = np.arange(s.classes)[:, None] * s.below[-1] + np.arange(s.units[-1])
+        self.statistics = statistics(s)
         super().__init__(areas, {n: np.broadcast_to(inner[n], p.shape) for n, p in model.named_parameters()})
 
 
@@ -143,6 +175,8 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], s
     rows1, rows2, rows3 = shape.rows1, shape.rows1 // 2, shape.rows3
     rows4, has_f6, linear = rows3 // 2, len(shape.units) == 2, shape.output == "linear"
     activation, pooling, none = NUMBERS[shape.activation], POOLINGS.index(shape.pooling), NONE
+    # normalised, a layer of all images of a batch comes before the next layer; else all layers of an image
+    normed, together = shape.batch_norm, shape.batch_norm and mode == GRADIENT
     full, curved = shape.full, mode in (SECOND_ORDER, CROSS_TERMS)
     forward_only, image = mode in (PREDICT, OUTPUTS), shape.side * stride
     units5, units_last = shape.units[0], shape.units[-1]
@@ -152,17 +186,25 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], s
     c3w, c3b, s4c, s4b = at["c3.weight"], at["c3.bias"], at["s4.coefficient"], at["s4.bias"]
     c5w, c5b, f6w, f6b = at["c5.weight"], at["c5.bias"], at.get("f6.weight", 0), at.get("f6.bias", 0)
     ow, ob = at.get("output.weight", 0), at.get("output.bias", 0)
+    n1w, n1b, n3w, n3b = (at.get(name, 0) for name in ("n1.weight", "n1.bias", "n3.weight", "n3.bias"))
+    n1, n3 = (statistics(shape).at.get(name, 0) for name in ("n1.mean", "n3.mean"))
 
     areas = [maps * rows1 * stride, maps2 * rows2 * LANES, maps2 * rows2 * LANES, rows3**2 * lanes3, below5, below5,
              padded(units5), padded(units5), below_output, below_output, padded(classes), padded(classes),
              lanes3 * rows3 * PLANE_STRIDE]  # fmt: skip
-    x1, x2, dx2, x3, x4, dx4, x5, d5, x6, d6, y, g, planes, end = itertools.accumulate(areas, initial=0)
+    if normed:
+        areas += [maps * rows1 * stride, rows3**2 * lanes3, 2 * padded(maps), 2 * lanes3]
+    x1, x2, dx2, x3, x4, dx4, x5, d5, x6, d6, y, g, planes, *ends = itertools.accumulate(areas, initial=0)
+    a1, a3, moments1, moments3, end = ends if normed else (x1, x3, 0, 0, *ends)
+    each = end if together else 0  # one workspace for all images, or one for each
+    act_sums = none if normed else activation
+    bias1 = n1b if normed else c1b  # C1's own has no effect, the mean takes it out again
     x_last, d_last = (x6, d6) if has_f6 else (x5, d5)
     # with cross terms each state of the last layer is propagated back by itself
     repeats = units_last if purpose == CROSS_TERMS else 1
 
     @njit(cache=True, error_model="numpy")
-    def run(p, e, ws, images, labels, out, centres, first, fed, factor, eq9, j, smoothing):  # type: ignore[no-untyped-def]
+    def run(p, e, ws, images, labels, out, centres, first, fed, s, factor, eq9, j, smoothing):  # type: ignore[no-untyped-def]
         """Predictions of all images to out, and by purpose an update a pattern, gradients or h_kk added to e, or the
         outputs of all images one after the other in e.
 
@@ -170,54 +212,96 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], s
         """
         _ = sources  # belongs to the key of Numba's cache
         losses = 0.0
-        for step in range(len(out) * repeats):
-            n, repeat = step // repeats, step % repeats
-            c1_forward(images, n * image, p, c1w, c1b, ws, x1, rows1, stride, maps, activation)
-            s2_forward(p, s2c, s2b, ws, x1, x2, rows2, maps, copies, pooling, activation)
-            c3_forward(p, c3w, c3b, ws, x2, x3, rows3, maps2, lanes3, activation)
-            s4_forward(p, s4c, s4b, ws, x3, x4, rows4, lanes3, pooling, activation)
-            full_forward(p, c5w, c5b, ws, x4, x5, below5, units5, activation)
-            if has_f6:
-                full_forward(p, f6w, f6b, ws, x5, x6, below6, units_last, activation)
-            if linear:
-                full_forward(p, ow, ob, ws, x_last, y, below_output, classes, none)
-                out[n], loss = cross_entropy(ws, y, g, labels[n], classes, smoothing)
-            else:
-                rbf_forward(centres, ws, x_last, y, below_output, classes)
-                out[n], loss = answer_and_loss(ws, y, g, labels[n], classes, factor, eq9, j)
-            if mode == OUTPUTS:
-                e[n * classes : (n + 1) * classes] = ws[y : y + classes]
+        count = len(out) if together else 1
+        if normed and not together:
+            by_running(maps, s, n1)
+            by_running(lanes3, s, n3)
+        for step in range(0, len(out) * repeats, max(1, count)):
+            start, repeat = step // repeats, step % repeats
+            for n in range(start, start + count):
+                here = ws[n * each :]
+                c1_forward(images, n * image, p, c1w, c1b, here, a1, rows1, stride, maps, act_sums)
+                if together:
+                    moments(here, a1, moments1, rows1, stride, maps, 0)
+            if together:
+                measure(ws, moments1, each, count, rows1**2, maps, s, n1)
+            for n in range(start, start + count):
+                here = ws[n * each :]
+                if normed:
+                    normalise(p, n1w, n1b, s, n1, here, a1, x1, rows1, stride, maps, 0, activation)
+                s2_forward(p, s2c, s2b, here, x1, x2, rows2, maps, copies, pooling, activation)
+                c3_forward(p, c3w, c3b, here, x2, a3, rows3, maps2, lanes3, act_sums)
+                if together:
+                    moments(here, a3, moments3, rows3, lanes3, lanes3, 1)
+            if together:
+                measure(ws, moments3, each, count, rows3**2, lanes3, s, n3)
+            for n in range(start, start + count):
+                here = ws[n * each :]
+                if normed:
+                    normalise(p, n3w, n3b, s, n3, here, a3, x3, rows3, lanes3, lanes3, 1, activation)
+                s4_forward(p, s4c, s4b, here, x3, x4, rows4, lanes3, pooling, activation)
+                full_forward(p, c5w, c5b, here, x4, x5, below5, units5, activation)
+                if has_f6:
+                    full_forward(p, f6w, f6b, here, x5, x6, below6, units_last, activation)
+                if linear:
+                    full_forward(p, ow, ob, here, x_last, y, below_output, classes, none)
+                    out[n], loss = cross_entropy(here, y, g, labels[n], classes, smoothing)
+                else:
+                    rbf_forward(centres, here, x_last, y, below_output, classes)
+                    out[n], loss = answer_and_loss(here, y, g, labels[n], classes, factor, eq9, j)
+                if mode == OUTPUTS:
+                    e[n * classes : (n + 1) * classes] = here[y : y + classes]
+                if forward_only:
+                    continue
+                if not math.isfinite(loss):
+                    return losses, n
+                losses += loss
+
+                if linear:
+                    through_softmax(here, g, labels[n], classes, smoothing, curved)
+                    full_backward(p, e, ow, ob, here, x_last, g, d_last, below_output, classes, none, mode)
+                elif curved:
+                    curvatures(here, x_last, d_last, g, centres, below_output, units_last, classes, factor)
+                    if mode == CROSS_TERMS:
+                        for unit in range(units_last):
+                            here[d_last + unit] = math.sqrt(here[d_last + unit]) if unit == repeat else 0.0
+                else:
+                    slopes(here, g, labels[n], classes, factor)
+                    rbf_backward(centres, here, x_last, g, d_last, below_output, classes)
+                through_activation(here, x_last, d_last, units_last, activation, mode)
+                if has_f6:
+                    full_backward(p, e, f6w, f6b, here, x5, d6, d5, below6, units_last, activation, mode)
+                    through_activation(here, x5, d5, units5, activation, mode)
+                full_backward(p, e, c5w, c5b, here, x4, d5, dx4, below5, units5, activation, mode)
+                s4_backward(p, e, s4c, s4b, here, x3, x4, dx4, rows4, lanes3, pooling, activation, mode, summed)
+                if normed:
+                    normal_gradient(p, e, n3w, n3b, s, n3, here, a3, x3, rows3, lanes3, lanes3, 1)
             if forward_only:
                 continue
-            if not math.isfinite(loss):
-                return losses, n
-            losses += loss
-
-            if linear:
-                through_softmax(ws, g, labels[n], classes, smoothing, curved)
-                full_backward(p, e, ow, ob, ws, x_last, g, d_last, below_output, classes, none, mode)
-            elif curved:
-                curvatures(ws, x_last, d_last, g, centres, below_output, units_last, classes, factor)
-                if mode == CROSS_TERMS:
-                    for unit in range(units_last):
-                        ws[d_last + unit] = math.sqrt(ws[d_last + unit]) if unit == repeat else 0.0
-            else:
-                slopes(ws, g, labels[n], classes, factor)
-                rbf_backward(centres, ws, x_last, g, d_last, below_output, classes)
-            through_activation(ws, x_last, d_last, units_last, activation, mode)
-            if has_f6:
-                full_backward(p, e, f6w, f6b, ws, x5, d6, d5, below6, units_last, activation, mode)
-                through_activation(ws, x5, d5, units5, activation, mode)
-            full_backward(p, e, c5w, c5b, ws, x4, d5, dx4, below5, units5, activation, mode)
-            s4_backward(p, e, s4c, s4b, ws, x3, x4, dx4, rows4, lanes3, pooling, activation, mode, summed)
-            if full:
-                c3_input_backward_full(p, c3w, ws, x3, dx2, rows3, maps2, lanes3, mode)
-            else:
-                c3_planes(ws, x3, planes, rows3, lanes3)
-                c3_input_backward(p, c3w, ws, planes, dx2, first, fed, rows3, maps2, lanes3, mode)
-            c3_weight_step(p, e, c3w, c3b, ws, x2, x3, rows3, maps2, lanes3, mode)
-            s2_backward(p, e, s2c, s2b, c1b, ws, x1, x2, dx2, rows2, maps, copies, pooling, activation, mode, summed)
-            c1_weight_step(images, n * image, p, e, c1w, ws, x1, rows1, stride, maps, mode)
+            if normed:
+                share(e, n3w, n3b, count * rows3**2, lanes3, s, n3)
+            for n in range(start, start + count):
+                here = ws[n * each :]
+                if normed:
+                    through_normal(p, n3w, s, n3, here, a3, x3, rows3, lanes3, lanes3, 1)
+                if full:
+                    c3_input_backward_full(p, c3w, here, x3, dx2, rows3, maps2, lanes3, mode)
+                else:
+                    c3_planes(here, x3, planes, rows3, lanes3)
+                    c3_input_backward(p, c3w, here, planes, dx2, first, fed, rows3, maps2, lanes3, mode)
+                c3_weight_step(p, e, c3w, c3b, here, x2, x3, rows3, maps2, lanes3, mode)
+                s2_backward(
+                    p, e, s2c, s2b, bias1, here, x1, x2, dx2, rows2, maps, copies, pooling, activation, mode, summed
+                )
+                if normed:
+                    normal_gradient(p, e, n1w, n1b, s, n1, here, a1, x1, rows1, stride, maps, 0)
+            if normed:
+                share(e, n1w, n1b, count * rows1**2, maps, s, n1)
+            for n in range(start, start + count):
+                here = ws[n * each :]
+                if normed:
+                    through_normal(p, n1w, s, n1, here, a1, x1, rows1, stride, maps, 0)
+                c1_weight_step(images, n * image, p, e, c1w, here, x1, rows1, stride, maps, mode)
         return losses, len(out)
 
     return run, end

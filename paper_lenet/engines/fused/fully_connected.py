@@ -58,6 +58,7 @@ class Layout(FlatLayout):
             areas |= {f"{name}.weight": units * below, f"{name}.bias": padded(units)}
             inner[f"{name}.weight"] = np.arange(units)[:, None] * below + np.arange(weight.shape[1])
             inner[f"{name}.bias"] = np.arange(units)
+        self.statistics = FlatLayout({}, {})
         super().__init__(areas, inner)
 
 

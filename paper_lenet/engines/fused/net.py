@@ -59,16 +59,18 @@ class FusedNet:
     def __init__(self, model: Network, config: Config) -> None:
         self.dtype = np.dtype(config.engine.precision)
         self.layout: convolutional.Layout | fully_connected.Layout
-        self.tables: tuple[Array, ...] = ()
         if isinstance(model, MLP):
             self.layout = fully_connected.Layout(model)
         else:
             self.layout = convolutional.Layout(model)
+        self.shape = shape = self.layout.shape
+        state = {name: w.detach().numpy() for name, w in model.state().items()}
+        self.p, self.statistics = (of.pack(state, self.dtype) for of in (self.layout, self.layout.statistics))
+        self.tables: tuple[Array, ...] = ()
+        if not isinstance(model, MLP):
             table = model.c3.table.numpy()
             first = np.concatenate([[0], np.cumsum(table.sum(1))]).astype(np.int64)
-            self.tables = first, np.nonzero(table)[1].astype(np.int64)
-        self.shape = shape = self.layout.shape
-        self.p = self.layout.pack({n: w.detach().numpy() for n, w in model.named_parameters()}, self.dtype)
+            self.tables = first, np.nonzero(table)[1].astype(np.int64), self.statistics
         self.ws = aligned(self._program(PREDICT)[1], self.dtype)
         self.centres, self.factor = aligned(shape.classes * shape.below[-1], self.dtype), 1.0
         if isinstance(model.output, EuclideanRBF):
@@ -105,11 +107,19 @@ class FusedNet:
         self, purpose: int, e: Array, patterns: Patterns, chosen: Indices, eq9: bool
     ) -> tuple[float, int, NDArray[np.int64]]:
         """The program of a purpose on the chosen patterns: sum of the losses, patterns done, predictions."""
-        run, _ = self._program(purpose)
+        run, workspace = self._program(purpose)
+        at_once = CHUNK
+        if self.layout.statistics.places and purpose == GRADIENT:
+            # a batch is normalised as a whole: all of its images at once, each with a workspace of its own
+            at_once = max(1, len(chosen))
+            if len(self.ws) < at_once * workspace:
+                self.ws = aligned(at_once * workspace, self.dtype)
+            if len(self.chunk) < at_once * self.side * self.stride:
+                self.chunk = aligned(at_once * self.side * self.stride, self.dtype)
         labels, values = patterns.labels_of(chosen), patterns.values.astype(self.dtype)
         losses, out = 0.0, np.empty(len(chosen), np.int64)
-        for start in range(0, max(1, len(chosen)), CHUNK):  # once for no patterns, to compile
-            part = slice(start, start + CHUNK)
+        for start in range(0, max(1, len(chosen)), at_once):  # once for no patterns, to compile
+            part = slice(start, start + at_once)
             self._lay(patterns, chosen[part], values)
             more, done = run(
                 self.p, e, self.ws, self.chunk, labels[part], out[part], self.centres, *self.tables, self.factor,
@@ -129,10 +139,11 @@ class FusedNet:
             window(images, of.flanks, of.shifts, of.blank, of.start, of.threshold, chosen, values, *place)
 
     def parameters(self) -> dict[str, Array]:
-        return self.layout.unpack(self.p)
+        return self.layout.unpack(self.p) | self.layout.statistics.unpack(self.statistics)
 
     def set_parameters(self, values: dict[str, Array]) -> None:
         self.p[:] = self.layout.pack(values, self.dtype)
+        self.statistics[:] = self.layout.statistics.pack(values, self.dtype)
 
     def _memories(self) -> dict[str, Array]:
         """The flat arrays of the memory, by what comes before a parameter's name."""
