@@ -51,7 +51,8 @@ def programs(values: Values) -> list[Hashable]:
         return []
     shape = [values[f"model.{field}"] for field in ("name", "activation", "pooling", "output")]
     shape += [str(values["model.hidden"]), values["data.version"] if values["model.name"] == "mlp" else ""]
-    shape += [values["model.table"] == "full", values["model.geometry"] == "unpadded", values["model.batch_norm"]]
+    shape += [values["model.table"] == "full", values["model.geometry"] == "unpadded"]
+    shape += [values["model.batch_norm"], values["model.dropout"] > 0]
     purposes = ["predict", "train" if values["optim.name"] == "sdlm" and values["optim.batch"] == 1 else "gradient"]
     purposes += [values["optim.cross_terms"]] if values["optim.name"] == "sdlm" else []
     return [(*shape, purpose) for purpose in purposes]
@@ -229,5 +230,5 @@ def test_help_has_every_field_and_what_reads_it() -> None:
     assert [line.partition("=")[0] for line in lines] == list(defaults())
     (rate,) = (line for line in lines if line.startswith("optim.rate="))
     assert rate == "optim.rate=0.001; read with optim.schedule=constant, cosine or onecycle"
-    (dropout,) = (line for line in lines if line.startswith("model.dropout="))
-    assert dropout == "model.dropout=0.0; read with model.name=lenet5; engine=fused has only 0.0"
+    (name,) = (line for line in lines if line.startswith("model.name="))
+    assert name == "model.name=lenet5; one of lenet5, lenet4, lenet1, mlp; engine=batched has only lenet5"

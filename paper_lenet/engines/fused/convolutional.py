@@ -21,6 +21,7 @@ from paper_lenet.engines.fused.kernels.common import (
     POOLINGS,
     PREDICT,
     SECOND_ORDER,
+    STEP,
     SUMMED,
 )
 from paper_lenet.engines.fused.kernels.convolution import (
@@ -34,6 +35,7 @@ from paper_lenet.engines.fused.kernels.convolution import (
     c3_weight_step,
 )
 from paper_lenet.engines.fused.kernels.dense import (
+    drop,
     full_backward,
     full_forward,
     rbf_backward,
@@ -64,7 +66,8 @@ class Shape:
     """The sizes of a network of the family, all a compiled program depends on.
 
     side: of the input.  maps, maps2, maps3: of C1, S2 and C3.  units: of C5 and, if there is one, of F6.  classes.
-    full: whether every map of S2 feeds every map of C3.  activation, pooling, output: as in ModelConfig.
+    full: whether every map of S2 feeds every map of C3.  activation, pooling, output, batch_norm: as in ModelConfig.
+    dropout: whether there is any.
     """
 
     side: int
@@ -78,14 +81,16 @@ class Shape:
     pooling: str
     output: str
     batch_norm: bool
+    dropout: bool
 
     @classmethod
     def of(cls, model: PaperNet | ModernNet) -> Shape:
         """Raises ValueError for a network whose rows do not fit the kernels' vectors, or of a choice they lack."""
         choices = getattr(model, "choices", ModelConfig())
-        for name, wanted in (("activation", ACTIVATIONS), ("dropout", (0,))):
-            if (value := getattr(choices, name)) not in wanted:
-                raise ValueError(f"model.{name}={value}: the fused engine has only {', '.join(map(str, wanted))}")
+        if choices.activation not in ACTIVATIONS:
+            raise ValueError(
+                f"model.activation={choices.activation}: the fused engine has only {', '.join(ACTIVATIONS)}"
+            )
         if model.side not in (24, 28, 32):
             raise ValueError(f"an input of {model.side}x{model.side}: the fused engine takes sides of 24, 28 and 32")
         pooling = choices.pooling
@@ -95,7 +100,8 @@ class Shape:
         classes = model.output.out_features if isinstance(model.output, nn.Linear) else len(model.output.centres)
         maps2, maps3 = model.c3.table.shape
         return cls(model.side, len(model.c1.weight), maps2, maps3, model.units, classes, bool(model.c3.table.all()),
-                   choices.activation, pooling, "linear" if linear else "rbf", choices.batch_norm)  # fmt: skip
+                   choices.activation, pooling, "linear" if linear else "rbf", choices.batch_norm,
+                   choices.dropout > 0)  # fmt: skip
 
     @property
     def stride(self) -> int:
@@ -177,6 +183,7 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], s
     activation, pooling, none = NUMBERS[shape.activation], POOLINGS.index(shape.pooling), NONE
     # normalised, a layer of all images of a batch comes before the next layer; else all layers of an image
     normed, together = shape.batch_norm, shape.batch_norm and mode == GRADIENT
+    drops = shape.dropout and mode in (STEP, GRADIENT)
     full, curved = shape.full, mode in (SECOND_ORDER, CROSS_TERMS)
     forward_only, image = mode in (PREDICT, OUTPUTS), shape.side * stride
     units5, units_last = shape.units[0], shape.units[-1]
@@ -192,19 +199,21 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], s
     areas = [maps * rows1 * stride, maps2 * rows2 * LANES, maps2 * rows2 * LANES, rows3**2 * lanes3, below5, below5,
              padded(units5), padded(units5), below_output, below_output, padded(classes), padded(classes),
              lanes3 * rows3 * PLANE_STRIDE]  # fmt: skip
+    areas += [below6, below_output] if drops else [0, 0]
     if normed:
         areas += [maps * rows1 * stride, rows3**2 * lanes3, 2 * padded(maps), 2 * lanes3]
-    x1, x2, dx2, x3, x4, dx4, x5, d5, x6, d6, y, g, planes, *ends = itertools.accumulate(areas, initial=0)
+    x1, x2, dx2, x3, x4, dx4, x5, d5, x6, d6, y, g, planes, k5, k6, *ends = itertools.accumulate(areas, initial=0)
     a1, a3, moments1, moments3, end = ends if normed else (x1, x3, 0, 0, *ends)
     each = end if together else 0  # one workspace for all images, or one for each
     act_sums = none if normed else activation
     bias1 = n1b if normed else c1b  # C1's own has no effect, the mean takes it out again
-    x_last, d_last = (x6, d6) if has_f6 else (x5, d5)
+    k5, k6 = (k5, k6) if drops else (x5, x6)  # what is kept of the states: they themselves, or they times the masks
+    x_last, k_last, d_last = (x6, k6, d6) if has_f6 else (x5, k5, d5)
     # with cross terms each state of the last layer is propagated back by itself
     repeats = units_last if purpose == CROSS_TERMS else 1
 
     @njit(cache=True, error_model="numpy")
-    def run(p, e, ws, images, labels, out, centres, first, fed, s, factor, eq9, j, smoothing):  # type: ignore[no-untyped-def]
+    def run(p, e, ws, images, labels, out, centres, first, fed, s, masks, factor, eq9, j, smoothing):  # type: ignore[no-untyped-def]
         """Predictions of all images to out, and by purpose an update a pattern, gradients or h_kk added to e, or the
         outputs of all images one after the other in e.
 
@@ -241,13 +250,17 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], s
                     normalise(p, n3w, n3b, s, n3, here, a3, x3, rows3, lanes3, lanes3, 1, activation)
                 s4_forward(p, s4c, s4b, here, x3, x4, rows4, lanes3, pooling, activation)
                 full_forward(p, c5w, c5b, here, x4, x5, below5, units5, activation)
+                if drops:
+                    drop(masks, n * (below6 + below_output), here, x5, k5, units5)
                 if has_f6:
-                    full_forward(p, f6w, f6b, here, x5, x6, below6, units_last, activation)
+                    full_forward(p, f6w, f6b, here, k5, x6, below6, units_last, activation)
+                if drops:
+                    drop(masks, n * (below6 + below_output) + below6, here, x6, k6, units_last)
                 if linear:
-                    full_forward(p, ow, ob, here, x_last, y, below_output, classes, none)
+                    full_forward(p, ow, ob, here, k_last, y, below_output, classes, none)
                     out[n], loss = cross_entropy(here, y, g, labels[n], classes, smoothing)
                 else:
-                    rbf_forward(centres, here, x_last, y, below_output, classes)
+                    rbf_forward(centres, here, k_last, y, below_output, classes)
                     out[n], loss = answer_and_loss(here, y, g, labels[n], classes, factor, eq9, j)
                 if mode == OUTPUTS:
                     e[n * classes : (n + 1) * classes] = here[y : y + classes]
@@ -259,7 +272,7 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], s
 
                 if linear:
                     through_softmax(here, g, labels[n], classes, smoothing, curved)
-                    full_backward(p, e, ow, ob, here, x_last, g, d_last, below_output, classes, none, mode)
+                    full_backward(p, e, ow, ob, here, k_last, g, d_last, below_output, classes, none, mode)
                 elif curved:
                     curvatures(here, x_last, d_last, g, centres, below_output, units_last, classes, factor)
                     if mode == CROSS_TERMS:
@@ -267,10 +280,14 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], s
                             here[d_last + unit] = math.sqrt(here[d_last + unit]) if unit == repeat else 0.0
                 else:
                     slopes(here, g, labels[n], classes, factor)
-                    rbf_backward(centres, here, x_last, g, d_last, below_output, classes)
+                    rbf_backward(centres, here, k_last, g, d_last, below_output, classes)
+                if drops:
+                    drop(masks, n * (below6 + below_output) + below6, here, d6, d6, units_last)
                 through_activation(here, x_last, d_last, units_last, activation, mode)
                 if has_f6:
-                    full_backward(p, e, f6w, f6b, here, x5, d6, d5, below6, units_last, activation, mode)
+                    full_backward(p, e, f6w, f6b, here, k5, d6, d5, below6, units_last, activation, mode)
+                    if drops:
+                        drop(masks, n * (below6 + below_output), here, d5, d5, units5)
                     through_activation(here, x5, d5, units5, activation, mode)
                 full_backward(p, e, c5w, c5b, here, x4, d5, dx4, below5, units5, activation, mode)
                 s4_backward(p, e, s4c, s4b, here, x3, x4, dx4, rows4, lanes3, pooling, activation, mode, summed)

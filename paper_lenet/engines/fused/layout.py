@@ -24,6 +24,11 @@ def aligned(size: int, dtype: Any) -> Array:
     return raw[start : start + size + LANES]
 
 
+def at_least(size: int, array: Array) -> Array:
+    """The array, or where it is shorter one of that size, as `aligned`."""
+    return array if len(array) >= size + LANES else aligned(size, array.dtype)
+
+
 class FlatLayout:
     """Where each parameter of a network lies in the flat array of the kernels.
 

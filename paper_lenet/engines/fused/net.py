@@ -28,10 +28,10 @@ from paper_lenet.engines.engine import Checkpoint
 from paper_lenet.engines.fused import convolutional, fully_connected
 from paper_lenet.engines.fused.grey import grey
 from paper_lenet.engines.fused.kernels.common import CROSS_TERMS, GRADIENT, OUTPUTS, PREDICT, SECOND_ORDER, STEP, SUMMED
-from paper_lenet.engines.fused.layout import Array, aligned
+from paper_lenet.engines.fused.layout import Array, aligned, at_least
 from paper_lenet.engines.fused.windows import window
 from paper_lenet.learning.optimisers import Optimiser
-from paper_lenet.learning.patterns import Indices, Pass, Patterns
+from paper_lenet.learning.patterns import Indices, Pass, Patterns, dropout_start, kept_units
 from paper_lenet.learning.schedules import numbers_of
 from paper_lenet.learning.sdlm import Network, averaged
 from paper_lenet.network.layers import EuclideanRBF
@@ -53,10 +53,10 @@ class FusedNet:
     """A network in the kernels' layout, and what trains it. As loop.Net.
 
     model: gives shape, tables, centres and the parameters to start from.
-    config: for the loss, the optimiser and the precision.
+    config: for the loss, the optimiser, dropout and the precision.  seed: for dropout's masks.
     """
 
-    def __init__(self, model: Network, config: Config) -> None:
+    def __init__(self, model: Network, config: Config, seed: int = 0) -> None:
         self.dtype = np.dtype(config.engine.precision)
         self.layout: convolutional.Layout | fully_connected.Layout
         if isinstance(model, MLP):
@@ -70,8 +70,10 @@ class FusedNet:
         if not isinstance(model, MLP):
             table = model.c3.table.numpy()
             first = np.concatenate([[0], np.cumsum(table.sum(1))]).astype(np.int64)
-            self.tables = first, np.nonzero(table)[1].astype(np.int64), self.statistics
-        self.ws = aligned(self._program(PREDICT)[1], self.dtype)
+            self.tables = first, np.nonzero(table)[1].astype(np.int64)
+        self.dropout, self.dropout_start = config.model.dropout, torch.tensor([dropout_start(seed)])
+        self.masks = np.zeros((0, sum(shape.below[1:])), self.dtype)  # a row for each image of a call
+        self.ws = self.chunk = aligned(0, self.dtype)
         self.centres, self.factor = aligned(shape.classes * shape.below[-1], self.dtype), 1.0
         if isinstance(model.output, EuclideanRBF):
             self.factor = model.output.factor
@@ -83,7 +85,6 @@ class FusedNet:
         # Where no connections share a parameter, there is one form only.
         self.for_curvature = SECOND_ORDER if isinstance(model, MLP) else by_terms[self.optim.cross_terms]
         self.side, self.stride = shape.side, shape.stride
-        self.chunk = aligned(CHUNK * self.side * self.stride, self.dtype)
 
         batch = self.optim.batch
         self.pace = batch * max(1, round(PACE / batch))
@@ -104,26 +105,31 @@ class FusedNet:
         return fully_connected.program(purpose, self.shape, at, _sources())
 
     def _run(
-        self, purpose: int, e: Array, patterns: Patterns, chosen: Indices, eq9: bool
+        self, purpose: int, e: Array, patterns: Patterns, chosen: Indices, eq9: bool, pass_: int = 0, position: int = 0
     ) -> tuple[float, int, NDArray[np.int64]]:
-        """The program of a purpose on the chosen patterns: sum of the losses, patterns done, predictions."""
+        """The program of a purpose on the chosen patterns: sum of the losses, patterns done, predictions.
+
+        pass_, position: where the first one comes, for dropout.
+        """
         run, workspace = self._program(purpose)
-        at_once = CHUNK
-        if self.layout.statistics.places and purpose == GRADIENT:
-            # a batch is normalised as a whole: all of its images at once, each with a workspace of its own
-            at_once = max(1, len(chosen))
-            if len(self.ws) < at_once * workspace:
-                self.ws = aligned(at_once * workspace, self.dtype)
-            if len(self.chunk) < at_once * self.side * self.stride:
-                self.chunk = aligned(at_once * self.side * self.stride, self.dtype)
+        # A batch is normalised as a whole: all of its images at once, each with a workspace of its own.
+        together = bool(self.layout.statistics.places) and purpose == GRADIENT
+        at_once = max(1, len(chosen)) if together else CHUNK
+        self.ws = at_least(workspace * (at_once if together else 1), self.ws)
+        self.chunk = at_least(at_once * self.side * self.stride, self.chunk)
         labels, values = patterns.labels_of(chosen), patterns.values.astype(self.dtype)
         losses, out = 0.0, np.empty(len(chosen), np.int64)
         for start in range(0, max(1, len(chosen)), at_once):  # once for no patterns, to compile
             part = slice(start, start + at_once)
             self._lay(patterns, chosen[part], values)
+            tables = self.tables
+            if isinstance(self.shape, convolutional.Shape):
+                if self.dropout and purpose in (STEP, GRADIENT):
+                    self._draw_masks(pass_, position + start, len(out[part]))
+                tables = *tables, self.statistics, self.masks
             more, done = run(
-                self.p, e, self.ws, self.chunk, labels[part], out[part], self.centres, *self.tables, self.factor,
-                 eq9, float(self.loss.j), float(self.loss.smoothing),
+                self.p, e, self.ws, self.chunk, labels[part], out[part], self.centres, *tables, self.factor, eq9,
+                float(self.loss.j), float(self.loss.smoothing),
             )  # fmt: skip
             losses += more
             if done < len(out[part]):
@@ -137,6 +143,15 @@ class FusedNet:
             grey(images, patterns.maps, chosen, values, *place)
         else:
             window(images, of.flanks, of.shifts, of.blank, of.start, of.threshold, chosen, values, *place)
+
+    def _draw_masks(self, pass_: int, position: int, count: int) -> None:
+        """Dropout's masks of so many patterns from that position of the pass on."""
+        if len(self.masks) < count:
+            self.masks = np.zeros((count, self.masks.shape[1]), self.dtype)
+        units, rate = list(self.shape.units), self.dropout
+        (kept,) = kept_units(self.dropout_start, pass_, position, count, sum(units), rate)
+        for first, part in zip((0, self.shape.below[1]), kept.split(units, 1), strict=True):
+            self.masks[:count, first : first + part.shape[1]] = part.to(torch.from_numpy(self.masks).dtype) / (1 - rate)
 
     def parameters(self) -> dict[str, Array]:
         return self.layout.unpack(self.p) | self.layout.statistics.unpack(self.statistics)
@@ -183,7 +198,8 @@ class FusedNet:
 
     def train(self, patterns: Patterns, order: Indices, this: Pass, done: int) -> tuple[float, int, NDArray[np.int64]]:
         if self.optimiser is None and self.optim.batch == 1:
-            return self._run(STEP, self.eps, patterns, order, self.loss.in_pass(this.pass_).name == "eq9")
+            eq9 = self.loss.in_pass(this.pass_).name == "eq9"
+            return self._run(STEP, self.eps, patterns, order, eq9, this.pass_, done)
         return self._by_batches(patterns, order, this, done)
 
     def _by_batches(
@@ -196,7 +212,8 @@ class FusedNet:
         for start in range(0, len(order), batch):
             part = order[start : start + batch]
             gradient[:] = 0
-            more, finite, given[start : start + batch] = self._run(GRADIENT, gradient, patterns, part, eq9)
+            place = this.pass_, done + start
+            more, finite, given[start : start + batch] = self._run(GRADIENT, gradient, patterns, part, eq9, *place)
             if finite < len(part):
                 return losses, start, given
             losses += more
@@ -243,4 +260,4 @@ class FusedNet:
 def train(config: Config, data: Data, seed: int, start: Checkpoint | None = None) -> Iterator[Checkpoint]:
     """Train one network, as loop.train."""
     model = loop.in_order(build(config.model, seed), config.engine.summation)
-    return loop.train(FusedNet(model, config), config, data, seed, start)
+    return loop.train(FusedNet(model, config, seed), config, data, seed, start)

@@ -51,6 +51,13 @@ def rbf_backward(w: Writer, centres: Any, ws: Any, x: int, g: int, d: int, below
 
 
 @kernel
+def drop(w: Writer, masks: Any, mask: Any, ws: Any, x: int, y: int, units: int) -> None:
+    """Dropout: the states, or their derivatives, times a mask."""
+    with w.loop(-(-units // LANES)) as k:
+        w.store(w.mul(w.load(ws, x, (k, LANES)), w.load(masks, mask, (k, LANES))), ws, y, (k, LANES))
+
+
+@kernel
 def through_activation(w: Writer, ws: Any, x: int, d: int, units: int, activation: int, mode: int) -> None:
     """d/da from d/dx, in place."""
     with w.loop(-(-units // LANES)) as k:
