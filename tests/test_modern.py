@@ -125,7 +125,6 @@ REFUSED: dict[str, dict[str, Any]] = {
     "only for the network and the training of 1998": {"optim": Optim(cross_terms="kept", batch=2)},
     "made in the padded frame": {"model": ModelConfig(geometry="resized"), "distort": {"variants": 3}},
     "engine.device=cuda: not read with engine.name=fused": {"engine": EngineConfig(device="cuda")},
-    "model.activation=gelu with engine.name=fused": {"model": ModelConfig(activation="gelu")},
     "optim.name=muon with engine.name=fused": {"optim": Optim(name="muon", schedule="constant")},
 }  # fmt: skip
 

@@ -76,7 +76,7 @@ def without_a_form(root: Path) -> list[str]:
     forms = {
         "compiled form in engines/fused/activations.py": (
             rows(package / "engines/fused/activations.py", "ACTIVATIONS: dict[str, Activation] = {"),
-            fused["lacks"]["model"]["activation"],
+            fused.get("lacks", {}).get("model", {}).get("activation", []),
         ),
         "form in reporting/page/lenet.js": (
             rows(package / "reporting/page/lenet.js", "const SQUASH = {"), ast.literal_eval(lacks)

@@ -13,7 +13,7 @@ from numba import njit
 from torch import nn
 
 from paper_lenet.config import ModelConfig
-from paper_lenet.engines.fused.activations import ACTIVATIONS, NONE, NUMBERS
+from paper_lenet.engines.fused.activations import ACTIVATIONS, NONE, NUMBERED, NUMBERS
 from paper_lenet.engines.fused.kernels.common import (
     CROSS_TERMS,
     GRADIENT,
@@ -204,11 +204,15 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], s
         areas += [maps * rows1 * stride, rows3**2 * lanes3, 2 * padded(maps), 2 * lanes3]
     x1, x2, dx2, x3, x4, dx4, x5, d5, x6, d6, y, g, planes, k5, k6, *ends = itertools.accumulate(areas, initial=0)
     a1, a3, moments1, moments3, end = ends if normed else (x1, x3, 0, 0, *ends)
+    # slopes that do not follow from the states lie behind everything else, each so far beyond its state
+    kept = end if NUMBERED[activation].with_slope is not None and not forward_only else 0
+    end += kept
     each = end if together else 0  # one workspace for all images, or one for each
     act_sums = none if normed else activation
     bias1 = n1b if normed else c1b  # C1's own has no effect, the mean takes it out again
     k5, k6 = (k5, k6) if drops else (x5, x6)  # what is kept of the states: they themselves, or they times the masks
-    x_last, k_last, d_last = (x6, k6, d6) if has_f6 else (x5, k5, d5)
+    s5, s6 = x5 + kept, x6 + kept
+    x_last, k_last, s_last, d_last = (x6, k6, s6, d6) if has_f6 else (x5, k5, s5, d5)
     # with cross terms each state of the last layer is propagated back by itself
     repeats = units_last if purpose == CROSS_TERMS else 1
 
@@ -229,7 +233,7 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], s
             start, repeat = step // repeats, step % repeats
             for n in range(start, start + count):
                 here = ws[n * each :]
-                c1_forward(images, n * image, p, c1w, c1b, here, a1, rows1, stride, maps, act_sums)
+                c1_forward(images, n * image, p, c1w, c1b, here, a1, rows1, stride, maps, act_sums, kept)
                 if together:
                     moments(here, a1, moments1, rows1, stride, maps, 0)
             if together:
@@ -237,9 +241,9 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], s
             for n in range(start, start + count):
                 here = ws[n * each :]
                 if normed:
-                    normalise(p, n1w, n1b, s, n1, here, a1, x1, rows1, stride, maps, 0, activation)
-                s2_forward(p, s2c, s2b, here, x1, x2, rows2, maps, copies, pooling, activation)
-                c3_forward(p, c3w, c3b, here, x2, a3, rows3, maps2, lanes3, act_sums)
+                    normalise(p, n1w, n1b, s, n1, here, a1, x1, rows1, stride, maps, 0, activation, kept)
+                s2_forward(p, s2c, s2b, here, x1, x2, rows2, maps, copies, pooling, activation, kept)
+                c3_forward(p, c3w, c3b, here, x2, a3, rows3, maps2, lanes3, act_sums, kept)
                 if together:
                     moments(here, a3, moments3, rows3, lanes3, lanes3, 1)
             if together:
@@ -247,17 +251,17 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], s
             for n in range(start, start + count):
                 here = ws[n * each :]
                 if normed:
-                    normalise(p, n3w, n3b, s, n3, here, a3, x3, rows3, lanes3, lanes3, 1, activation)
-                s4_forward(p, s4c, s4b, here, x3, x4, rows4, lanes3, pooling, activation)
-                full_forward(p, c5w, c5b, here, x4, x5, below5, units5, activation)
+                    normalise(p, n3w, n3b, s, n3, here, a3, x3, rows3, lanes3, lanes3, 1, activation, kept)
+                s4_forward(p, s4c, s4b, here, x3, x4, rows4, lanes3, pooling, activation, kept)
+                full_forward(p, c5w, c5b, here, x4, x5, below5, units5, activation, kept)
                 if drops:
                     drop(masks, n * (below6 + below_output), here, x5, k5, units5)
                 if has_f6:
-                    full_forward(p, f6w, f6b, here, k5, x6, below6, units_last, activation)
+                    full_forward(p, f6w, f6b, here, k5, x6, below6, units_last, activation, kept)
                 if drops:
                     drop(masks, n * (below6 + below_output) + below6, here, x6, k6, units_last)
                 if linear:
-                    full_forward(p, ow, ob, here, k_last, y, below_output, classes, none)
+                    full_forward(p, ow, ob, here, k_last, y, below_output, classes, none, 0)
                     out[n], loss = cross_entropy(here, y, g, labels[n], classes, smoothing)
                 else:
                     rbf_forward(centres, here, k_last, y, below_output, classes)
@@ -283,14 +287,14 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], s
                     rbf_backward(centres, here, k_last, g, d_last, below_output, classes)
                 if drops:
                     drop(masks, n * (below6 + below_output) + below6, here, d6, d6, units_last)
-                through_activation(here, x_last, d_last, units_last, activation, mode)
+                through_activation(here, s_last, d_last, units_last, activation, mode)
                 if has_f6:
                     full_backward(p, e, f6w, f6b, here, k5, d6, d5, below6, units_last, activation, mode)
                     if drops:
                         drop(masks, n * (below6 + below_output), here, d5, d5, units5)
-                    through_activation(here, x5, d5, units5, activation, mode)
+                    through_activation(here, s5, d5, units5, activation, mode)
                 full_backward(p, e, c5w, c5b, here, x4, d5, dx4, below5, units5, activation, mode)
-                s4_backward(p, e, s4c, s4b, here, x3, x4, dx4, rows4, lanes3, pooling, activation, mode, summed)
+                s4_backward(p, e, s4c, s4b, here, x3, x4, dx4, rows4, lanes3, pooling, activation, kept, mode, summed)
                 if normed:
                     normal_gradient(p, e, n3w, n3b, s, n3, here, a3, x3, rows3, lanes3, lanes3, 1)
             if forward_only:
@@ -308,8 +312,9 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], s
                     c3_input_backward(p, c3w, here, planes, dx2, first, fed, rows3, maps2, lanes3, mode)
                 c3_weight_step(p, e, c3w, c3b, here, x2, x3, rows3, maps2, lanes3, mode)
                 s2_backward(
-                    p, e, s2c, s2b, bias1, here, x1, x2, dx2, rows2, maps, copies, pooling, activation, mode, summed
-                )
+                    p, e, s2c, s2b, bias1, here, x1, x2, dx2, rows2, maps, copies, pooling, activation, kept, mode,
+                    summed,
+                )  # fmt: skip
                 if normed:
                     normal_gradient(p, e, n1w, n1b, s, n1, here, a1, x1, rows1, stride, maps, 0)
             if normed:

@@ -86,10 +86,10 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], s
         for n in range(len(out)):
             for i in range(pixels):
                 ws[x0 + i] = images[n * pixels + i]
-            full_forward(p, h1w, h1b, ws, x0, x1, below0, units1, act)
+            full_forward(p, h1w, h1b, ws, x0, x1, below0, units1, act, 0)
             if two:
-                full_forward(p, h2w, h2b, ws, x1, x2, below1, units_last, act)
-            full_forward(p, cw, cb, ws, x_last, x3, below_last, classes, act)
+                full_forward(p, h2w, h2b, ws, x1, x2, below1, units_last, act, 0)
+            full_forward(p, cw, cb, ws, x_last, x3, below_last, classes, act, 0)
             rbf_forward(centres, ws, x3, y, below_output, classes)
             out[n], loss = answer_and_loss(ws, y, g, labels[n], classes, factor, eq9, j)
             if mode == PREDICT:

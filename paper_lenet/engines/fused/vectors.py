@@ -8,7 +8,7 @@ shorter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -165,20 +165,28 @@ class Writer:
         """amplitude * tanh(slope * a): within 6e-7 of it, relative, for float, the C library's tanh for double."""
         u = self.mul(a, self.number(slope))
         if self.bytes == 8:
-            kind = ir.FunctionType(self.element, [self.element])
-            tanh = cgutils.get_or_insert_function(self.b.module, kind, "tanh")
-            for k in range(LANES):
-                lane = ir.IntType(32)(k)
-                u = self.b.insert_element(u, self.b.call(tanh, [self.b.extract_element(u, lane)]), lane)
-            return self.mul(u, self.number(amplitude))
-        for limit, beyond in ((TANH_LIMIT, ">"), (-TANH_LIMIT, "<")):
+            return self.mul(self.by_library("tanh", u), self.number(amplitude))
+        return self.rational(u, TANH_LIMIT, [amplitude * c for c in TANH_P], TANH_Q)
+
+    def by_library(self, name: str, u: ir.Value) -> ir.Value:
+        """A function of the C library, of doubles one by one."""
+        kind = ir.FunctionType(self.element, [self.element])
+        function = cgutils.get_or_insert_function(self.b.module, kind, name)
+        for k in range(LANES):
+            lane = ir.IntType(32)(k)
+            u = self.b.insert_element(u, self.b.call(function, [self.b.extract_element(u, lane)]), lane)
+        return u
+
+    def rational(self, u: ir.Value, held: float, over: Sequence[float], under: Sequence[float]) -> ir.Value:
+        """u P(u^2) / Q(u^2) by the coefficients of P and Q, the constant first; beyond ±held as there."""
+        for limit, beyond in ((held, ">"), (-held, "<")):
             # an unordered comparison would let a NaN through as the limit
             u = self.b.select(self.b.fcmp_ordered(beyond, u, self.number(limit)), self.number(limit), u)
         t = self.square(u)
-        p, q = self.number(amplitude * TANH_P[-1]), self.number(TANH_Q[-1])
-        for c in reversed(TANH_P[:-1]):
-            p = self.fma(p, t, self.number(amplitude * c))
-        for c in reversed(TANH_Q[:-1]):
+        p, q = self.number(over[-1]), self.number(under[-1])
+        for c in reversed(over[:-1]):
+            p = self.fma(p, t, self.number(c))
+        for c in reversed(under[:-1]):
             q = self.fma(q, t, self.number(c))
         return self.b.fdiv(self.mul(u, p), q)
 

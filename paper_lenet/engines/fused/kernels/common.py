@@ -17,13 +17,22 @@ POOLINGS = ("sum", "average", "avg_pool", "max_pool")
 SUM, AVERAGE, AVG_POOL, MAX_POOL = range(4)
 
 
-def activate(w: Writer, a: ir.Value, activation: int) -> ir.Value:
-    """f(a) of the activation of that number."""
-    return NUMBERED[activation].function(w, a)
+def activate_to(w: Writer, a: ir.Value, activation: int, ws: Any, kept: int, *place: Any) -> None:
+    """f(a) to a place of ws; and its slope, where `through` cannot go by the state, `kept` further on.
+
+    kept: 0 where no slope is wanted.
+    """
+    of = NUMBERED[activation]
+    if kept and of.with_slope is not None:
+        x, slope = of.with_slope(w, a)
+        w.store(slope, ws, kept, *place)
+    else:
+        x = of.function(w, a)
+    w.store(x, ws, *place)
 
 
 def through(w: Writer, d: ir.Value, x: ir.Value, activation: int, mode: int) -> ir.Value:
-    """d f'(a) from the state x; the slope is squared for the curvature (Eq. 27)."""
+    """d f'(a) from the state x, or from what was kept; the slope is squared for the curvature (Eq. 27)."""
     return NUMBERED[activation].through(w, d, x, mode == SECOND_ORDER)
 
 

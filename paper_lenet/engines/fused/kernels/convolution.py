@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from paper_lenet.engines.fused.kernels.common import SECOND_ORDER, activate, learn, learn_one
+from paper_lenet.engines.fused.kernels.common import SECOND_ORDER, activate_to, learn, learn_one
 from paper_lenet.engines.fused.vectors import LANES, Writer, kernel
 
 TAPS = 5
@@ -13,7 +13,7 @@ TAPS = 5
 @kernel
 def c1_forward(
     w: Writer, x: Any, x_at: Any, p: Any, weight: int, bias: int, ws: Any, y: int, rows: int, stride: int, maps: int,
-    activation: int,
+    activation: int, kept: int,
 ) -> None:  # fmt: skip
     vectors = range(stride // LANES)
     with w.loop(rows) as r:
@@ -27,13 +27,13 @@ def c1_forward(
                         a[m, v] = w.fma(u, inputs[v], a[m, v])
         for m in range(maps):
             for v in vectors:
-                w.store(activate(w, a[m, v], activation), ws, y + m * rows * stride + v * LANES, (r, stride))
+                activate_to(w, a[m, v], activation, ws, kept, y + m * rows * stride + v * LANES, (r, stride))
 
 
 @kernel
 def c3_forward(
     w: Writer, p: Any, weight: int, bias: int, ws: Any, x: int, y: int, rows: int, maps_in: int, lanes: int,
-    activation: int,
+    activation: int, kept: int,
 ) -> None:  # fmt: skip
     rows_in = rows + TAPS - 1
     for v in range(0, lanes, LANES):
@@ -49,7 +49,7 @@ def c3_forward(
                         for c in range(rows):
                             w.add_product(a[c], inputs[c + kx], u)
             for c in range(rows):
-                w.store(activate(w, w.get(a[c]), activation), ws, y + c * lanes + v, (r, rows * lanes))
+                activate_to(w, w.get(a[c]), activation, ws, kept, y + c * lanes + v, (r, rows * lanes))
 
 
 # A row of C3's d as a plane has TAPS-1 zeros before and at least as many after it.

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from paper_lenet.engines.fused.activations import NONE, NUMBERED
-from paper_lenet.engines.fused.kernels.common import SECOND_ORDER, activate, learn, sum_of_four, through
+from paper_lenet.engines.fused.kernels.common import SECOND_ORDER, activate_to, learn, sum_of_four, through
 from paper_lenet.engines.fused.vectors import LANES, Writer, kernel
 
 # accumulators a kernel keeps in registers at once
@@ -15,8 +15,9 @@ REGISTERS = 25
 
 @kernel
 def full_forward(
-    w: Writer, p: Any, weight: int, bias: int, ws: Any, x: int, y: int, below: int, units: int, activation: int
-) -> None:
+    w: Writer, p: Any, weight: int, bias: int, ws: Any, x: int, y: int, below: int, units: int, activation: int,
+    kept: int,
+) -> None:  # fmt: skip
     with w.loop(units) as o:
         sums = [w.number(0.0)] * 4
         for k, v in enumerate(range(0, below, LANES)):
@@ -24,7 +25,7 @@ def full_forward(
         w.b.store(w.b.fadd(w.total(sum_of_four(w, sums)), w.scalar(p, bias, o)), w.at(ws, y, o))
     if activation != NONE:
         with w.loop(-(-units // LANES)) as k:
-            w.store(activate(w, w.load(ws, y, (k, LANES)), activation), ws, y, (k, LANES))
+            activate_to(w, w.load(ws, y, (k, LANES)), activation, ws, kept, y, (k, LANES))
 
 
 @kernel
@@ -59,7 +60,7 @@ def drop(w: Writer, masks: Any, mask: Any, ws: Any, x: int, y: int, units: int) 
 
 @kernel
 def through_activation(w: Writer, ws: Any, x: int, d: int, units: int, activation: int, mode: int) -> None:
-    """d/da from d/dx, in place."""
+    """d/da from d/dx, in place. x: where the states are, or what was kept of them."""
     with w.loop(-(-units // LANES)) as k:
         of_x = w.load(ws, d, (k, LANES))
         w.store(through(w, of_x, w.load(ws, x, (k, LANES)), activation, mode), ws, d, (k, LANES))

@@ -17,7 +17,7 @@ from typing import Any
 from llvmlite import ir
 from numba import njit
 
-from paper_lenet.engines.fused.kernels.common import GRADIENT, activate, learn, learn_one
+from paper_lenet.engines.fused.kernels.common import GRADIENT, activate_to, learn, learn_one
 from paper_lenet.engines.fused.layout import padded
 from paper_lenet.engines.fused.vectors import LANES, Writer, kernel
 
@@ -96,15 +96,14 @@ def moments(w: Writer, ws: Any, a: int, to: int, rows: int, stride: int, maps: i
 @kernel
 def normalise(
     w: Writer, p: Any, weight: int, bias: int, s: Any, at: int, ws: Any, a: int, x: int, rows: int, stride: int,
-    maps: int, lanes: int, activation: int,
+    maps: int, lanes: int, activation: int, kept: int,
 ) -> None:  # fmt: skip
     of = _Maps(w, rows, stride, maps, lanes)
     with w.loop(of.count) as m:
         normal, u, b = of.normal(s, at, m), of.load(p, weight, m), of.load(p, bias, m)
         with of.vectors(m) as places:
             for place in places:
-                state = activate(w, w.fma(u, normal(w.load(ws, a, *place)), b), activation)
-                w.store(state, ws, x, *place)
+                activate_to(w, w.fma(u, normal(w.load(ws, a, *place)), b), activation, ws, kept, x, *place)
 
 
 @kernel

@@ -15,7 +15,7 @@ from paper_lenet.engines.fused.kernels.common import (
     SECOND_ORDER,
     STEP,
     SUM,
-    activate,
+    activate_to,
     learn,
     learn_one,
     sum_of_four,
@@ -67,7 +67,7 @@ def _pairs(w: Writer, low: ir.Value, high: ir.Value) -> ir.Value:
 @kernel
 def s2_forward(
     w: Writer, p: Any, coefficient: int, bias: int, ws: Any, x: int, y: int, rows: int, maps: int, copies: int,
-    pooling: int, activation: int,
+    pooling: int, activation: int, kept: int,
 ) -> None:  # fmt: skip
     """maps: of C1, each of which feeds that many of S2."""
     with w.loop(maps) as m1, w.loop(copies) as copy:
@@ -76,15 +76,17 @@ def s2_forward(
             u = w.mul(w.broadcast(p, coefficient, m), _scale(w, pooling, STEP))
             b = w.broadcast(p, bias, m)
         with w.loop(rows) as r:
+            unit = (m, LANES * rows), (r, LANES)
             upper, lower = ([w.load(ws, x, (m1, 4 * LANES * rows), (r, 4 * LANES), row * 2 * LANES + v * LANES)
                              for v in (0, 1)] for row in (0, 1))  # fmt: skip
             if pooling == MAX_POOL:
-                state = _largest(w, _columns(w, upper) + _columns(w, lower))
+                w.store(_largest(w, _columns(w, upper) + _columns(w, lower)), ws, y, *unit)
             else:
                 s = _pairs(w, *(w.add(up, low) for up, low in zip(upper, lower, strict=True)))
-                scaled = pooling == AVG_POOL
-                state = w.mul(s, _scale(w, pooling, STEP)) if scaled else activate(w, w.fma(u, s, b), activation)
-            w.store(state, ws, y, (m, LANES * rows), (r, LANES))
+                if pooling == AVG_POOL:
+                    w.store(w.mul(s, _scale(w, pooling, STEP)), ws, y, *unit)
+                else:
+                    activate_to(w, w.fma(u, s, b), activation, ws, kept, y, *unit)
 
 
 def _four(w: Writer, ws: Any, x: int, r: Any, c: Any, v: int, rows: int, lanes: int) -> list[tuple[Any, ...]]:
@@ -101,31 +103,31 @@ def _largest(w: Writer, values: list[ir.Value]) -> ir.Value:
 @kernel
 def s4_forward(
     w: Writer, p: Any, coefficient: int, bias: int, ws: Any, x: int, y: int, rows: int, lanes: int, pooling: int,
-    activation: int,
+    activation: int, kept: int,
 ) -> None:  # fmt: skip
     for v in range(0, lanes, LANES):
         if pooling in (SUM, AVERAGE):
             u = w.mul(w.load(p, coefficient + v), _scale(w, pooling, STEP))
             b = w.load(p, bias + v)
         with w.loop(rows) as r, w.loop(rows) as c:
+            unit = y + v, (r, rows * lanes), (c, lanes)
             states = [w.load(ws, *place) for place in _four(w, ws, x, r, c, v, rows, lanes)]
             if pooling == MAX_POOL:
-                state = _largest(w, states)
+                w.store(_largest(w, states), ws, *unit)
             elif pooling == AVG_POOL:
-                state = w.mul(sum_of_four(w, states), _scale(w, pooling, STEP))
+                w.store(w.mul(sum_of_four(w, states), _scale(w, pooling, STEP)), ws, *unit)
             else:
-                state = activate(w, w.fma(u, sum_of_four(w, states), b), activation)
-            w.store(state, ws, y + v, (r, rows * lanes), (c, lanes))
+                activate_to(w, w.fma(u, sum_of_four(w, states), b), activation, ws, kept, *unit)
 
 
 @kernel
 def s4_backward(
     w: Writer, p: Any, e: Any, coefficient: int, bias: int, ws: Any, x: int, y: int, dy: int, rows: int, lanes: int,
-    pooling: int, activation: int, mode: int, summed: int,
+    pooling: int, activation: int, kept: int, mode: int, summed: int,
 ) -> None:  # fmt: skip
     """From dE/dx of S4 at dy to d of C3, which takes the place of C3's states x.
 
-    summed: in second order whether the sum of the four inputs is squared, or each of them.
+    kept: as of `activate_to`.  summed: in second order whether the sum of the four inputs is squared, or each of them.
     """
     trained = pooling in (SUM, AVERAGE)
     for v in range(0, lanes, LANES):
@@ -139,16 +141,18 @@ def s4_backward(
             d = w.load(ws, dy, *unit)
             places = _four(w, ws, x, r, c, v, rows, lanes)
             states = [w.load(ws, *place) for place in places]
+            slopes = [w.load(ws, kept, *place) for place in places] if kept else states
             if trained:
-                d = through(w, d, w.load(ws, y, *unit), activation, mode)
+                d = through(w, d, w.load(ws, y + kept, *unit), activation, mode)
                 s = _weighed(w, lambda squares: sum_of_four(w, squares), states, mode, summed)
                 w.add_product(of_coefficient, w.mul(d, scale), s)
                 w.b.store(w.add(w.get(of_bias), d), of_bias)
-            if pooling == MAX_POOL:
+            if pooling == MAX_POOL and not kept:
                 below = _route(w, through(w, d, w.load(ws, y, *unit), activation, mode), states)
             else:
                 each = w.mul(u if trained else scale, d)
-                below = [through(w, each, state, activation, mode) for state in states]
+                four = _route(w, d, states) if pooling == MAX_POOL else [each] * 4
+                below = [through(w, d3, slope, activation, mode) for d3, slope in zip(four, slopes, strict=True)]
             for place, value in zip(places, below, strict=True):
                 w.store(value, ws, *place)
         if trained:
@@ -159,11 +163,11 @@ def s4_backward(
 @kernel
 def s2_backward(
     w: Writer, p: Any, e: Any, coefficient: int, bias: int, c1_bias: int, ws: Any, x: int, y: int, dy: int, rows: int,
-    maps: int, copies: int, pooling: int, activation: int, mode: int, summed: int,
+    maps: int, copies: int, pooling: int, activation: int, kept: int, mode: int, summed: int,
 ) -> None:  # fmt: skip
     """From dE/dx of S2 at dy to d of C1, which takes the place of C1's states x; steps C1's biases too.
 
-    summed: as of `s4_backward`.
+    kept, summed: as of `s4_backward`.
     """
     trained = pooling in (SUM, AVERAGE)
     with w.loop(maps) as m1:
@@ -183,19 +187,25 @@ def s2_backward(
                 [(x + (2 * row + v) * LANES, (m1, 4 * LANES * rows), (r, 4 * LANES)) for v in (0, 1)] for row in (0, 1)
             ]
             states = [[w.load(ws, *place) for place in row] for row in places]
+            slopes = [[w.load(ws, kept, *place) for place in row] for row in places] if kept else states
             if pooling == MAX_POOL:
-                d = through(w, ds[0], w.load(ws, y, *units[0]), activation, mode)
-                w.b.store(w.add(w.get(of_c1_bias), d), of_c1_bias)
+                d = ds[0] if kept else through(w, ds[0], w.load(ws, y, *units[0]), activation, mode)
+                if not kept:
+                    w.b.store(w.add(w.get(of_c1_bias), d), of_c1_bias)
                 routed = _route(w, d, _columns(w, states[0]) + _columns(w, states[1]))
                 for row in (0, 1):
-                    for place, lanes in zip(places[row], ALTERNATING, strict=True):
-                        w.store(w.shuffle(routed[2 * row], routed[2 * row + 1], lanes), ws, *place)
+                    for v, lanes in enumerate(ALTERNATING):
+                        d1 = w.shuffle(routed[2 * row], routed[2 * row + 1], lanes)
+                        if kept:
+                            d1 = through(w, d1, slopes[row][v], activation, mode)
+                            w.b.store(w.add(w.get(of_c1_bias), d1), of_c1_bias)
+                        w.store(d1, ws, *places[row][v])
             else:
                 if trained:
                     s = _weighed(w, lambda four: _pairs(w, w.add(four[0], four[2]), w.add(four[1], four[3])),
                                  states[0] + states[1], mode, summed)  # fmt: skip
                     for k, unit in enumerate(units):
-                        ds[k] = through(w, ds[k], w.load(ws, y, *unit), activation, mode)
+                        ds[k] = through(w, ds[k], w.load(ws, y + kept, *unit), activation, mode)
                         w.add_product(of_coefficient[k], w.mul(ds[k], scale), s)
                         w.b.store(w.add(w.get(of_bias[k]), ds[k]), of_bias[k])
                     below = reduce(w.add, [w.mul(u, d) for u, d in zip(us, ds, strict=True)])
@@ -204,7 +214,7 @@ def s2_backward(
                 for v, lanes in enumerate(DOUBLED):
                     spread = w.shuffle(below, below, lanes)
                     for row in (0, 1):
-                        d1 = through(w, spread, states[row][v], activation, mode)
+                        d1 = through(w, spread, slopes[row][v], activation, mode)
                         w.store(d1, ws, *places[row][v])
                         w.b.store(w.add(w.get(of_c1_bias), d1), of_c1_bias)
         if trained:
