@@ -78,6 +78,7 @@ TABLES: dict[str, Function] = {
     "strings-against": others.strings_against,
     "strings-printed": others.strings_printed,
     "strings-rejection": others.strings_rejection,
+    "strings-short": others.strings_short,
     "strings-training": others.strings_training,
     "strings-whole": partial(others.strings, of="strings"),
     "tutorials": verdicts.tutorials,

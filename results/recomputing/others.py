@@ -169,6 +169,12 @@ def strings(results: Path, table: Table, of: str) -> list[Row]:
     return rows
 
 
+def strings_short(results: Path, table: Table) -> list[Row]:
+    """Wrong characters by level of the rows that this table has of `strings`."""
+    shown = set(zip(table.column("system"), table.column("training"), strict=True))
+    return [row for row in strings(results, table, "characters") if (row["system"].text, row["training"].text) in shown]
+
+
 def strings_training(results: Path, table: Table) -> list[Row]:
     """What training on whole strings changes in all wrong characters, relative to the same network before it."""
     groups, rows = systems(tested(results)), []

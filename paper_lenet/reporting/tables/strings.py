@@ -100,6 +100,34 @@ def by_level(results: Path, of: str) -> Table:
     return Table(name, f"How many {of} of strings of digits are read wrong.", header, rows, notes, note)
 
 
+def short(results: Path) -> Table:
+    """The wrong characters of what is compared most: networks of characters, and of whole strings by E_dforw or CTC."""
+    made = tested(results)
+    levels = list(dict.fromkeys(made["level"]))
+    rows, counts = [], []
+    for system, how, group in kinds(made):
+        if not _is_main(system, how):
+            continue
+        of_level = [list(_wrong(group[group["level"] == level], "characters").values()) for level in levels]
+        cells = [f"{statistics.mean(errors):.1f} ± {statistics.std(errors):.1f}" for errors in of_level]
+        rows.append([system, how, *cells, str(group["seed"].nunique())])
+        counts.append(group["seed"].nunique())
+    header = ["system", "training", *(f"{level}, %" for level in levels), "n"]
+    notes = [
+        "Wrong characters: how many must be inserted, deleted or exchanged, of all. With intervals and all trainings: "
+        "results/tables/strings.md.",
+        f"{origin(made, 'fits')}; results/strings.csv, by experiments/strings.py.",
+    ]
+    note = f"Mean ± standard deviation over {n_of(counts, 'networks')}; no intervals."
+    caption = "How many characters are read wrong, before and after training on whole strings."
+    return Table("strings-short", caption, header, rows, notes, note)
+
+
+def _is_main(system: str, how: str) -> bool:
+    """Whether a training is of characters alone, or on strings with fixed codes by what a system does best with."""
+    return how in (CHARACTERS, DISCRIMINATIVE, CTC) and system not in (*map(codes_learn, (SDNN, HOS)), SIGMOIDS)
+
+
 def training(results: Path) -> Table:
     """What training on whole strings changes in the wrong characters of all levels together, paired by seed."""
     made = tested(results)
@@ -169,11 +197,7 @@ def printed(results: Path) -> Table:
     """A row for each string of Figs. 25 and 26: how many networks of each kind read it, and what SDNNs read."""
     made = read_csv(results / "strings-printed.csv", PRINTED_COLUMNS)
     made = made.fillna({"read": "", "positions": ""})
-    shown = [
-        (_called(system, how), group)
-        for system, how, group in kinds(made)
-        if how in (CHARACTERS, DISCRIMINATIVE, CTC) and system not in (*map(codes_learn, (SDNN, HOS)), SIGMOIDS)
-    ]
+    shown = [(_called(system, how), group) for system, how, group in kinds(made) if _is_main(system, how)]
     sdnn = [(name, group) for name, group in shown if name.split(",")[0] == SDNN and FRONT not in name]
     rows = []
     for of, figure in dict(zip(made["of"], made["figure"], strict=True)).items():
@@ -271,9 +295,8 @@ def _most_common(answers: pd.Series[str]) -> str:
 
 
 TABLES = {
-    "strings": Generated(
-        lambda results: by_level(results, "characters"), ("strings.csv",), Shown("strings", 1, DOCUMENT)
-    ),
+    "strings-short": Generated(short, ("strings.csv",), Shown("strings", 0, DOCUMENT)),
+    "strings": Generated(lambda results: by_level(results, "characters"), ("strings.csv",), Shown("strings", 1)),
     "strings-whole": Generated(lambda results: by_level(results, "strings"), ("strings.csv",), Shown("strings", 2)),
     "strings-training": Generated(training, ("strings.csv",), Shown("strings", 3, DOCUMENT)),
     "strings-against": Generated(against, ("strings.csv",), Shown("strings", 4)),
