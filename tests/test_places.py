@@ -181,7 +181,7 @@ def test_an_engine_is_one_folder(copy: Path) -> None:
     for block in blocks("An engine"):
         follow(block, copy)
     assert python(copy, "-c", ENGINE) == (
-        "model.dropout=0.5 with engine.name=slow: engine=reference or engine=batched has it\n"
+        "model.dropout=0.5 with engine.name=slow: engine=reference or engine=batched or engine=fused has it\n"
     )
 
 
