@@ -31,6 +31,7 @@ SAMPLES: dict[str, tuple[Any, ...]] = {
     "distort.shear": (0.14, 0.3),
     "distort.translation": (2.0, 1.0),
     "distort.centre": (10.9, 0.0),
+    "distort.rotation": (0.0, 30.0),
     "windows.variants": (0, 1),
     "windows.gap": ([-1, 4], [0, 2]),
     "windows.blank": (0.1667, 0.5),

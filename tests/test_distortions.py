@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -33,15 +34,18 @@ def random_images(count: int, seed: int = 0) -> NDArray[np.uint8]:
 
 def wild_maps() -> Maps:
     """Maps of every size, with some that leave nothing of the image, or one pixel, or turn it around."""
-    drawn = draw(DistortConfig(strength=2.0, inverse_scale=[0.6, 1.4], centre=0), 20, seed=3)
+    far = DistortConfig(strength=2.0, inverse_scale=[0.6, 1.4], centre=0)
+    drawn = [draw(far, 20, seed=3), draw(dataclasses.replace(far, rotation=90), 20, seed=4)]
     special = [inverse(1, 1, 0, 90, 0), inverse(1, 1, 0, 0, -90), inverse(0.02, 0.02, 0, 0, 0)]
     special += [inverse(20, 20, 0, 7.3, -4.1), inverse(-1, 1, 0.5, 0, 0), inverse(1, 1, 3.0, 0.5, 0.25), IDENTITY]
-    return np.concatenate([drawn, special])
+    special += [inverse(1, 1, 0, 0, 0, 45), inverse(1, 1, 0, 90, 0, 45), inverse(0.02, 0.02, 0, 0, 0, -120)]
+    return np.concatenate([*drawn, special])
 
 
 def forward_parameters(maps: Maps, centre: float) -> dict[str, NDArray[np.float64]]:
     """The parameters of inverse maps, by the forward map's own equations; translations in pixels of the source."""
-    a, b, c, d, e = maps.T
+    a, b, c, d, e, f = maps.T
+    assert not f.any()
     sx, sy = 1 / a, 1 / d
     h, ty = -b * sy, -e * sy
     return {
@@ -58,10 +62,13 @@ def test_inverse_maps_undo_forward_maps() -> None:
     sx, sy = random.uniform(0.5, 2, (2, 200))
     h, tx, ty = random.uniform(-1, 1, (3, 200)) * np.array([[0.5], [10], [10]])
     x, y = random.uniform(-16, 16, (2, 200))
-    target_x, target_y = sx * (x + h * y) + tx, sy * y + ty
-    a, b, c, d, e = inverse(sx, sy, h, tx, ty).T
-    np.testing.assert_allclose(a * target_x + b * target_y + c, x, rtol=0, atol=1e-12)
-    np.testing.assert_allclose(d * target_y + e, y, rtol=0, atol=1e-12)
+    for degrees in (np.zeros(200), random.uniform(-180, 180, 200)):
+        # as a complex number, whose imaginary part points up
+        turned = (x - 1j * y) * np.exp(1j * np.deg2rad(degrees))
+        target_x, target_y = sx * (turned.real - h * turned.imag) + tx, ty - sy * turned.imag
+        a, b, c, d, e, f = inverse(sx, sy, h, tx, ty, degrees).T
+        np.testing.assert_allclose(a * target_x + b * target_y + c, x, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(f * target_x + d * target_y + e, y, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(("dtype", "atol"), [(np.float32, 2e-7), (np.float64, 1e-15)])
@@ -86,6 +93,16 @@ def test_whole_pixels_shift_exactly(tx: int, ty: int) -> None:
     assert np.array_equal(got, expected)
 
 
+@pytest.mark.parametrize("side", [28, 32])
+def test_right_angles_turn_exactly(side: int) -> None:
+    """In float32, in which the cosine of 90 degrees, 6e-17, is lost in rounding; counter-clockwise, as np.rot90."""
+    images, value = random_images(3), levels(np.float32)
+    straight = warp(images, np.tile(IDENTITY, (3, 1)), side, value)
+    for degrees in (90, 180, -90):
+        got = warp(images, np.tile(inverse(1, 1, 0, 0, 0, degrees), (3, 1)), side, value)
+        assert np.array_equal(got, np.rot90(straight, degrees // 90, (1, 2)))
+
+
 @pytest.mark.parametrize(("side", "mode"), [(32, "constant"), (28, "grid-constant")])
 def test_warp_is_bilinear_sampling(side: int, mode: str) -> None:
     """Against scipy, which knows nothing of our padding: "constant" ends where background has begun already."""
@@ -93,9 +110,9 @@ def test_warp_is_bilinear_sampling(side: int, mode: str) -> None:
     images = random_images(len(maps))
     edge, middle = (side - 28) // 2, (side - 1) / 2
     got = warp(images, maps, side, levels(np.float64))
-    for image, (a, b, c, d, e), ours in zip(images, maps, got, strict=True):
+    for image, (a, b, c, d, e, f), ours in zip(images, maps, got, strict=True):
         source = np.pad(levels(np.float64)[image], edge, constant_values=paper.BACKGROUND)
-        matrix = np.array([[d, 0], [b, a]])
+        matrix = np.array([[d, f], [b, a]])
         offset = middle + np.array([e, c]) - matrix @ [middle, middle]
         theirs = ndimage.affine_transform(source, matrix, offset, order=1, mode=mode, cval=paper.BACKGROUND)
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
@@ -119,7 +136,7 @@ def test_compiled_grey_values(side: int, dtype: type, atol: float) -> None:
 def test_ranges(strength: float) -> None:
     config = DistortConfig(variants=9, strength=strength)
     maps = draw(config, 5000, seed=1)
-    assert maps.shape == (5000, 5) and maps.dtype == np.float64
+    assert maps.shape == (5000, 6) and maps.dtype == np.float64
     if strength == 0:
         assert np.array_equal(maps, np.tile(IDENTITY, (5000, 1)))
         return
@@ -137,6 +154,23 @@ def test_ranges(strength: float) -> None:
         assert stats.kstest(found[key], stats.uniform(low, high - low).cdf).pvalue > 1e-3
     correlations = np.corrcoef(list(found.values())) - np.eye(5)
     assert abs(correlations).max() < 0.06
+
+
+def test_rotation_is_uniform_and_leaves_the_other_draws_as_they_were() -> None:
+    still = DistortConfig(variants=9, strength=0.5)
+    maps = draw(dataclasses.replace(still, rotation=30), 5000, seed=1)
+    a, b, _, d, _, f = maps.T
+    degrees = np.rad2deg(np.arctan2(f, a))
+    assert -15 <= degrees.min() < -14.9 and 14.9 < degrees.max() <= 15
+    assert stats.kstest(degrees, stats.uniform(-15, 30).cdf).pvalue > 1e-3
+    assert np.array_equal(maps[:10], draw(dataclasses.replace(still, rotation=30), 10, seed=1))
+    cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    unturned = draw(still, 5000, seed=1)
+    np.testing.assert_allclose(cos * a + sin * f, unturned[:, 0], rtol=1e-12)
+    np.testing.assert_allclose(cos * b + sin * d, unturned[:, 1], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(cos * d - sin * b, unturned[:, 3], rtol=1e-12)
+    for k in range(4):
+        assert abs(np.corrcoef(degrees, unturned[:, k])[0, 1]) < 0.06
 
 
 def test_draws_depend_on_the_seed_alone() -> None:
@@ -183,7 +217,7 @@ def distorted_job(order: str, count: int) -> tuple[Config, Patterns]:
 def test_twenty_passes_see_each_pattern_twice(order: str) -> None:
     """60,000 + 540,000 in small: 60 images with 540 distorted copies, in 20 passes of 60 updates."""
     config, patterns = distorted_job(order, 60)
-    assert len(patterns) == 600 and patterns.maps.shape == (540, 5)
+    assert len(patterns) == 600 and patterns.maps.shape == (540, 6)
     plan = [this.order for this in passes(config, 5, patterns)]
     assert [len(this) for this in plan] == [60] * 20
     first, second = np.concatenate(plan[:10]), np.concatenate(plan[10:])
@@ -206,7 +240,7 @@ def test_copies_keep_label_and_image() -> None:
 
 def test_no_variants_no_maps() -> None:
     patterns = all_patterns(Config(), labelled(30), 5)[0]
-    assert len(patterns) == 30 and patterns.maps.shape == (0, 5)
+    assert len(patterns) == 30 and patterns.maps.shape == (0, 6)
     small = Config(distort=DistortConfig(variants=2), data=DataConfig(train_size=10))
     assert len(all_patterns(small, labelled(30), 5)[0]) == 30
 
@@ -227,7 +261,8 @@ def test_fitted_maps_become_inverse_maps() -> None:
     # as the fit's own convention has it, without yx
     target_x = fitted["xx"] * x + fitted["xy"] * y + fitted["tx"]
     target_y = fitted["yy"] * y + fitted["ty"]
-    a, b, c, d, e = distortions.inverse_maps(fitted).T
+    a, b, c, d, e, f = distortions.inverse_maps(fitted).T
+    assert not f.any()
     np.testing.assert_allclose([a * target_x + b * target_y + c, d * target_y + e], [x, y], rtol=0, atol=1e-12)
 
 

@@ -55,6 +55,7 @@ CASES: dict[str, dict[str, Any]] = {
     "mean curvature": {"hessian": "mean"},
     "eq8, then eq9": {"loss": LossConfig("eq9", 50.0, "exact", eq8_passes=1)},
     "distorted": {"order": "reshuffled", "distort": DistortConfig(variants=1)},
+    "turned": {"distort": DistortConfig(variants=1, rotation=20)},
 }
 
 
@@ -72,7 +73,7 @@ def made_data(train: int = 100, held_out: int = 60) -> Data:
 
 
 def undistorted(images: NDArray[Any], labels: NDArray[Any]) -> Patterns:
-    return Patterns(images, labels, np.zeros((0, 5)))
+    return Patterns(images, labels, np.zeros((0, 6)))
 
 
 def configured(

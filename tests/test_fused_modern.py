@@ -73,7 +73,7 @@ def made_patterns(count: int = 30) -> Patterns:
     labels = draw.integers(0, 10, count)
     coarse = np.kron(draw.integers(0, 256, (10, 7, 7))[labels], np.ones((1, 4, 4)))
     images = (coarse + draw.normal(0, 80, coarse.shape)).clip(0, 255).astype(np.uint8)
-    return Patterns(images, labels, np.zeros((0, 5)), np.linspace(-0.4, 2.8, 256))
+    return Patterns(images, labels, np.zeros((0, 6)), np.linspace(-0.4, 2.8, 256))
 
 
 def passes(count: int = 30) -> list[Pass]:

@@ -43,7 +43,7 @@ WEIGHTS = {
 
 def planned(seed: int = 0, images: int = 100, variants: int = 0, **optim: object) -> list[Pass]:
     patterns = Patterns(
-        np.zeros((images, 28, 28), np.uint8), np.zeros(images, np.int64), np.zeros((variants * images, 5))
+        np.zeros((images, 28, 28), np.uint8), np.zeros(images, np.int64), np.zeros((variants * images, 6))
     )
     return list(passes(Config(optim=OptimConfig(**{"passes": 3} | optim)), seed, patterns))
 

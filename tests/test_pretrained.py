@@ -49,7 +49,7 @@ def expected_output(job: Config, seed: int = 0, images: np.ndarray = IMAGES) -> 
     """What the network with a seed's initial weights gives, by the engines' own way of preparing images."""
     net = build(job.model, seed)
     values = values_of(job.data.input, DATA)[0]
-    grey = Patterns(images, np.zeros(len(images)), np.zeros((0, 5)), values).grey(np.arange(len(images)), 32, "float32")
+    grey = Patterns(images, np.zeros(len(images)), np.zeros((0, 6)), values).grey(np.arange(len(images)), 32, "float32")
     with torch.no_grad():
         output: torch.Tensor = net(torch.from_numpy(grey)[:, None])
     return output

@@ -121,6 +121,6 @@ def test_outputs_of_other_networks_are_refused() -> None:
     config = compose(["model=mlp", "model.hidden=[20]"])
     net = build(config.model, 0)
     assert isinstance(net, MLP)
-    patterns = Patterns(np.zeros((2, 28, 28), np.uint8), np.zeros(2, np.int64), np.zeros((0, 5)))
+    patterns = Patterns(np.zeros((2, 28, 28), np.uint8), np.zeros(2, np.int64), np.zeros((0, 6)))
     with pytest.raises(ValueError, match=r"^outputs are given of convolutional networks only"):
         FusedNet(net, config).outputs(patterns, np.arange(2))

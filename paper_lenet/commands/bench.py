@@ -171,7 +171,7 @@ def reading(kind: str) -> Callable[[], float]:
     random = np.random.default_rng(0)
     strip = random.integers(0, 256, (paper.INPUT_SIZE, paper.INPUT_SIZE + STEP * (POSITIONS - 1)), dtype=np.uint8)
     windows = np.stack([strip[:, STEP * t : STEP * t + paper.INPUT_SIZE] for t in range(POSITIONS)])
-    patterns = Patterns(windows, np.zeros(POSITIONS, np.int64), np.zeros((0, 5)))
+    patterns = Patterns(windows, np.zeros(POSITIONS, np.int64), np.zeros((0, 6)))
     compiled, everything = fused.FusedNet(net, config), np.arange(POSITIONS)
     wide, apart = (torch.from_numpy(levels(np.float32)[part]) for part in (strip[None, None], windows[:, None]))
     ways: dict[str, Callable[[], object]] = {

@@ -164,7 +164,7 @@ def on_network(
 
     @torch.no_grad()
     def states(images: Images, layer: str) -> Values:
-        shown = Patterns(images, np.zeros(len(images), np.int64), np.zeros((0, 5)), values_shown)
+        shown = Patterns(images, np.zeros(len(images), np.int64), np.zeros((0, 6)), values_shown)
         parts = np.array_split(np.arange(len(images)), -(-len(images) // AT_ONCE))
         return np.concatenate(
             [sum(net.features(inputs(shown, k, net))[layer].flatten(1).numpy() for net in nets) for k in parts]

@@ -99,6 +99,7 @@ READ_WHEN: dict[str, dict[str, Values]] = {
     "distort.shear": _DISTORTED,
     "distort.translation": _DISTORTED,
     "distort.centre": _DISTORTED,
+    "distort.rotation": _DISTORTED,
     "windows.gap": _WINDOWS,
     "windows.blank": _WINDOWS,
     "windows.noise": _WINDOWS,

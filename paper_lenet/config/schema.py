@@ -83,7 +83,7 @@ class DataConfig:
 
 @dataclass
 class DistortConfig:
-    """Planar affine distortions of the training images (Section III-B, p. 10-11), drawn once per distorted pattern.
+    """Planar distortions of the training images (Section III-B, p. 10-11), drawn once per distorted pattern.
 
     The paper names the kinds but gives no values: the ranges are those of the maps fitted to Fig. 7.  # D12
     variants: distorted copies of each training image, beside the image itself; 0 for none. A pass stays as long as the
@@ -92,6 +92,7 @@ class DistortConfig:
     inverse_scale: range of 1 / sqrt(sx sy).  squeeze: range of sqrt(sy / sx).  shear: largest horizontal shear, either
         way.  translation: largest shift in pixels of the source, either way, horizontal and vertical.
     centre: pixels below the middle of the image about which it is scaled.
+    rotation: largest turn in degrees, either way, about the middle of the image; before all of the above.
     """
 
     variants: int = 0
@@ -101,6 +102,7 @@ class DistortConfig:
     shear: float = 0.14
     translation: float = 2.0
     centre: float = 10.9
+    rotation: float = 0.0
 
     def __post_init__(self) -> None:
         _require(0 <= self.variants <= 100, "distort.variants", self.variants, "from 0 to 100")
@@ -114,6 +116,7 @@ class DistortConfig:
         for key in ("shear", "translation", "centre"):
             value = getattr(self, key)
             _require(0 <= value <= 1000, f"distort.{key}", value, "from 0 to 1000")
+        _require(0 <= self.rotation <= 180, "distort.rotation", self.rotation, "from 0 to 180")
 
 
 @dataclass
@@ -344,7 +347,7 @@ ADDED_LATER = {
     **{"optim.schedule": "paper", "optim.rate": 1e-3, "optim.momentum": 0.9, "optim.nesterov": False},
     **{"optim.weight_decay": 0.0, "optim.epsilon": 1e-8, "optim.hessian": "each", "loss.eq8_passes": 0},
     **{"model.blank": False, "windows.variants": 0, "windows.gap": [-1, 4], "windows.blank": 0.1667},
-    **{"windows.noise": 0.1},
+    **{"windows.noise": 0.1, "distort.rotation": 0.0},
 }
 # What defaults were when the first results were published, those of conf/experiment/quarter.yaml. The files of results/
 # leave out a field at this value. Where nothing reads a field it counts as at this value, so that another default

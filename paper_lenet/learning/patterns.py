@@ -24,7 +24,7 @@ Indices = NDArray[np.int64]
 class Patterns:
     """Images and what is made of them: pattern k < n is image k, pattern n + m is image m % n through map m.
 
-    images: bytes (n, 28, 28), or (n, 32, 32) when they are resized.  labels: (n,).  maps: (m, 5), inverse maps of
+    images: bytes (n, 28, 28), or (n, 32, 32) when they are resized.  labels: (n,).  maps: (m, 6), inverse maps of
     data/distortions.py.  values: (256,), what each byte becomes.  windows: over the images; then pattern k is window k.
     """
 
@@ -75,7 +75,7 @@ def all_patterns(config: Config, data: Data, seed: int) -> tuple[Patterns, Patte
     drawn = windows.draw(config.windows, images, seed) if config.windows.variants else None
     return (
         Patterns(images, data.train_labels, maps, train_values, drawn),
-        Patterns(held_out, data.test_labels, np.zeros((0, 5)), held_out_values),
+        Patterns(held_out, data.test_labels, np.zeros((0, 6)), held_out_values),
     )
 
 

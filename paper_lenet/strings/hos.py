@@ -23,7 +23,7 @@ def penalties(net: nn.Module | FusedNet, of: list[Piece]) -> Tensor:
     """The penalties (P, C) of all classes for each piece; a compiled network's have no derivatives."""
     windows: NDArray[np.uint8] = np.stack([piece.window for piece in of])
     if isinstance(net, FusedNet):
-        patterns = Patterns(windows, np.zeros(len(of), np.int64), np.zeros((0, 5)))
+        patterns = Patterns(windows, np.zeros(len(of), np.int64), np.zeros((0, 6)))
         return torch.from_numpy(net.outputs(patterns, np.arange(len(of))))
     grey = torch.from_numpy(levels(np.float32)[windows])[:, None]
     return torch.cat([net(part) for part in torch.split(grey, AT_ONCE)])

@@ -114,6 +114,7 @@ KEYS: dict[str, tuple[st.SearchStrategy[Any], st.SearchStrategy[Any]]] = {
     "distort.shear": (among(0.0, 1000.0), not_among(0.0, 1000.0)),
     "distort.translation": (among(0.0, 1000.0), not_among(0.0, 1000.0)),
     "distort.centre": (among(0.0, 1000.0), not_among(0.0, 1000.0)),
+    "distort.rotation": (among(0.0, 180.0), not_among(0.0, 180.0)),
     "windows.variants": (st.integers(0, 100), st.one_of(st.integers(101), st.integers(max_value=-1), NO_COUNT)),
     "windows.gap": (
         st.lists(st.integers(-28, 28), min_size=2, max_size=2).map(sorted),

@@ -21,7 +21,7 @@ class Resident:
     """The patterns of several networks on the device: images that they share, and which of them each one has.
 
     images: bytes (n, side, side), framed to the network's input.  labels: (n,).  chosen: (M, m), the images of each
-    network's own subset.  maps: (M, copies, 5) inverse maps.  low, step: byte b becomes low + step * b.
+    network's own subset.  maps: (M, copies, 6) inverse maps.  low, step: byte b becomes low + step * b.
     """
 
     images: Tensor
@@ -43,7 +43,7 @@ class Resident:
         x = self.images.index_select(0, which).to(dtype)
         if self.maps.shape[1]:
             copy = (patterns - count).clamp(min=0)
-            maps = self.maps.gather(1, copy[..., None].expand(-1, -1, 5)).reshape(-1, 5)
+            maps = self.maps.gather(1, copy[..., None].expand(-1, -1, 6)).reshape(-1, 6)
             distorted = bilinear(x, maps, dtype)
             x = torch.where((patterns >= count).reshape(-1, 1, 1), distorted, x)
         x = x.mul_(self.step).add_(self.low)

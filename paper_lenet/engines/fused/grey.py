@@ -30,6 +30,13 @@ def grey(images, maps, chosen, levels, side, stride, out):  # type: ignore[no-un
     left, right = row[:-1], row[1:]
     columns = np.arange(side).astype(levels.dtype)
     inner = row[edge + 1 : edge + 1 + size]
+    # The image with nothing around it, and its four pixels from each position on: for maps that blend no two rows for a
+    # whole line. A position may be the last one, whose further pixels are looked at and count nothing.
+    width = size + 3
+    whole = np.zeros((width, width), levels.dtype)
+    flat = whole.reshape(-1)
+    corner, beside, below, across = flat[: -width - 1], flat[1:-width], flat[width:-1], flat[width + 1 :]
+    end = number(size + 1)
     for n in range(len(chosen)):
         image = images[chosen[n] % count]
         here = out[n * side * stride : (n + 1) * side * stride].reshape(side, stride)
@@ -39,19 +46,37 @@ def grey(images, maps, chosen, levels, side, stride, out):  # type: ignore[no-un
                 for c in range(size):
                     here[edge + r, edge + c] = levels[image[r, c]]
             continue
+        a, b, c0, d, e, f = maps[chosen[n] - count]
+        slope = number(a)
+        if f != 0:
+            for r in range(size):
+                for c in range(size):
+                    whole[r + 1, c + 1] = number(image[r, c])
+            down = number(f)
+            for r in range(side):
+                start = number(b * (r - middle) + c0 - a * middle + middle - edge + 1)
+                height = number(d * (r - middle) + e - f * middle + middle - edge + 1)
+                line = here[r, :side]
+                for c in range(side):
+                    x = min(max(start + slope * columns[c], zero), end)
+                    y = min(max(height + down * columns[c], zero), end)
+                    k, m = np.uint32(x), np.uint32(y)
+                    x, y, k = x - number(k), y - number(m), np.uint32(m * np.uint32(width) + k)
+                    upper = corner[k] + x * (beside[k] - corner[k])
+                    lower = below[k] + x * (across[k] - below[k])
+                    line[c] = background + step * (upper + y * (lower - upper))
+            continue
         for r in range(size):
             for c in range(size):
                 source[r + 1, c] = number(image[r, c])
-        a, b, c0, d, e = maps[chosen[n] - count]
-        slope = number(a)
         for r in range(side):
             # of the source's rows, 0 being the one of nothing above
             y = min(max(d * (r - middle) + e + middle - edge + 1, 0.0), float(size + 1))
             above = min(math.floor(y), size)
-            f = number(y - above)
+            part = number(y - above)
             upper, lower = source[above], source[above + 1]
             for c in range(size):
-                inner[c] = upper[c] + f * (lower[c] - upper[c])
+                inner[c] = upper[c] + part * (lower[c] - upper[c])
             start = number(b * (r - middle) + c0 - a * middle + middle + 1)
             line = here[r, :side]
             for c in range(side):

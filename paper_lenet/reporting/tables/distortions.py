@@ -32,7 +32,7 @@ DRAWN = 5
 
 
 def inverse_maps(fitted: pd.DataFrame) -> Maps:
-    """The inverse maps (N, 5) of data/distortions.py for fitted maps; exact but for yx, which is taken as zero."""
+    """The inverse maps (N, 6) of data/distortions.py for fitted maps; exact but for yx, which is taken as zero."""
     sx, xy, sy, tx, ty = (fitted[key].to_numpy(float) for key in ("xx", "xy", "yy", "tx", "ty"))
     return inverse(sx, sy, xy / sx, tx, ty)
 
