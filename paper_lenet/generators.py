@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 # The position in this tuple is part of every result: append, never reorder.
-PURPOSES = ("weights", "order", "hessian", "subset", "distortions", "dropout", "windows", "strings", "rotation")
+PURPOSES = (
+    *("weights", "order", "hessian", "subset", "distortions", "dropout", "windows", "strings", "rotation", "elastic"),
+)
 
 
 def generator(seed: int, purpose: str) -> np.random.Generator:

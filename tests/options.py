@@ -32,6 +32,8 @@ SAMPLES: dict[str, tuple[Any, ...]] = {
     "distort.translation": (2.0, 1.0),
     "distort.centre": (10.9, 0.0),
     "distort.rotation": (0.0, 30.0),
+    "distort.elastic": (0.0, 1.5),
+    "distort.elastic_sigma": (4.0, 2.0),
     "windows.variants": (0, 1),
     "windows.gap": ([-1, 4], [0, 2]),
     "windows.blank": (0.1667, 0.5),

@@ -68,7 +68,7 @@ CASES: dict[str, dict[str, Any]] = {
         "loss": CROSS_ENTROPY,
         "optim": {"name": "muon", "batch": 20, "schedule": "constant", "momentum": 0.95},
         "data": DataConfig(input="unit"),
-        "distort": DistortConfig(variants=1),
+        "distort": DistortConfig(variants=1, rotation=20, elastic=1.5),
     },
     "Adam on penalties": {"loss": LossConfig("eq9", j=10.0), "optim": {"name": "adam", "batch": 8}},
 }  # fmt: skip

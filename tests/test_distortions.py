@@ -17,7 +17,7 @@ from synthetic_runs import ROOT, call, clean_tree
 from paper_lenet import generators, paper
 from paper_lenet.config import Config, DataConfig, DistortConfig, OptimConfig
 from paper_lenet.data import DIRECTORY_VARIABLE, Data, levels, load, normalise
-from paper_lenet.data.distortions import Maps, draw, inverse, warp
+from paper_lenet.data.distortions import FIELDS, STILL, Maps, draw, draw_elastic, inverse, warp
 from paper_lenet.engines.fused.grey import grey
 from paper_lenet.files import csv_text
 from paper_lenet.learning.patterns import Patterns, all_patterns, passes
@@ -119,14 +119,32 @@ def test_warp_is_bilinear_sampling(side: int, mode: str) -> None:
 
 
 @pytest.mark.parametrize("side", [28, 32])
+def test_displaced_pixels_are_looked_for_elsewhere(side: int) -> None:
+    """Against scipy's, of an image that is turned, too."""
+    images, maps = random_images(4), draw(DistortConfig(rotation=40), 4, seed=2)
+    elastic = draw_elastic(DistortConfig(elastic=3.0), 4, seed=2)
+    moved, middle = elastic.within(side)[elastic.pairs], (side - 1) / 2
+    got = warp(images, maps, side, levels(np.float64), moved)
+    at_y, at_x = np.mgrid[:side, :side] - middle
+    for image, (a, b, c, d, e, f), (dx, dy), ours in zip(images, maps, moved, got, strict=True):
+        at = [f * at_x + d * at_y + e + dy + middle, a * at_x + b * at_y + c + dx + middle]
+        source = np.pad(levels(np.float64)[image], (side - 28) // 2, constant_values=paper.BACKGROUND)
+        theirs = ndimage.map_coordinates(source, at, order=1, mode="grid-constant", cval=paper.BACKGROUND)
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("elastic", [0.0, 3.0])
+@pytest.mark.parametrize("side", [28, 32])
 @pytest.mark.parametrize(("dtype", "atol"), [(np.float32, 1e-5), (np.float64, 1e-12)])
-def test_compiled_grey_values(side: int, dtype: type, atol: float) -> None:
+def test_compiled_grey_values(side: int, dtype: type, atol: float, elastic: float) -> None:
     maps = np.tile(wild_maps(), (2, 1))
-    patterns = Patterns(random_images(len(maps) // 2), np.zeros(len(maps) // 2, np.int64), maps)
+    moved = draw_elastic(DistortConfig(elastic=elastic), len(maps), seed=0)
+    images, labels = random_images(len(maps) // 2), np.zeros(len(maps) // 2, np.int64)
+    patterns = Patterns(images, labels, maps, elastic=moved)
     chosen = np.random.default_rng(1).permutation(len(patterns))
     stride = side + 5
     out = np.full(len(chosen) * side * stride, 7, dtype)
-    grey(patterns.images, patterns.maps, chosen, levels(dtype), side, stride, out)
+    grey(images, maps, moved.fields, moved.pairs, chosen, levels(dtype), side, stride, out)
     got = out.reshape(len(chosen), side, stride)
     np.testing.assert_allclose(got[:, :, :side], patterns.grey(chosen, side, dtype), rtol=0, atol=atol)
     assert (got[:, :, side:] == 7).all()
@@ -171,6 +189,40 @@ def test_rotation_is_uniform_and_leaves_the_other_draws_as_they_were() -> None:
     np.testing.assert_allclose(cos * d - sin * b, unturned[:, 3], rtol=1e-12)
     for k in range(4):
         assert abs(np.corrcoef(degrees, unturned[:, k])[0, 1]) < 0.06
+
+
+@pytest.mark.parametrize("sigma", [2.0, 4.0])
+def test_displacements_are_as_large_and_as_smooth_as_asked_for(sigma: float) -> None:
+    config = DistortConfig(strength=0.5, elastic=3.0, elastic_sigma=sigma)
+    elastic = draw_elastic(config, 20_000, seed=1)
+    fields = elastic.fields.astype(np.float64)
+    assert fields.shape == (FIELDS, 32, 32) and elastic.within(28).shape == (FIELDS, 28, 28)
+    np.testing.assert_allclose(np.sqrt((fields**2).mean((1, 2))), 1.5, rtol=1e-6)
+    assert abs(fields.mean()) < 0.1
+    # Smoothed noise is as alike at a distance of r as exp(-(r / 2 sigma)^2), at the edge as in the middle.
+    for r in (1, 2, 4):
+        for part in (fields, fields.transpose(0, 2, 1), fields[:, :, :8], fields[:, 12:20]):
+            alike = (part[:, :, r:] * part[:, :, :-r]).mean() / (part**2).mean()
+            assert alike == pytest.approx(np.exp(-((r / (2 * sigma)) ** 2)), abs=0.06)
+    # every field is taken, for x and for y independently
+    counts = [np.bincount(of, minlength=FIELDS) for of in elastic.pairs.T]
+    assert all(stats.chisquare(of).pvalue > 1e-3 for of in counts)
+    assert abs(np.corrcoef(elastic.pairs.T)[0, 1]) < 0.03
+    assert abs(np.corrcoef(fields.reshape(FIELDS, -1))[np.triu_indices(FIELDS, 1)].mean()) < 0.02
+
+
+def test_displacements_depend_on_the_seed() -> None:
+    config = DistortConfig(elastic=1.5)
+    one, again, few, other = (draw_elastic(config, n, seed) for n, seed in ((50, 1), (50, 1), (9, 1), (50, 2)))
+    assert np.array_equal(one.fields, again.fields) and np.array_equal(one.pairs, again.pairs)
+    assert np.array_equal(one.fields, few.fields) and np.array_equal(one.pairs[:9], few.pairs)
+    assert not np.array_equal(one.fields, other.fields) and not np.array_equal(one.pairs, other.pairs)
+    twice = draw_elastic(dataclasses.replace(config, elastic=3.0), 50, 1)
+    np.testing.assert_allclose(twice.fields, 2 * one.fields, rtol=1e-6)
+    assert np.array_equal(twice.pairs, one.pairs)
+    assert draw_elastic(DistortConfig(elastic=1.5, strength=0.0), 50, 1) is STILL
+    # nothing else that is drawn for a seed changes
+    assert np.array_equal(draw(config, 50, 1), draw(DistortConfig(), 50, 1))
 
 
 def test_draws_depend_on_the_seed_alone() -> None:

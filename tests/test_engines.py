@@ -56,6 +56,7 @@ CASES: dict[str, dict[str, Any]] = {
     "eq8, then eq9": {"loss": LossConfig("eq9", 50.0, "exact", eq8_passes=1)},
     "distorted": {"order": "reshuffled", "distort": DistortConfig(variants=1)},
     "turned": {"distort": DistortConfig(variants=1, rotation=20)},
+    "elastic": {"distort": DistortConfig(variants=1, elastic=1.5)},
 }
 
 

@@ -29,7 +29,9 @@ IMAGES = 16
 # Which images there are is for `load` to read, not for the engines.
 OF_IMAGES = ("data.name", "data.skip", "data.validation")
 # The distortions' ranges, read in one place for all engines.
-OF_MAPS = tuple(f"distort.{name}" for name in ("inverse_scale", "squeeze", "shear", "translation", "centre"))
+OF_MAPS = tuple(
+    f"distort.{name}" for name in ("inverse_scale", "squeeze", "shear", "translation", "centre", "elastic_sigma")
+)
 
 
 def images_of(config: Config) -> Data:

@@ -100,6 +100,8 @@ READ_WHEN: dict[str, dict[str, Values]] = {
     "distort.translation": _DISTORTED,
     "distort.centre": _DISTORTED,
     "distort.rotation": _DISTORTED,
+    "distort.elastic": _DISTORTED,
+    "distort.elastic_sigma": _DISTORTED | {"distort.elastic": POSITIVE},
     "windows.gap": _WINDOWS,
     "windows.blank": _WINDOWS,
     "windows.noise": _WINDOWS,

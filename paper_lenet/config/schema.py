@@ -93,6 +93,9 @@ class DistortConfig:
         way.  translation: largest shift in pixels of the source, either way, horizontal and vertical.
     centre: pixels below the middle of the image about which it is scaled.
     rotation: largest turn in degrees, either way, about the middle of the image; before all of the above.
+    elastic: root mean square, in each direction, of smooth random displacements in pixels, added to where each pixel is
+        looked for; 0 for none.  elastic_sigma: pixels by which the noise that they are made of is smoothed. Those of
+        Simard, Steinkraus and Platt (2003), sigma 4 times alpha 34, come to 1.4 pixels.
     """
 
     variants: int = 0
@@ -103,6 +106,8 @@ class DistortConfig:
     translation: float = 2.0
     centre: float = 10.9
     rotation: float = 0.0
+    elastic: float = 0.0
+    elastic_sigma: float = 4.0
 
     def __post_init__(self) -> None:
         _require(0 <= self.variants <= 100, "distort.variants", self.variants, "from 0 to 100")
@@ -113,10 +118,11 @@ class DistortConfig:
             # Farther, positions in the image would overflow.
             fits = fits and all(0.01 <= 1 + self.strength * (end - 1) <= 100 for end in ends)
             _require(fits, f"distort.{key}", ends, "two rising numbers that are from 0.01 to 100 at this strength")
-        for key in ("shear", "translation", "centre"):
+        for key in ("shear", "translation", "centre", "elastic"):
             value = getattr(self, key)
             _require(0 <= value <= 1000, f"distort.{key}", value, "from 0 to 1000")
         _require(0 <= self.rotation <= 180, "distort.rotation", self.rotation, "from 0 to 180")
+        _require(0.5 <= self.elastic_sigma <= 10, "distort.elastic_sigma", self.elastic_sigma, "from 0.5 to 10")
 
 
 @dataclass
@@ -347,7 +353,7 @@ ADDED_LATER = {
     **{"optim.schedule": "paper", "optim.rate": 1e-3, "optim.momentum": 0.9, "optim.nesterov": False},
     **{"optim.weight_decay": 0.0, "optim.epsilon": 1e-8, "optim.hessian": "each", "loss.eq8_passes": 0},
     **{"model.blank": False, "windows.variants": 0, "windows.gap": [-1, 4], "windows.blank": 0.1667},
-    **{"windows.noise": 0.1, "distort.rotation": 0.0},
+    **{"windows.noise": 0.1, "distort.rotation": 0.0, "distort.elastic": 0.0, "distort.elastic_sigma": 4.0},
 }
 # What defaults were when the first results were published, those of conf/experiment/quarter.yaml. The files of results/
 # leave out a field at this value. Where nothing reads a field it counts as at this value, so that another default

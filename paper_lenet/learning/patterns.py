@@ -14,7 +14,7 @@ from torch import Tensor
 from paper_lenet import generators, paper
 from paper_lenet.config import Config
 from paper_lenet.data import Data, distortions, levels, resized, subset, values_of, windows
-from paper_lenet.data.distortions import Maps, warp
+from paper_lenet.data.distortions import STILL, Elastic, Maps, warp
 from paper_lenet.data.windows import BLANK, Windows, pixels
 
 Indices = NDArray[np.int64]
@@ -26,6 +26,7 @@ class Patterns:
 
     images: bytes (n, 28, 28), or (n, 32, 32) when they are resized.  labels: (n,).  maps: (m, 6), inverse maps of
     data/distortions.py.  values: (256,), what each byte becomes.  windows: over the images; then pattern k is window k.
+    elastic: displacements that go with the maps.
     """
 
     images: NDArray[np.uint8]
@@ -33,13 +34,14 @@ class Patterns:
     maps: Maps
     values: NDArray[np.floating] = field(default_factory=lambda: levels(np.float64))
     windows: Windows | None = None
+    elastic: Elastic = STILL
 
     def __len__(self) -> int:
         return len(self.images) + len(self.maps) if self.windows is None else len(self.windows)
 
     def plain(self) -> Patterns:
         """The images alone."""
-        return replace(self, maps=self.maps[:0], windows=None)
+        return replace(self, maps=self.maps[:0], windows=None, elastic=STILL)
 
     def labels_of(self, chosen: Indices) -> NDArray[np.int64]:
         """The labels of patterns (k,)."""
@@ -57,7 +59,9 @@ class Patterns:
         inner = slice(edge, edge + images.shape[1])
         result[:, inner, inner] = value[images]
         distorted = chosen >= count
-        result[distorted] = warp(images[distorted], self.maps[chosen[distorted] - count], side, value)
+        copies, fields = chosen[distorted] - count, self.elastic.within(side)
+        moved = fields[self.elastic.pairs[copies]] if len(fields) else None
+        result[distorted] = warp(images[distorted], self.maps[copies], side, value, moved)
         return result
 
 
@@ -72,9 +76,10 @@ def all_patterns(config: Config, data: Data, seed: int) -> tuple[Patterns, Patte
         images, held_out = resized(images, paper.INPUT_SIZE), resized(held_out, paper.INPUT_SIZE)
     copies = config.distort.variants * len(images)
     maps = distortions.draw(config.distort, copies, seed)
+    elastic = distortions.draw_elastic(config.distort, copies, seed)
     drawn = windows.draw(config.windows, images, seed) if config.windows.variants else None
     return (
-        Patterns(images, data.train_labels, maps, train_values, drawn),
+        Patterns(images, data.train_labels, maps, train_values, drawn, elastic),
         Patterns(held_out, data.test_labels, np.zeros((0, 6)), held_out_values),
     )
 

@@ -115,6 +115,8 @@ KEYS: dict[str, tuple[st.SearchStrategy[Any], st.SearchStrategy[Any]]] = {
     "distort.translation": (among(0.0, 1000.0), not_among(0.0, 1000.0)),
     "distort.centre": (among(0.0, 1000.0), not_among(0.0, 1000.0)),
     "distort.rotation": (among(0.0, 180.0), not_among(0.0, 180.0)),
+    "distort.elastic": (among(0.0, 1000.0), not_among(0.0, 1000.0)),
+    "distort.elastic_sigma": (among(0.5, 10.0), not_among(0.5, 10.0)),
     "windows.variants": (st.integers(0, 100), st.one_of(st.integers(101), st.integers(max_value=-1), NO_COUNT)),
     "windows.gap": (
         st.lists(st.integers(-28, 28), min_size=2, max_size=2).map(sorted),

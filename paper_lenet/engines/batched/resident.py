@@ -21,13 +21,17 @@ class Resident:
     """The patterns of several networks on the device: images that they share, and which of them each one has.
 
     images: bytes (n, side, side), framed to the network's input.  labels: (n,).  chosen: (M, m), the images of each
-    network's own subset.  maps: (M, copies, 6) inverse maps.  low, step: byte b becomes low + step * b.
+    network's own subset.  maps: (M, copies, 6) inverse maps.  fields: (K, side, side) displacements, each
+    network's after the other's.  pairs: (M, copies, 2), the fields of x and y.  low, step: byte b becomes
+    low + step * b.
     """
 
     images: Tensor
     labels: Tensor
     chosen: Tensor
     maps: Tensor
+    fields: Tensor
+    pairs: Tensor
     low: float
     step: float
 
@@ -44,7 +48,11 @@ class Resident:
         if self.maps.shape[1]:
             copy = (patterns - count).clamp(min=0)
             maps = self.maps.gather(1, copy[..., None].expand(-1, -1, 6)).reshape(-1, 6)
-            distorted = bilinear(x, maps, dtype)
+            moved = None
+            if len(self.fields):
+                pairs = self.pairs.gather(1, copy[..., None].expand(-1, -1, 2)).reshape(-1)
+                moved = self.fields.index_select(0, pairs).view(-1, 2, side, side)
+            distorted = bilinear(x, maps, dtype, moved)
             x = torch.where((patterns >= count).reshape(-1, 1, 1), distorted, x)
         x = x.mul_(self.step).add_(self.low)
         return x.view(nets, batch, side * side).mT.reshape(nets, 1, side, side, batch)
@@ -64,12 +72,15 @@ def resident(own: Sequence[Patterns], side: int, device: torch.device) -> Reside
             known[key] = torch.arange(start, start + len(framed))
             start += len(framed)
         chosen.append(known[key])
-    values = own[0].values
+    values, fields = own[0].values, [patterns.elastic.within(side) for patterns in own]
+    pairs = [patterns.elastic.pairs + k * len(fields[0]) for k, patterns in enumerate(own)]
     return Resident(
         torch.cat(images).to(device),
         torch.cat(labels).to(device),
         torch.stack(chosen).to(device),
         torch.from_numpy(np.stack([patterns.maps for patterns in own])).to(device),
+        torch.from_numpy(np.concatenate(fields)).to(device),
+        torch.from_numpy(np.stack(pairs).astype(np.int64)).to(device),
         float(values[0]),
         float(values[255] - values[0]) / 255,
     )

@@ -12,10 +12,11 @@ from numba import njit
 
 
 @njit(cache=True, error_model="numpy")
-def grey(images, maps, chosen, levels, side, stride, out):  # type: ignore[no-untyped-def]
+def grey(images, maps, fields, pairs, chosen, levels, side, stride, out):  # type: ignore[no-untyped-def]
     """Writes the chosen patterns one after the other into the flat array out, `side` rows of `stride` each.
 
-    images, maps, chosen: as in `Patterns`.  levels: (256,), their type is that of all grey values.
+    images, maps, chosen: as in `Patterns`.  fields, pairs: of its `elastic`.  levels: (256,), their type is that of all
+    grey values.
     """
     number = levels.dtype.type
     count, size = len(images), images.shape[1]
@@ -30,13 +31,15 @@ def grey(images, maps, chosen, levels, side, stride, out):  # type: ignore[no-un
     left, right = row[:-1], row[1:]
     columns = np.arange(side).astype(levels.dtype)
     inner = row[edge + 1 : edge + 1 + size]
-    # The image with nothing around it, and its four pixels from each position on: for maps that blend no two rows for a
-    # whole line. A position may be the last one, whose further pixels are looked at and count nothing.
+    # For what is turned or displaced, where no row of the source serves a whole line: the image with nothing around it,
+    # and the four pixels from each position on. At the last position further pixels are read and count nothing.
     width = size + 3
     whole = np.zeros((width, width), levels.dtype)
     flat = whole.reshape(-1)
     corner, beside, below, across = flat[: -width - 1], flat[1:-width], flat[width:-1], flat[width + 1 :]
     end = number(size + 1)
+    moving, margin = len(fields) > 0, (fields.shape[1] - side) // 2
+    along_x = along_y = np.zeros(side, fields.dtype)
     for n in range(len(chosen)):
         image = images[chosen[n] % count]
         here = out[n * side * stride : (n + 1) * side * stride].reshape(side, stride)
@@ -48,7 +51,7 @@ def grey(images, maps, chosen, levels, side, stride, out):  # type: ignore[no-un
             continue
         a, b, c0, d, e, f = maps[chosen[n] - count]
         slope = number(a)
-        if f != 0:
+        if moving or f != 0:
             for r in range(size):
                 for c in range(size):
                     whole[r + 1, c + 1] = number(image[r, c])
@@ -57,9 +60,13 @@ def grey(images, maps, chosen, levels, side, stride, out):  # type: ignore[no-un
                 start = number(b * (r - middle) + c0 - a * middle + middle - edge + 1)
                 height = number(d * (r - middle) + e - f * middle + middle - edge + 1)
                 line = here[r, :side]
+                if moving:
+                    of_x, of_y = pairs[chosen[n] - count]
+                    along_x = fields[of_x, margin + r, margin : margin + side]
+                    along_y = fields[of_y, margin + r, margin : margin + side]
                 for c in range(side):
-                    x = min(max(start + slope * columns[c], zero), end)
-                    y = min(max(height + down * columns[c], zero), end)
+                    x = min(max(start + slope * columns[c] + number(along_x[c]), zero), end)
+                    y = min(max(height + down * columns[c] + number(along_y[c]), zero), end)
                     k, m = np.uint32(x), np.uint32(y)
                     x, y, k = x - number(k), y - number(m), np.uint32(m * np.uint32(width) + k)
                     upper = corner[k] + x * (beside[k] - corner[k])

@@ -140,7 +140,8 @@ class FusedNet:
         """The inputs of the chosen patterns, in `chunk`."""
         of, images, place = patterns.windows, patterns.images, (self.side, self.stride, self.chunk)
         if of is None:
-            grey(images, patterns.maps, chosen, values, *place)
+            moved = patterns.elastic
+            grey(images, patterns.maps, moved.fields, moved.pairs, chosen, values, *place)
         else:
             window(images, of.flanks, of.shifts, of.blank, of.start, of.threshold, chosen, values, *place)
 
