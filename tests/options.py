@@ -56,6 +56,7 @@ SAMPLES: dict[str, tuple[Any, ...]] = {
     "optim.nesterov": (False, True),
     "optim.weight_decay": (0.0, 0.1),
     "optim.epsilon": (1e-8, 1e-2),
+    "optim.average": (0.0, 0.3),
     "optim.eta": (list(paper.ETA), [2e-4, 1e-4]),
     "optim.eta_factor": (1.0, 0.5),
     "optim.mu": (0.02, 0.1),

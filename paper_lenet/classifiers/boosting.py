@@ -44,7 +44,7 @@ def others(config: Config, data: Data, seed: int, first: Mapping[str, NDArray[An
         patterns, _ = all_patterns(more, data, own)
         chosen = found(patterns, nets, choose, generators.generator(own, "order"))
         nets.append(trained(config, patterns, chosen, own))
-    return [net.parameters() for net in nets[1:]]
+    return [net.average() or net.parameters() for net in nets[1:]]
 
 
 Chooser = Callable[[list[Labels], Labels, np.random.Generator], NDArray[np.bool_]]

@@ -132,6 +132,7 @@ READ_WHEN: dict[str, dict[str, Values]] = {
     "optim.nesterov": {"optim.name": ("sgd",), "optim.momentum": POSITIVE},
     "optim.weight_decay": {"optim.name": ("sgd", "adamw", "muon")},
     "optim.epsilon": {"optim.name": ("adam", "adamw", "muon")},
+    "optim.average": {"optim.name": ("sgd", "adam", "adamw", "muon")},
     "optim.eta": _PRINTED_RATES,
     "optim.eta_factor": _PRINTED_RATES,
     "optim.mu": _SDLM,

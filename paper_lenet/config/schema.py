@@ -268,6 +268,8 @@ class OptimConfig:
     rate: of sgd, adam, adamw and muon.
     momentum: of sgd and muon.  nesterov: of sgd.  weight_decay: of sgd, adamw and muon, times the rate.
     epsilon: of adam and adamw.
+    average: of sgd, adam, adamw and muon, the decay of an exponential average of the weights, of which the held-out
+        errors and the final weights are, while training goes on with the weights themselves; 0 for none.
     eta: the global rate of each pass; the last value holds for all later passes.
     eta_factor: multiplies every eta.  # D9
     mu: keeps a step from blowing up where the curvature is small (Eq. 21).
@@ -288,6 +290,7 @@ class OptimConfig:
     nesterov: bool = False
     weight_decay: float = 0.0
     epsilon: float = 1e-8
+    average: float = 0.0
     eta: list[float] = field(default_factory=lambda: list(paper.ETA))
     eta_factor: float = 1.0
     mu: float = paper.MU
@@ -303,6 +306,7 @@ class OptimConfig:
         _require(0 <= self.momentum < 1, "optim.momentum", self.momentum, "from 0 to below 1")
         _require(0 <= self.weight_decay <= LARGEST, "optim.weight_decay", self.weight_decay, f"from 0 to {LARGEST:g}")
         _positive("optim.epsilon", self.epsilon)
+        _require(0 <= self.average < 1, "optim.average", self.average, "from 0 to below 1")
         _require(self.passes >= 1, "optim.passes", self.passes, "at least 1")
         listed = isinstance(self.eta, list) and len(self.eta) >= 1
         _require(listed, "optim.eta", self.eta, "a list of at least one rate")
@@ -354,6 +358,7 @@ ADDED_LATER = {
     **{"optim.weight_decay": 0.0, "optim.epsilon": 1e-8, "optim.hessian": "each", "loss.eq8_passes": 0},
     **{"model.blank": False, "windows.variants": 0, "windows.gap": [-1, 4], "windows.blank": 0.1667},
     **{"windows.noise": 0.1, "distort.rotation": 0.0, "distort.elastic": 0.0, "distort.elastic_sigma": 4.0},
+    **{"optim.average": 0.0},
 }
 # What defaults were when the first results were published, those of conf/experiment/quarter.yaml. The files of results/
 # leave out a field at this value. Where nothing reads a field it counts as at this value, so that another default

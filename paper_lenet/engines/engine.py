@@ -39,11 +39,11 @@ class PassRecord:
     rate_min, rate_max: smallest and largest effective learning rate eps_k of the pass (Eq. 21).
     train_loss: mean loss on the fly.  train_errors: patterns misclassified on the fly, each just before its update.
     train_size: patterns of the pass.
-    predictions: (test_size,) the labels given to the held-out images after the pass.
+    predictions: (test_size,) the labels given to the held-out images after the pass, by `state`.
     test_errors: how many of them are wrong.
     seconds: wall time of the pass's training, without the evaluation.
-    state: parameters by name after the pass, as in the model's state_dict.
-    training_set_errors: training patterns misclassified by the final weights; None but for the last pass.
+    state: parameters by name after the pass, as in the model's state_dict; with optim.average their average.
+    training_set_errors: training patterns misclassified by the final `state`; None but for the last pass.
     """
 
     seed: int
@@ -70,6 +70,7 @@ class Checkpoint:
     pass_: the pass in progress, from 1.  update: how many of its updates are done.
     parameters: by name, after these updates, as in the model's state_dict.
     memory: what else the pass goes on with, by name: SDLM's step sizes.
+    average: with optim.average that of the parameters, by the same names; else empty.
     loss, errors: sums over these updates of the loss and the misclassified patterns.  seconds: that they took.
     record: of the pass, when it is over.
     """
@@ -78,6 +79,7 @@ class Checkpoint:
     update: int
     parameters: dict[str, NDArray[Any]]
     memory: dict[str, NDArray[Any]] = field(default_factory=dict)
+    average: dict[str, NDArray[Any]] = field(default_factory=dict)
     loss: float = 0.0
     errors: int = 0
     seconds: float = 0.0

@@ -44,6 +44,12 @@ class Net(Protocol):
         """Copies of the parameters, by their names in the model's state_dict, and of the running statistics."""
 
     def set_parameters(self, values: dict[str, NDArray[Any]]) -> None:
+        """The reverse; an average begins with them."""
+
+    def average(self) -> dict[str, NDArray[Any]]:
+        """Copies of the average of what `parameters` gives, by the same names; nothing without optim.average."""
+
+    def set_average(self, values: dict[str, NDArray[Any]]) -> None:
         """The reverse."""
 
     def memory(self) -> dict[str, NDArray[Any]]:
@@ -69,7 +75,7 @@ class Net(Protocol):
         """
 
     def predict(self, patterns: Patterns) -> NDArray[np.int64]:
-        """The labels given to the images, undistorted."""
+        """The labels given to the images, undistorted, by the average of the weights where there is one."""
 
 
 def train(net: Net, config: Config, data: Data, seed: int, start: Checkpoint | None = None) -> Iterator[Checkpoint]:
@@ -81,6 +87,7 @@ def train(net: Net, config: Config, data: Data, seed: int, start: Checkpoint | N
     if start is not None:
         net.set_parameters(start.parameters)
         net.set_memory(start.memory)
+        net.set_average(start.average)
     net.prepare(patterns)
     for this in passes(config, seed, patterns):
         if start is not None and (this.pass_, start.record is None) < (start.pass_, True):
@@ -99,13 +106,14 @@ def train(net: Net, config: Config, data: Data, seed: int, start: Checkpoint | N
             errors += int(np.sum(given != patterns.labels_of(part)))
             if done < len(this.order):
                 seconds += time.perf_counter() - began
-                yield Checkpoint(this.pass_, done, net.parameters(), net.memory(), loss, errors, seconds)
+                yield Checkpoint(this.pass_, done, net.parameters(), net.memory(), net.average(), loss, errors, seconds)
                 began = time.perf_counter()
         seconds += time.perf_counter() - began
 
         predictions = net.predict(held_out)
         last = this.pass_ == config.optim.passes
         smallest, largest = net.rates()
+        parameters, average = net.parameters(), net.average()
         record = PassRecord(
             seed=seed,
             pass_=this.pass_,
@@ -118,7 +126,7 @@ def train(net: Net, config: Config, data: Data, seed: int, start: Checkpoint | N
             predictions=predictions,
             test_errors=int(np.sum(predictions != data.test_labels)),
             seconds=seconds,
-            state=net.parameters(),
+            state=average or parameters,
             training_set_errors=int(np.sum(net.predict(patterns.plain()) != patterns.labels)) if last else None,
         )
-        yield Checkpoint(this.pass_, done, record.state, net.memory(), record=record)
+        yield Checkpoint(this.pass_, done, parameters, net.memory(), average, record=record)

@@ -10,13 +10,14 @@ from paper_lenet.files import RecordError, read_tensors, tensor_bytes, write_ato
 
 FILE = "checkpoint.safetensors"
 Rows = list[dict[str, Any]]
-_ARRAYS = ("state", "predictions")  # of a record; its state is the checkpoint's parameters
+_ARRAYS = ("state", "predictions")  # of a record; its state is the checkpoint's average or else its parameters
 
 
 def write(folder: Path, run: dict[str, Any], rows: Rows, point: Checkpoint) -> None:
     """Replace the folder's checkpoint. run: what must be the same to go on. rows: of passes.csv. Raises RecordError."""
     tensors = {f"parameters/{name}": values for name, values in point.parameters.items()}
     tensors |= {f"memory/{name}": values for name, values in point.memory.items()}
+    tensors |= {f"average/{name}": values for name, values in point.average.items()}
     record = None
     if point.record is not None:
         tensors["predictions"] = point.record.predictions
@@ -36,14 +37,15 @@ def read(folder: Path) -> tuple[dict[str, Any], Rows, Checkpoint] | None:
         return None
     about, tensors = read_tensors(path)
     try:
-        parameters, memory = (
+        parameters, memory, average = (
             {name.partition("/")[2]: values for name, values in tensors.items() if name.startswith(f"{part}/")}
-            for part in ("parameters", "memory")
+            for part in ("parameters", "memory", "average")
         )
         record = None
         if about["record"] is not None:
-            record = PassRecord(**about["record"], predictions=tensors["predictions"], state=parameters)
-        point = Checkpoint(**about["progress"], parameters=parameters, memory=memory, record=record)
+            state = average or parameters
+            record = PassRecord(**about["record"], predictions=tensors["predictions"], state=state)
+        point = Checkpoint(**about["progress"], parameters=parameters, memory=memory, average=average, record=record)
         return dict(about["run"]), list(about["rows"]), point
     except (LookupError, TypeError, ValueError) as error:
         raise RecordError(f"{path}: not a checkpoint: {error}") from error

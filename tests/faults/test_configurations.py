@@ -158,6 +158,7 @@ KEYS: dict[str, tuple[st.SearchStrategy[Any], st.SearchStrategy[Any]]] = {
     "optim.nesterov": yes_or_no(),
     "optim.weight_decay": (st.floats(0.0, LARGEST), not_among(0.0, LARGEST)),
     "optim.epsilon": (positive(), not_positive()),
+    "optim.average": (among(0.0, 0.99), st.one_of(not_among(0.0, 1.0), st.just(1.0))),
     "optim.passes": (st.integers(1, 10**9), st.one_of(st.integers(max_value=0), NO_COUNT, st.none())),
     "optim.eta": (
         st.lists(positive(sys.float_info.max), min_size=1, max_size=3),

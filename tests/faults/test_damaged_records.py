@@ -259,7 +259,7 @@ def point(kind: str) -> Checkpoint:
     model = build(Config().model, 0)
     values = {name: w.detach().numpy().copy() for name, w in model.named_parameters()}
     if kind == "midst":
-        return Checkpoint(2, 50, values, {name: np.abs(v) for name, v in values.items()}, 12.5, 3, 0.5)
+        return Checkpoint(2, 50, values, {name: np.abs(v) for name, v in values.items()}, {}, 12.5, 3, 0.5)
     record = synthetic_runs.record(0, 2, synthetic_runs.data(size=50), 3)
     record.state = values
     return Checkpoint(2, 100, values, record=record)

@@ -45,7 +45,7 @@ class Trainer:
         steps = GRAPH_STEPS
         # what a step reads, so that a captured one reads something new each time
         self.rows = torch.zeros(steps, nets, min(self.batch, length), dtype=torch.int64, device=device)
-        self.numbers = torch.zeros(steps, 4, dtype=torch.float64, device=device)  # rate, corrections, position
+        self.numbers = torch.zeros(steps, 5, dtype=torch.float64, device=device)  # of numbers_of, position
         self.pass_ = torch.zeros((), dtype=torch.int64, device=device)
         self.loss = torch.zeros(nets, dtype=torch.float64, device=device)
         self.errors = torch.zeros(nets, dtype=torch.int64, device=device)
@@ -93,8 +93,8 @@ class Trainer:
         net, optim = self.net, self.config.optim
         rows = self.rows[k, :, :batch]
         numbers = self.numbers[k]
-        rate, first, second = numbers[:3].to(net.dtype).unbind() if self.captures else numbers[:3].tolist()
-        position = numbers[3].long() if self.captures else int(numbers[3])
+        rate, first, second, _ = numbers[:4].to(net.dtype).unbind() if self.captures else numbers[:4].tolist()
+        position = numbers[4].long() if self.captures else int(numbers[4])
         net.draw_masks(self.pass_, position, batch)
         labels = self.patterns.labels_of(rows)
         losses, winners, gradients = net.gradient(self.patterns.inputs(rows, net.dtype), labels)

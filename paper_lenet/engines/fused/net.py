@@ -65,7 +65,9 @@ class FusedNet:
             self.layout = convolutional.Layout(model)
         self.shape = shape = self.layout.shape
         state = {name: w.detach().numpy() for name, w in model.state().items()}
-        self.p, self.statistics = (of.pack(state, self.dtype) for of in (self.layout, self.layout.statistics))
+        self.learned = self.p, self.statistics = self._packed(state)
+        # what answers are given by: with optim.average arrays of their own
+        self.answering = self._packed(state) if config.optim.average else self.learned
         self.tables: tuple[Array, ...] = ()
         if not isinstance(model, MLP):
             table = model.c3.table.numpy()
@@ -112,6 +114,7 @@ class FusedNet:
         pass_, position: where the first one comes, for dropout.
         """
         run, workspace = self._program(purpose)
+        p, statistics = self.answering if purpose in (PREDICT, OUTPUTS) else self.learned
         # A batch is normalised as a whole: all of its images at once, each with a workspace of its own.
         together = bool(self.layout.statistics.places) and purpose == GRADIENT
         at_once = max(1, len(chosen)) if together else CHUNK
@@ -126,9 +129,9 @@ class FusedNet:
             if isinstance(self.shape, convolutional.Shape):
                 if self.dropout and purpose in (STEP, GRADIENT):
                     self._draw_masks(pass_, position + start, len(out[part]))
-                tables = *tables, self.statistics, self.masks
+                tables = *tables, statistics, self.masks
             more, done = run(
-                self.p, e, self.ws, self.chunk, labels[part], out[part], self.centres, *tables, self.factor, eq9,
+                p, e, self.ws, self.chunk, labels[part], out[part], self.centres, *tables, self.factor, eq9,
                 float(self.loss.j), float(self.loss.smoothing),
             )  # fmt: skip
             losses += more
@@ -155,11 +158,29 @@ class FusedNet:
             self.masks[:count, first : first + part.shape[1]] = part.to(torch.from_numpy(self.masks).dtype) / (1 - rate)
 
     def parameters(self) -> dict[str, Array]:
-        return self.layout.unpack(self.p) | self.layout.statistics.unpack(self.statistics)
+        return self._unpacked(self.learned)
 
     def set_parameters(self, values: dict[str, Array]) -> None:
-        self.p[:] = self.layout.pack(values, self.dtype)
-        self.statistics[:] = self.layout.statistics.pack(values, self.dtype)
+        for flats in (self.learned, self.answering):
+            self._set(flats, values)
+
+    def average(self) -> dict[str, Array]:
+        return self._unpacked(self.answering) if self.optim.average else {}
+
+    def set_average(self, values: dict[str, Array]) -> None:
+        if self.optim.average:
+            self._set(self.answering, values)
+
+    def _packed(self, values: dict[str, Array]) -> tuple[Array, Array]:
+        """Flat arrays of the parameters and of the running statistics."""
+        return self.layout.pack(values, self.dtype), self.layout.statistics.pack(values, self.dtype)
+
+    def _unpacked(self, flats: tuple[Array, Array]) -> dict[str, Array]:
+        return self.layout.unpack(flats[0]) | self.layout.statistics.unpack(flats[1])
+
+    def _set(self, flats: tuple[Array, Array], values: dict[str, Array]) -> None:
+        for flat, new in zip(flats, self._packed(values), strict=True):
+            flat[:] = new
 
     def _memories(self) -> dict[str, Array]:
         """The flat arrays of the memory, by what comes before a parameter's name."""
@@ -227,9 +248,12 @@ class FusedNet:
         if self.optimiser is None:
             self.p -= self.eps * gradient
             return
-        self.rate, *corrections = numbers_of(self.optim, len(this.order), this.pass_, position)
+        self.rate, first, second, share = numbers_of(self.optim, len(this.order), this.pass_, position)
         p, g = (torch.from_numpy(flat)[None] for flat in (self.p, gradient))
-        self.optimiser.step([p], [g], self.rate, *corrections)
+        self.optimiser.step([p], [g], self.rate, first, second)
+        if self.optim.average:
+            for mean, flat in zip(self.answering, self.learned, strict=True):
+                torch.from_numpy(mean).lerp_(torch.from_numpy(flat), share)
 
     def diagonal_hessian(self, patterns: Patterns, sample: Indices, pass_: int = 1) -> dict[str, Array]:
         """h_kk by parameter, averaged over the sampled patterns, as `sdlm.curvature`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -43,15 +44,25 @@ class ReferenceNet:
         self.eps: dict[str, Tensor] = {}
         self.h: dict[str, Tensor] = {}
         self.rate = 0.0
+        self.averaged = copy.deepcopy(model) if config.optim.average else None
         if config.optim.name != "sdlm":
             like = [w.detach()[None] for w in self.named.values()]
             self.optimiser = Optimiser(config.optim, like, [is_matrix(n, w) for n, w in self.named.items()])
 
     def parameters(self) -> dict[str, NDArray[Any]]:
-        return {name: w.detach().numpy().copy() for name, w in self.model.state().items()}
+        return _arrays(self.model)
 
     def set_parameters(self, values: dict[str, NDArray[Any]]) -> None:
         self.model.set_state(values)
+        if self.averaged is not None:
+            self.averaged.set_state(values)
+
+    def average(self) -> dict[str, NDArray[Any]]:
+        return {} if self.averaged is None else _arrays(self.averaged)
+
+    def set_average(self, values: dict[str, NDArray[Any]]) -> None:
+        if self.averaged is not None:
+            self.averaged.set_state(values)
 
     def memory(self) -> dict[str, NDArray[Any]]:
         if self.config.optim.name == "sdlm":
@@ -125,18 +136,28 @@ class ReferenceNet:
             for (name, w), gradient in zip(self.named.items(), gradients, strict=True):
                 w.sub_(self.eps[name] * gradient)  # Eq. 18, p. 41
             return
-        self.rate, *corrections = numbers_of(self.config.optim, len(this.order), this.pass_, position)
+        self.rate, first, second, share = numbers_of(self.config.optim, len(this.order), this.pass_, position)
         parameters = [w.detach()[None] for w in self.named.values()]
-        self.optimiser.step(parameters, [g[None] for g in gradients], self.rate, *corrections)
+        self.optimiser.step(parameters, [g[None] for g in gradients], self.rate, first, second)
+        if self.averaged is not None:
+            new = self.model.state()
+            for name, mean in self.averaged.state().items():
+                mean.lerp_(new[name], share)
 
     @torch.no_grad()
     def predict(self, patterns: Patterns, batch: int = 500) -> Indices:
-        self.model.eval()
+        model = self.model if self.averaged is None else self.averaged
+        model.eval()
         parts = np.split(np.arange(len(patterns.images)), range(batch, len(patterns.images), batch))
         given: list[Indices] = [
-            winners(self.model(inputs(patterns, part, self.model)), self.model).numpy() for part in parts if len(part)
+            winners(model(inputs(patterns, part, model)), model).numpy() for part in parts if len(part)
         ]
         return np.concatenate([np.empty(0, np.int64), *given])
+
+
+def _arrays(model: Network) -> dict[str, NDArray[Any]]:
+    """Copies of what is trained of a network, by its name in the state_dict."""
+    return {name: w.detach().numpy().copy() for name, w in model.state().items()}
 
 
 def winners(output: Tensor, model: Network) -> Tensor:
