@@ -11,7 +11,8 @@ import pytest
 from test_engines import difference, made_data
 
 from paper_lenet.config import Config, ConfigError, EngineConfig, InitConfig, LossConfig, ModelConfig, OptimConfig
-from paper_lenet.engines import Checkpoint, fused, reference
+from paper_lenet.engines import Checkpoint, batched, fused, reference
+from paper_lenet.engines.batched import trainer
 from paper_lenet.engines.fused import net as fused_net
 from paper_lenet.engines.reference import ReferenceNet
 from paper_lenet.engines.reference import net as reference_net
@@ -23,7 +24,7 @@ from paper_lenet.runs.records import run_folder
 
 BATCH = 20
 DECAY = 0.35  # as from the fifth update on; before, it still rises
-ENGINES = [reference, fused]
+ENGINES = [reference, fused, batched]
 # with biases that are not 0, so that each has a size to compare by
 TODAY = ModelConfig(
     activation="relu",
@@ -46,7 +47,7 @@ def configured(engine: Any, average: float = DECAY, **more: Any) -> Config:
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint after every update."""
-    for module in (reference_net, fused_net):
+    for module in (reference_net, fused_net, trainer):
         monkeypatch.setattr(module, "PACE", BATCH)
 
 

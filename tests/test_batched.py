@@ -60,13 +60,13 @@ CASES: dict[str, dict[str, Any]] = {
     "batch normalisation": {
         "model": modern(batch_norm=True, geometry="resized", activation="tanh"),
         "loss": CROSS_ENTROPY,
-        "optim": {"name": "sgd", "batch": 16, "nesterov": True, "schedule": "cosine", "rate": 1e-2},
+        "optim": {"name": "sgd", "batch": 16, "nesterov": True, "schedule": "cosine", "rate": 1e-2, "average": 0.3},
         "data": DataConfig(input="standard"),
     },
     "unpadded": {
         "model": modern(activation="silu", pooling="average", geometry="unpadded", init=InitConfig(scheme="xavier")),
         "loss": CROSS_ENTROPY,
-        "optim": {"name": "muon", "batch": 20, "schedule": "constant", "momentum": 0.95},
+        "optim": {"name": "muon", "batch": 20, "schedule": "constant", "momentum": 0.95, "average": 0.3},
         "data": DataConfig(input="unit"),
         "distort": DistortConfig(variants=1, rotation=20, elastic=1.5),
     },
@@ -134,7 +134,8 @@ def same_points(points: list[Checkpoint], others: list[Checkpoint]) -> None:
     for point, other in zip(points, others, strict=True):
         assert (point.pass_, point.update, point.errors) == (other.pass_, other.update, other.errors)
         assert point.loss == other.loss
-        for kept, mine in ((point.parameters, other.parameters), (point.memory, other.memory)):
+        pairs = [(getattr(point, part), getattr(other, part)) for part in ("parameters", "memory", "average")]
+        for kept, mine in pairs:
             assert kept.keys() == mine.keys()
             assert all(np.array_equal(kept[name], mine[name]) for name in kept)
         if point.record is not None and other.record is not None:

@@ -9,7 +9,8 @@ Legend: M networks, B patterns a batch, P parameters.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -72,6 +73,8 @@ class BatchedNet:
         ones = [{name: torch.ones_like(w) for name, w in model.named_parameters()} for model in models]
         each = [[self._dense(m, name, of[name]) for name in self.names] for m, of in zip(models, ones, strict=True)]
         self.connected = torch.stack([torch.cat([w.flatten() for w in ws]) > 0 for ws in each]).to(self.device)
+        self.learned = [self.flat, *(t for norm in self.norms for t in (norm.mean, norm.variance))]
+        self.averages = [torch.zeros_like(t) for t in self.learned] if config.optim.average else []
         for k, model in enumerate(models):
             self.set_parameters(k, {name: w.detach() for name, w in model.state().items()})
 
@@ -127,12 +130,50 @@ class BatchedNet:
         return values
 
     def set_parameters(self, k: int, values: Mapping[str, NDArray[Any] | Tensor]) -> None:
-        """The reverse."""
+        """The reverse; an average begins with them."""
+        self._set(k, values)
+        for mean, new in zip(self.averages, self.learned, strict=False):
+            mean[k] = new[k]
+
+    def _set(self, k: int, values: Mapping[str, NDArray[Any] | Tensor]) -> None:
         for name, view in zip(self.names, self.views, strict=True):
             view[k] = self._dense(self.models[k], name, values[name]).to(self.dtype)
         for layer, norm in zip(("n1", "n3"), self.norms, strict=False):
             norm.mean[k] = torch.as_tensor(values[f"{layer}.running_mean"])
             norm.variance[k] = torch.as_tensor(values[f"{layer}.running_var"])
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Within it the weights and their average, if there is one, have changed places."""
+        self._exchange()
+        try:
+            yield
+        finally:
+            self._exchange()
+
+    def _exchange(self) -> None:
+        for mean, new in zip(self.averages, self.learned, strict=False):
+            kept = new.clone()
+            new.copy_(mean)  # in place, where captured graphs look
+            mean.copy_(kept)
+
+    def average_in(self, share: float | Tensor) -> None:
+        """Move the average, if there is one, by that share towards the weights."""
+        for mean, new in zip(self.averages, self.learned, strict=False):
+            mean.lerp_(new, share)
+
+    def average(self, k: int) -> dict[str, NDArray[Any]]:
+        """Copies of the average of what `parameters` gives of network k; nothing without optim.average."""
+        if not self.averages:
+            return {}
+        with self.averaged():
+            return self.parameters(k)
+
+    def set_average(self, k: int, values: Mapping[str, NDArray[Any] | Tensor]) -> None:
+        """The reverse."""
+        if self.averages:
+            with self.averaged():
+                self._set(k, values)
 
     def memory(self, k: int) -> dict[str, NDArray[Any]]:
         """Copies of what network k's optimiser keeps from update to update."""

@@ -93,7 +93,7 @@ class Trainer:
         net, optim = self.net, self.config.optim
         rows = self.rows[k, :, :batch]
         numbers = self.numbers[k]
-        rate, first, second, _ = numbers[:4].to(net.dtype).unbind() if self.captures else numbers[:4].tolist()
+        rate, first, second, share = numbers[:4].to(net.dtype).unbind() if self.captures else numbers[:4].tolist()
         position = numbers[4].long() if self.captures else int(numbers[4])
         net.draw_masks(self.pass_, position, batch)
         labels = self.patterns.labels_of(rows)
@@ -111,6 +111,7 @@ class Trainer:
         else:
             flat = torch.cat([g.flatten(1) for g in gradients], 1)
             net.optimiser.step([net.flat], [flat], rate, first, second)
+        net.average_in(share)
 
     def advance(self, orders: Tensor, pass_: int, done: int, until: int) -> None:
         """Updates from pattern `done` of the pass to `until`; orders (M, length)."""
@@ -140,20 +141,21 @@ class Trainer:
 
     def _state(self) -> list[Tensor]:
         """Every tensor that a step changes."""
-        kept = [self.net.flat, self.loss, self.errors, self.bad, self.updates]
+        kept = [*self.net.learned, *self.net.averages, self.loss, self.errors, self.bad, self.updates]
         if self.net.eps is None:
             kept += [w for ws in self.net.optimiser.memory.values() for w in ws]
-        return kept + [t for norm in self.net.norms for t in (norm.mean, norm.variance)]
+        return kept
 
     def predict(self, patterns: Resident) -> Tensor:
-        """The labels (M, n) given to the images, undistorted."""
+        """The labels (M, n) given to the images, undistorted, by the average of the weights where there is one."""
         net = self.net
         net.train_mode(False)
         count = patterns.chosen.shape[1]
         given = [torch.zeros(net.nets, 0, dtype=torch.int64, device=net.device)]
-        for start in range(0, count, EVALUATED):
-            rows = torch.arange(start, min(start + EVALUATED, count), device=net.device).expand(net.nets, -1)
-            given.append(net.winners(net.output(patterns.inputs(rows, net.dtype), net.stack)[0]))
+        with net.averaged():
+            for start in range(0, count, EVALUATED):
+                rows = torch.arange(start, min(start + EVALUATED, count), device=net.device).expand(net.nets, -1)
+                given.append(net.winners(net.output(patterns.inputs(rows, net.dtype), net.stack)[0]))
         return torch.cat(given, 1)
 
 
@@ -177,12 +179,13 @@ def train_many(
     for k, at in enumerate(begun):
         net.set_parameters(k, at.parameters)
         net.set_memory(k, at.memory)
+        net.set_average(k, at.average)
 
     def outcomes() -> list[Outcome]:
         losses, errors = trainer.loss.tolist(), trainer.errors.tolist()
+        kept = [(net.parameters(k), net.memory(k), net.average(k)) for k in range(len(seeds))]
         return [
-            ended.get(k)
-            or Checkpoint(this.pass_, done, net.parameters(k), net.memory(k), losses[k], errors[k], seconds)
+            ended.get(k) or Checkpoint(this.pass_, done, *kept[k], losses[k], errors[k], seconds)
             for k in range(len(seeds))
         ]
 
@@ -231,7 +234,7 @@ def train_many(
                 predictions=given[k],
                 test_errors=int(np.sum(given[k] != data.test_labels)),
                 seconds=seconds / len(seeds),
-                state=point.parameters,
+                state=point.average or point.parameters,
                 training_set_errors=None if on_all is None else int(np.sum(on_all[k] != own[k][0].labels)),
             )
         yield points
