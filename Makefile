@@ -77,7 +77,7 @@ ablations: setup  ## what of 1998 still matters: rates chosen on hold-out images
 comparison: setup  ## Section III: the classifiers of Figs. 9 to 12, trained and measured; about five hours on two cores
 	$(STUDY) $@
 
-strings: setup  ## Sections V to X: strings of digits, cut or not, learned as a whole; amounts; hours on two cores
+strings: setup  ## Sections V to X: strings of digits, cut or not, learned as a whole; amounts; two hours on two cores
 	$(STUDY) $@
 
 test: setup  ## the fast tests; they need neither MNIST nor a network
