@@ -274,9 +274,9 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (
             "cpu family\t: 25\nmodel\t\t: 17\nmodel name\t: AMD EPYC\nflags\t\t: fpu sse2 avx2 avx512f\n",
-            "AMD EPYC (family 25, model 17, 512-bit vectors)",
+            "AMD EPYC (family 25 model 17 512-bit vectors)",
         ),
-        ("model name\t: Xeon\nmodel\t\t: 3\nflags\t\t: sse2 avx2\n", "Xeon (model 3, 256-bit vectors)"),
+        ("model name\t: Xeon\nmodel\t\t: 3\nflags\t\t: sse2 avx2\n", "Xeon (model 3 256-bit vectors)"),
         ("processor\t: 0\nmodel name\t: ARMv8\n", "ARMv8"),
     ],
 )

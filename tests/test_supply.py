@@ -21,7 +21,9 @@ from synthetic_runs import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 # Installed by who exports to ONNX only, so not locked.
 NOT_LOCKED = {"onnx", "tensorboard", "transducers"}
-OURS = {"paper_lenet", "experiments", "tests", "_start"} | {path.stem for path in (ROOT / "tests").rglob("*.py")}
+OURS = {"paper_lenet", "experiments", "tests", "_start"} | {
+    path.stem for folder in ("tests", "results") for path in (ROOT / folder).rglob("*.py")
+}
 
 
 def canonical(requirement: str) -> str:

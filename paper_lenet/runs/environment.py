@@ -93,7 +93,7 @@ def _cpu_model() -> str:
     details = [f"{key.removeprefix('cpu ')} {told[key]}" for key in ("cpu family", "model") if told.get(key)]
     flags = told.get("flags", "").split()
     details += next(([f"{bits}-bit vectors"] for flag, bits in VECTORS.items() if flag in flags), [])
-    return f"{name} ({', '.join(details)})" if details else name
+    return f"{name} ({' '.join(details)})" if details else name
 
 
 def origin() -> dict[str, Any]:

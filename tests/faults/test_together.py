@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import re
 import shutil
@@ -34,7 +35,7 @@ def without_times(results: dict[str, bytes]) -> dict[str, Any]:
     """results/ without the columns in which two undisturbed jobs differ."""
     found: dict[str, Any] = dict(results)
     for name in ("runs/small-digits.csv", "curves/small-digits.csv"):
-        lines = [line.split(",") for line in results[name].decode().splitlines()]
+        lines = list(csv.reader(results[name].decode().splitlines()))
         keep = [i for i, column in enumerate(lines[0]) if column not in small.TIMES]
         found[name] = [[line[i] for i in keep] for line in lines]
     return found
