@@ -298,7 +298,7 @@ TABLES = {
     "strings-short": Generated(short, ("strings.csv",), Shown("strings", 0, DOCUMENT)),
     "strings": Generated(lambda results: by_level(results, "characters"), ("strings.csv",), Shown("strings", 1)),
     "strings-whole": Generated(lambda results: by_level(results, "strings"), ("strings.csv",), Shown("strings", 2)),
-    "strings-training": Generated(training, ("strings.csv",), Shown("strings", 3, DOCUMENT)),
+    "strings-training": Generated(training, ("strings.csv",), Shown("strings", 3)),
     "strings-against": Generated(against, ("strings.csv",), Shown("strings", 4)),
     "strings-rejection": Generated(rejection, ("strings-rejection.csv",), Shown("strings", 5)),
     "strings-printed": Generated(printed, ("strings-printed.csv",), Shown("strings", 6, DOCUMENT)),
