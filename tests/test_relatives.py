@@ -35,6 +35,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "lenet1": {"model": ModelConfig("lenet1", init=RANDOM), "data": DataConfig(version="small")},
     "one hidden layer": {"model": ModelConfig("mlp", [30], init=replace(FIXED, bias="random"))},
     "no subsampling": {"model": ModelConfig("mlp", [20], init=FIXED), "cross_terms": "subsampling"},
+    "more units than a kernel takes at once": {"model": ModelConfig("mlp", [200], init=FIXED)},
     "two hidden layers": {
         "model": ModelConfig("mlp", [20, 17], 20, init=FIXED),
         "data": DataConfig(version="deslanted"),

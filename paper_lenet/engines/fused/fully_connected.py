@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from paper_lenet.engines.fused.activations import NUMBERS
-from paper_lenet.engines.fused.kernels.common import PREDICT, SECOND_ORDER
+from paper_lenet.engines.fused.kernels.common import PREDICT, SECOND_ORDER, STEP
 from paper_lenet.engines.fused.kernels.dense import (
     full_backward,
     full_forward,
@@ -20,6 +20,7 @@ from paper_lenet.engines.fused.kernels.dense import (
     rbf_forward,
     through_activation,
 )
+from paper_lenet.engines.fused.kernels.pixels import ink_backward, ink_forward, settle, sum_pixels
 from paper_lenet.engines.fused.layout import Array, FlatLayout, padded
 from paper_lenet.engines.fused.penalties import answer_and_loss, curvatures, slopes
 from paper_lenet.network.mlp import MLP
@@ -58,6 +59,9 @@ class Layout(FlatLayout):
             areas |= {f"{name}.weight": units * below, f"{name}.bias": padded(units)}
             inner[f"{name}.weight"] = np.arange(units)[:, None] * below + np.arange(weight.shape[1])
             inner[f"{name}.bias"] = np.arange(units)
+        pixels, across = self.shape.side**2, padded(self.shape.units[0])
+        areas["h1.weight"] = pixels * across  # pixel by pixel: kernels/pixels.py
+        inner["h1.weight"] = np.arange(self.shape.units[0])[:, None] + np.arange(pixels) * across
         self.statistics = FlatLayout({}, {})
         super().__init__(areas, inner)
 
@@ -69,33 +73,48 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], s
     mode, act = purpose, NUMBERS["scaled_tanh"]
     two, classes, units1, units_last = len(shape.units) == 3, shape.classes, shape.units[0], shape.units[-2]
     below, pixels = shape.below, shape.side**2
-    below0, below1, below_last, below_output = below[0], below[1], below[-2], below[-1]
+    across, below_last, below_output = below[1], below[-2], below[-1]
     h1w, h1b, h2w, h2b = at["h1.weight"], at["h1.bias"], at.get("h2.weight", 0), at.get("h2.bias", 0)
     cw, cb = at["classes.weight"], at["classes.bias"]
 
-    areas = [below0, below0, below1, below1, below_last, below_last, below_output, below_output, padded(classes),
-             padded(classes)]  # fmt: skip
-    x0, d0, x1, d1, x2, d2, x3, d3, y, g, end = itertools.accumulate(areas, initial=0)
+    areas = [*[padded(pixels)] * 2, *[across] * 6, *[below_last] * 2, *[below_output] * 2, *[padded(classes)] * 2]
+    r, r2, v_sums, d_sums, e_sums, q_sums, x1, d1, x2, d2, x3, d3, y, g, end = itertools.accumulate(areas, initial=0)
     x_last, d_last = (x2, d2) if two else (x1, d1)
 
     @njit(cache=True, error_model="numpy")
-    def run(p, e, ws, images, labels, out, centres, factor, eq9, j, smoothing):  # type: ignore[no-untyped-def]
-        """As that of convolutional.program; smoothing is for a linear output and not read."""
+    def run(p, e, ws, images, labels, out, centres, background, factor, eq9, j, smoothing):  # type: ignore[no-untyped-def]
+        """As that of convolutional.program; smoothing is for a linear output and not read.
+
+        background: its grey value.
+        """
         _ = sources  # belongs to the key of Numba's cache
-        losses = 0.0
+        losses, done = 0.0, len(out)
+        ink = np.empty(pixels, np.int64)
+        sum_pixels(p, h1w, ws, v_sums, pixels, across)
+        if mode == STEP:
+            sum_pixels(e, h1w, ws, e_sums, pixels, across)
+        for i in range(across):
+            ws[d_sums + i] = 0
         for n in range(len(out)):
+            count = 0
             for i in range(pixels):
-                ws[x0 + i] = images[n * pixels + i]
-            full_forward(p, h1w, h1b, ws, x0, x1, below0, units1, act, 0)
+                x = images[n * pixels + i]
+                if x != background:
+                    ink[count] = i
+                    ws[r + count] = x - background
+                    ws[r2 + count] = x * x - background * background
+                    count += 1
+            ink_forward(p, e, h1w, h1b, ws, r, ink, count, background, v_sums, d_sums, q_sums, x1, across, mode)
             if two:
-                full_forward(p, h2w, h2b, ws, x1, x2, below1, units_last, act, 0)
+                full_forward(p, h2w, h2b, ws, x1, x2, across, units_last, act, 0)
             full_forward(p, cw, cb, ws, x_last, x3, below_last, classes, act, 0)
             rbf_forward(centres, ws, x3, y, below_output, classes)
             out[n], loss = answer_and_loss(ws, y, g, labels[n], classes, factor, eq9, j)
             if mode == PREDICT:
                 continue
             if not math.isfinite(loss):
-                return losses, n
+                done = n
+                break
             losses += loss
 
             if mode == SECOND_ORDER:
@@ -107,9 +126,14 @@ def program(purpose: int, shape: Shape, at_items: tuple[tuple[str, int], ...], s
             full_backward(p, e, cw, cb, ws, x_last, d3, d_last, below_last, classes, act, mode)
             through_activation(ws, x_last, d_last, units_last, act, mode)
             if two:
-                full_backward(p, e, h2w, h2b, ws, x1, d2, d1, below1, units_last, act, mode)
+                full_backward(p, e, h2w, h2b, ws, x1, d2, d1, across, units_last, act, mode)
                 through_activation(ws, x1, d1, units1, act, mode)
-            full_backward(p, e, h1w, h1b, ws, x0, d1, d0, below0, units1, act, mode)
-        return losses, len(out)
+            ink_backward(p, e, h1w, h1b, ws, r2 if mode == SECOND_ORDER else r, ink, count, background, v_sums, d_sums,
+                         e_sums, q_sums, d1, across, mode)  # fmt: skip
+        if mode == SECOND_ORDER:
+            settle(p, e, h1w, ws, background * background, d_sums, pixels, across, mode)
+        elif mode != PREDICT:
+            settle(p, e, h1w, ws, background, d_sums, pixels, across, mode)
+        return losses, done
 
     return run, end

@@ -125,11 +125,13 @@ class FusedNet:
         for start in range(0, max(1, len(chosen)), at_once):  # once for no patterns, to compile
             part = slice(start, start + at_once)
             self._lay(patterns, chosen[part], values)
-            tables = self.tables
+            tables: tuple[Any, ...] = self.tables
             if isinstance(self.shape, convolutional.Shape):
                 if self.dropout and purpose in (STEP, GRADIENT):
                     self._draw_masks(pass_, position + start, len(out[part]))
                 tables = *tables, statistics, self.masks
+            else:
+                tables = (values[0],)
             more, done = run(
                 p, e, self.ws, self.chunk, labels[part], out[part], self.centres, *tables, self.factor, eq9,
                 float(self.loss.j), float(self.loss.smoothing),
