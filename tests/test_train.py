@@ -234,6 +234,25 @@ def test_interrupted_sweep_has_recorded_what_was_planned(
     assert sorted("model.pooling=average" in each.words() for each in planned) == [False, True]
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_as_a_job_ends_stops_the_sweep(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All seeds of that job have ended, so that it has nothing to say of it."""
+    trained: list[Config] = []
+
+    def last_seeds_end(config: Config, groups: list[list[int]], *_: object) -> Iterator[tuple[int, None]]:
+        trained.append(config)
+        os.kill(os.getpid(), number)
+        yield from ((seed, None) for group in groups for seed in group)
+
+    monkeypatch.setattr(job, "train_all", last_seeds_end)
+    options = ("-m", "experiment=smoke", *TINY, "model.pooling=sum,average", f"output={tmp_path}")
+    assert call(monkeypatch, "train", *options) == 75
+    assert len(trained) == 1
+    assert [line.partition(":")[0] for line in capsys.readouterr().err.splitlines()] == ["interrupted"]
+
+
 def test_engine_by_its_name() -> None:
     for name in FIELD_CHOICES["engine.name"]:
         assert training.engine(Config(engine=EngineConfig(name))).__name__ == f"paper_lenet.engines.{name}"

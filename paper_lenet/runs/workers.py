@@ -62,7 +62,10 @@ def interrupt(number: int, _: object) -> None:
 
 @contextmanager
 def asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Whether SIGINT or SIGTERM has come, also before, or a launcher is gone; a second one raises KeyboardInterrupt."""
+    """Whether SIGINT or SIGTERM has come, also before, or a launcher is gone; a second one raises KeyboardInterrupt.
+
+    What has come is in `interrupts` at the end: one that came as a job ended must still stop the next.
+    """
     came = list(interrupts)
 
     def note(number: int, frame: object) -> None:
@@ -84,6 +87,7 @@ def asked_to_stop() -> Iterator[Callable[[], bool]]:
     finally:
         for number, old in ours.items():
             signal.signal(number, old)
+        interrupts.extend(came[len(interrupts) :])
 
 
 def train_all(
