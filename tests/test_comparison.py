@@ -225,7 +225,7 @@ def test_command(
     command: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Rows are added one by one, and not made again."""
-    options = ("--results", str(tmp_path), "linear, sums not squashed", "knn euclidean")
+    options = ("--results", str(tmp_path), "--workers", "1", "linear, sums not squashed", "knn euclidean")
     monkeypatch.setattr("sys.argv", ["comparison", *options])
     assert entry.run("comparison") == 0
     assert "knn euclidean seed 0 k=3" in capsys.readouterr().out
@@ -242,7 +242,8 @@ def test_command(
 def test_networks_need_their_runs(
     command: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["comparison", "lenet-4", "--results", str(tmp_path), "--output", str(tmp_path)])
+    options = ("--results", str(tmp_path), "--output", str(tmp_path), "--workers", "1")
+    monkeypatch.setattr("sys.argv", ["comparison", "lenet-4", *options])
     assert entry.run("comparison") == 1
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and "seed-0: not there; paper-lenet train study=comparison-nets trains it" in err

@@ -1,15 +1,19 @@
 """The classifiers of Figs. 9 to 12, fitted and measured one by one -> runs/comparison.csv.
 
 paper-lenet comparison [names ...] [--choose] [--again] [--publish]: all of those that are not there yet, or
-the named ones. Networks are trained first, by study=comparison-nets; here their finished runs are measured.
+the named ones, in processes side by side. Networks are trained first, by study=comparison-nets; here their finished runs
+are measured.
 --choose tries the candidates of what the paper does not give, on held-out images -> runs/comparison-choice.csv.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import as_completed
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -30,10 +34,12 @@ from paper_lenet.learning.patterns import Patterns, all_patterns
 from paper_lenet.network.lenet5 import build
 from paper_lenet.runs.environment import origin
 from paper_lenet.runs.records import finished, run_folder
+from paper_lenet.runs.workers import cores, processes
 
-VALIDATION = 5000
+VALIDATION = 10_000
 CHOICE = "choice-comparison"  # the study that trains networks with that many images held out, at several rates
 AT_ONCE = 500  # images that a network is shown together
+LARGEST = 7  # gigabytes that a fit takes at most
 Settings = dict[str, Any]
 Made = tuple[str, int]  # fingerprint and seed of a row
 
@@ -43,6 +49,33 @@ def data_of(version: str, validation: int) -> Data:
     return load(DataConfig(version=version, validation=validation))
 
 
+@dataclass(frozen=True)
+class Task:
+    """One fit.  key: of the classifier.  validation: training images held out; 0 measures on the test images.
+
+    output: where the networks' runs are.
+    """
+
+    key: str
+    settings: Settings
+    seed: int
+    validation: int
+    output: str
+
+    def classifier(self) -> Classifier:
+        return next(each for each in all_classifiers() if each.key == self.key)
+
+    def network(self) -> Config | None:
+        """The configuration of the network that it is or builds on."""
+        name = self.classifier().network
+        return composed(name, self.output, self.validation) if name else None
+
+    def made(self) -> Made:
+        network = self.network()
+        settings = {**self.settings, **({"network": network.fingerprint()} if network else {})}
+        return fingerprint(self.key, settings), self.seed
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Fit and measure the classifiers of Figs. 9 to 12.")
     parser.add_argument("names", nargs="*", help="of classifiers, as in the table; default: all")
@@ -50,24 +83,45 @@ def main() -> int:
     parser.add_argument("--again", action="store_true", help="also what is there already")
     add_place(parser)
     parser.add_argument("--output", default="outputs", help="where the networks' runs are")
+    parser.add_argument("--workers", type=int, default=0, help="processes; default: one a core, as memory allows")
     arguments = parser.parse_args()
     path = place_of(arguments).results / "runs" / ("comparison-choice.csv" if arguments.choose else "comparison.csv")
     every = {classifier.key: classifier for classifier in all_classifiers()}
     if unknown := set(arguments.names) - set(every):
         raise ConfigError(f"{', '.join(sorted(unknown))}: no such classifier; there are {'; '.join(every)}")
+    os.environ["OMP_NUM_THREADS"] = "1"  # a process that is started here reads it
     torch.set_num_threads(1)
-    numbers = {"seed": int}
-    rows = read_rows(path, COLUMNS, numbers)
-    for key in arguments.names or every:
-        # read again, since another process may have added some
-        finished = [] if arguments.again else read_rows(path, COLUMNS, numbers)
-        there = {(row["fingerprint"], int(row["seed"])) for row in finished}
-        for row in (tried if arguments.choose else rows_of)(every[key], there, arguments.output):
-            rows = add_rows(path, COLUMNS, ("fingerprint", "seed"), [{**row, **origin()}], in_order)
-            print(f"{row['classifier']} seed {row['seed']} {row['settings']}: {row['error_percent']:.2f} %, "
-                  f"{row['train_seconds']:.0f} s", flush=True)  # fmt: skip
+    rows = read_rows(path, COLUMNS, {"seed": int})
+    there = set() if arguments.again else {(row["fingerprint"], int(row["seed"])) for row in rows}
+    listed = tried if arguments.choose else tested
+    tasks = [task for key in arguments.names or every for task in listed(every[key], arguments.output)]
+    here = origin()
+    for row in carried_out([task for task in tasks if task.made() not in there], arguments.workers or workers()):
+        rows = add_rows(path, COLUMNS, ("fingerprint", "seed"), [{**row, **here}], in_order)
+        print(f"{row['classifier']} seed {row['seed']} {row['settings']}: {row['error_percent']:.2f} %, "
+              f"{row['train_seconds']:.0f} s", flush=True)  # fmt: skip
     print(f"{path}: {len(rows)} rows")
     return 0
+
+
+def workers() -> int:
+    """A process for each core that has LARGEST gigabytes of memory to itself, at least one."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
+    return max(1, min(cores(), int(memory / 1e9 / LARGEST)))
+
+
+def carried_out(tasks: list[Task], at_once: int) -> Iterator[Row]:
+    """The row of each fit, as soon as it is there."""
+    if min(at_once, len(tasks)) <= 1:
+        yield from map(row_of, tasks)
+        return
+    with processes(min(at_once, len(tasks))) as pool:
+        running = [pool.submit(row_of, task) for task in tasks]
+        try:
+            for done in as_completed(running):
+                yield done.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def in_order(rows: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -76,40 +130,36 @@ def in_order(rows: list[dict[str, str]]) -> list[dict[str, str]]:
     return sorted(rows, key=lambda row: (order.get(row["classifier"], len(order)), row["settings"], int(row["seed"])))
 
 
-def tried(classifier: Classifier, there: set[Made], output: str) -> Iterator[Row]:
-    """One row per combination of the candidates, on held-out images."""
+def tried(classifier: Classifier, output: str) -> Iterator[Task]:
+    """One fit per combination of the candidates, on held-out images."""
     if classifier.candidates:
         config = composed(classifier.network, output, VALIDATION) if classifier.network else None
         for settings in classifier.choices():
-            yield from made_row(classifier, settings, config.seeds[0] if config else 0, config, VALIDATION, there)
+            yield Task(classifier.key, settings, config.seeds[0] if config else 0, VALIDATION, output)
 
 
-def rows_of(classifier: Classifier, there: set[Made], output: str) -> Iterator[Row]:
-    """One row per seed, on the test images."""
+def tested(classifier: Classifier, output: str) -> Iterator[Task]:
+    """One fit per seed, on the test images."""
     config = composed(classifier.network, output) if classifier.network else None
     for seed in config.seeds if config else range(classifier.seeds):
-        yield from made_row(classifier, dict(classifier.settings), seed, config, 0, there)
+        yield Task(classifier.key, dict(classifier.settings), seed, 0, output)
 
 
-def made_row(
-    classifier: Classifier, settings: Settings, seed: int, config: Config | None, validation: int, there: set[Made]
-) -> Iterator[Row]:
-    """The row of one fit, none where it is there; config: of the network that it has, which tells it from another."""
-    here = fingerprint(classifier.key, {**settings, **({"network": config.fingerprint()} if config else {})})
-    if (here, seed) in there:
-        return
-    data = data_of(classifier.version, validation)
-    what = (classifier, settings, seed, data)
+def row_of(task: Task) -> Row:
+    """The row of one fit."""
+    classifier, config = task.classifier(), task.network()
+    data = data_of(classifier.version, task.validation)
+    what = (classifier, task.settings, task.seed, data)
     made, seconds = on_network(config, *what) if config else fitted(*what)
     size = classifier.max_test_images
     shown, labels = data.test_images[:size], data.test_labels[:size]
-    yield {
+    return {
         "classifier": classifier.key,
-        "settings": " ".join(f"{name}={value}" for name, value in sorted(settings.items())),
+        "settings": " ".join(f"{name}={value}" for name, value in sorted(task.settings.items())),
         "dataset": data.name,
         "split": data.split,
-        "fingerprint": here,
-        "seed": seed,
+        "fingerprint": task.made()[0],
+        "seed": task.seed,
         "train_size": len(data.train_labels),
         "multiply_adds": made.multiply_adds,
         "variables": made.variables,
