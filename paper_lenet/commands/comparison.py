@@ -1,8 +1,8 @@
 """The classifiers of Figs. 9 to 12, fitted and measured one by one -> runs/comparison.csv.
 
 paper-lenet comparison [names ...] [--choose] [--again] [--publish]: all of those that are not there yet, or
-the named ones, in processes side by side. Networks are trained first, by study=comparison-nets; here their finished runs
-are measured.
+the named ones, in processes side by side. Networks are trained first, by study=comparison-nets; their finished runs
+are measured here.
 --choose tries the candidates of what the paper does not give, on held-out images -> runs/comparison-choice.csv.
 """
 
