@@ -20,7 +20,7 @@ from synthetic_runs import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 # Installed by who exports to ONNX only, so not locked.
-NOT_LOCKED = {"onnx", "tensorboard", "transducers"}
+NOT_LOCKED = {"onnx", "search", "tensorboard", "transducers"}
 OURS = {"paper_lenet", "experiments", "tests", "_start"} | {
     path.stem for folder in ("tests", "results") for path in (ROOT / folder).rglob("*.py")
 }
@@ -43,7 +43,13 @@ def imported(path: Path) -> set[str]:
 
 
 # What may be imported where: the requirements and those of these extras.
-EXTRAS = {"paper_lenet": (), "paper_lenet/commands/export.py": ("onnx",), "experiments": (), "tests": ("dev",)}
+EXTRAS = {
+    "paper_lenet": (),
+    "paper_lenet/commands/export.py": ("onnx",),
+    "paper_lenet/commands/search.py": ("search",),
+    "experiments": (),
+    "tests": ("dev",),
+}
 
 
 @pytest.mark.parametrize("place", EXTRAS)
