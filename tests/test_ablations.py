@@ -156,7 +156,7 @@ def best_rates(study: str) -> dict[str, float]:
     runs = pd.read_csv(ROOT / "results" / "runs" / f"{study}.csv")
     found = {}
     for label, of_label in runs.groupby("label"):
-        errors = {float(rate): group["validation_error_percent"].mean() for rate, group in of_label.groupby(RATE)
+        errors = {float(rate): group["test_error_percent"].mean() for rate, group in of_label.groupby(RATE)
                   if (group["status"] == "ok").all() and len(group) == 4}  # fmt: skip
         best = min(errors, key=lambda rate: errors[rate])
         rates = sorted(of_label[RATE])
