@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from paper_lenet.network.pretrained import load_pretrained
+    from paper_lenet.strings.pictures import read_pictures
 
-__all__ = ["load_pretrained"]
+__all__ = ["load_pretrained", "read_pictures"]
 
 
 def __getattr__(name: str) -> Any:
@@ -14,4 +15,8 @@ def __getattr__(name: str) -> Any:
         from paper_lenet.network.pretrained import load_pretrained
 
         return load_pretrained
+    if name == "read_pictures":
+        from paper_lenet.strings.pictures import read_pictures
+
+        return read_pictures
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

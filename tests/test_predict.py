@@ -19,6 +19,7 @@ from paper_lenet.files import write_atomic
 from paper_lenet.network import pretrained
 from paper_lenet.network.lenet5 import build
 from paper_lenet.network.pretrained import VALUES, file_of, recogniser
+from paper_lenet.strings.pictures import Reading, read_pictures
 
 # An r by hand: 7 rows, 5 columns, 0 to 9 for faint to full ink.
 SMALL = np.array(
@@ -186,16 +187,18 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     weights = tmp_path / "mine.safetensors"
     write_atomic(weights, file_of(net))
     good = [
-        saved(tmp_path / name, Image.fromarray(255 - np.pad(SMALL, edge)))
+        saved(tmp_path / name, Image.fromarray(255 - np.kron(np.pad(SMALL, edge), np.ones((6, 6), np.uint8))))
         for name, edge in (("a.png", 5), ("b.png", 9))
     ]
     bad = [bad_file(tmp_path, name) for name in ("text.png", "missing.png")]
 
     assert call(monkeypatch, "predict", *good, "--weights", weights) == 0
     lines = capsys.readouterr().out.splitlines()
-    (answer,) = net.answers(as_mnist(255 - np.pad(SMALL, 5))[None])
-    text = f"{answer.label}, penalty {answer.score:.2f}, margin {answer.margin:.2f} to {answer.runner_up}"
-    assert lines == [f"{path}: {text}" for path in good]
+    for path, line, reading in zip(good, lines, read_pictures(good, str(weights)), strict=True):
+        assert isinstance(reading, Reading) and reading.answer is not None
+        answer = reading.answer
+        text = f"{answer.label}, penalty {answer.score:.2f}, margin {answer.margin:.2f} to {answer.runner_up}"
+        assert line == f"{path}: {text}; not sure: {reading.doubt}" and "another network" in reading.doubt
 
     assert call(monkeypatch, "predict", bad[0], good[0], bad[1], good[1], "--weights", weights) == 1
     out, err = capsys.readouterr()

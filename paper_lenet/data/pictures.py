@@ -6,9 +6,12 @@ Both are in whole numbers throughout, so that another program can do the same to
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +26,7 @@ BOX = 20  # MNIST's digits fit into so many pixels (p. 9-10)
 # Columns beside the digits of a strip, so that a narrow one still stands in the middle of a window; and most in all.
 MARGIN, WIDEST = 14, 4000
 LARGEST = 50_000_000  # pixels: what a camera makes; more needs gigabytes
+HEIC = (".heic", ".heif")
 FAINT = 32  # of 255: differences below are noise or compression, not ink
 
 
@@ -37,22 +41,57 @@ def read(path: Path, form: Callable[[Grey], Grey] | None = None) -> Grey:
     on its side (EXIF) is set upright.
     """
     try:
+        return (form or as_mnist)(_opened(path, grey_of))
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
+
+
+def colours_of(file: Path | BinaryIO) -> NDArray[np.uint8]:
+    """(H, W, 3) what an image file shows, as `read` opens it; of a grey one three times the same. Raises ImageError."""
+    return _opened(file, _colours)
+
+
+def _opened(file: Path | BinaryIO, seen: Callable[[Image.Image], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """What `seen` makes of an image file. Raises ImageError, without the file's name."""
+    heic = _read_heic()
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refused just below
-            with Image.open(path) as image:
+            with Image.open(file) as image:
                 if image.format == "EPS":  # the only one that Pillow has another program run
                     raise ImageError("PostScript is a program, not an image")
                 if image.width * image.height > LARGEST:
                     raise ImageError(f"too large: {image.width}x{image.height} pixels, {LARGEST} at most")
-                grey = grey_of(ImageOps.exif_transpose(image))
-        return (form or as_mnist)(grey)
+                return seen(ImageOps.exif_transpose(image))
     except Image.DecompressionBombError as error:
-        raise ImageError(f"{path}: too large: more than {LARGEST} pixels") from error
+        raise ImageError(f"too large: more than {LARGEST} pixels") from error
     except UnidentifiedImageError as error:
-        raise ImageError(f"{path}: not an image that can be read") from error
+        needs = "" if heic or Path(str(file)).suffix.lower() not in HEIC else ": needs paper-lenet[heic]"
+        raise ImageError(f"not an image that can be read{needs}") from error
+    except ImageError:
+        raise
     except Exception as error:  # decoders raise whatever a damaged file makes them raise
         reason = getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
-        raise ImageError(f"{path}: {reason}") from error
+        raise ImageError(reason) from error
+
+
+@functools.cache
+def _read_heic() -> bool:
+    """Whether pictures of telephones can be read, which takes a package of its own."""
+    if find_spec("pillow_heif") is None:
+        return False
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
+    return True
+
+
+def _colours(image: Image.Image) -> NDArray[np.uint8]:
+    """Red, green and blue; of a transparent or a deep image its grey values, as `grey_of` has them."""
+    flat = image.mode not in ("LA", "La", "PA", "RGBA", "RGBa") and "transparency" not in image.info
+    if flat and image.mode != "F" and not image.mode.startswith("I"):
+        return np.asarray(image.convert("RGB"))
+    return np.repeat(grey_of(image)[:, :, None], 3, 2)
 
 
 def grey_of(image: Image.Image) -> Grey:

@@ -1,7 +1,8 @@
 """Trained networks to take away: what predicting needs, in one file.
 
 The folder weights/ has of each released network <name>.safetensors and <name>.md, its model card, and of all of them
-digests.json, sealed. experiments/release.py writes these files; nothing else does.
+digests.json, sealed. experiments/release.py writes these files; nothing else does. limits.json, by
+experiments/limits.py, has beyond which an answer of theirs is not sure.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from paper_lenet.network.lenet5 import build
 from paper_lenet.network.paper_net import LayeredNet
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
-DIGESTS = "digests.json"
+DIGESTS, LIMITS = "digests.json", "limits.json"
 # Each with the experiment of conf/experiment whose first seed it is.
 RELEASED = {"lenet5-1998": "lenet5", "lenet5-modern": "modern"}
 VALUES = "input.values"
@@ -43,6 +44,29 @@ class Answer:
     score: float
     runner_up: int
     margin: float
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Beyond which an answer is not sure; chosen on images that a network of the same recipe had not seen.
+
+    score: the largest penalty, or the smallest probability.  margin: the smallest one.
+    error_percent: so many of the digits that either of them alone leaves are wrong.
+    rejected_percent: so many of all digits are not sure by both.
+    """
+
+    score: float
+    margin: float
+    error_percent: float
+    rejected_percent: float
+
+    def doubt(self, answer: Answer, has_penalties: bool) -> str:
+        """Why an answer is not sure; empty where it is."""
+        if has_penalties and answer.score > self.score:
+            return f"penalty above {self.score:.2f}"
+        if not has_penalties and answer.score < self.score:
+            return f"probability below {self.score:.4f}"
+        return f"margin below {self.margin:.4g}" if answer.margin < self.margin else ""
 
 
 class Recogniser(nn.Module):
@@ -71,12 +95,18 @@ class Recogniser(nn.Module):
         self.edge = 0 if model["geometry"] == "unpadded" else (paper.INPUT_SIZE - paper.IMAGE_SIZE) // 2
 
     def forward(self, images: Tensor) -> Tensor:
+        output: Tensor = self.network(self._input(images))
+        return output
+
+    def layers(self, images: Tensor) -> dict[str, Tensor]:
+        """The states of every layer by name, input, c1, s2, c3, s4, c5, f6 and output; images: as it is called on."""
+        return self.network.features(self._input(images))
+
+    def _input(self, images: Tensor) -> Tensor:
         size = paper.IMAGE_SIZE
         if images.dtype != torch.uint8 or images.dim() != 3 or images.shape[1:] != (size, size):
             raise ValueError(f"images are {images.dtype} {tuple(images.shape)}, not torch.uint8 (N, {size}, {size})")
-        grey = self.values[images.long()]
-        output: Tensor = self.network(F.pad(grey, (self.edge,) * 4, value=self.background)[:, None])
-        return output
+        return F.pad(self.values[images.long()], (self.edge,) * 4, value=self.background)[:, None]
 
     @property
     def score_name(self) -> str:
@@ -118,6 +148,13 @@ def released(name: str, folder: Path) -> Recogniser:
     if found != expected:
         raise RecordError(f"{path}: damaged, or not the released file: SHA-256 is {found}, must be {expected}")
     return load_file(path)
+
+
+def limits(name: str) -> Limits | None:
+    """The limits of a released network; None where it has none. Raises RecordError."""
+    path = WEIGHTS / LIMITS
+    found = read_sealed(path).get(name) if path.exists() else None
+    return Limits(**{key: found[key] for key in Limits.__dataclass_fields__}) if found else None
 
 
 def digests(folder: Path) -> dict[str, Any]:

@@ -79,6 +79,12 @@ class Reader:
         return self.read(pictures.read(path, pictures.as_strip))
 
     @torch.no_grad()
+    def alone(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(N, 11) penalties of images (N, 28, 28), each in a window of its own."""
+        padded = np.pad(images, ((0, 0), (2, 2), (2, 2)))
+        return penalties(self.network, torch.from_numpy(levels(np.float32)[padded])[:, None])[:, 0].numpy()
+
+    @torch.no_grad()
     def states(self, strip: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """F6 (T, 84) and the penalties (T, 11) at the positions of a strip, as `read` takes it."""
         image = torch.from_numpy(levels(np.float32)[strip])[None, None]
