@@ -20,6 +20,7 @@ Pair = tuple[tuple[str, str], tuple[str, str]]
 SAMPLES: dict[str, tuple[Any, ...]] = {
     # those that are compared with the reference
     "engine.name": tuple(sorted(set(CHOICES["engine.name"]) - {"reference"}, key=lambda name: name != "fused")),
+    "data.name": ("mnist", "digits"),  # images of one's own are read from files
     "data.version": ("regular", "small", "deslanted"),  # of each size one
     "data.train_size": (None, 12),
     "data.skip": (0, 3),

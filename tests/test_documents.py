@@ -19,11 +19,13 @@ import pytest
 import torch
 from PIL import Image
 from synthetic_runs import ROOT
+from test_own_data import USUAL, write_folders, write_idx
 
 from paper_lenet import paper
 from paper_lenet.commands.composition import check_sweep, compose
 from paper_lenet.config.rules import CHOICES
 from paper_lenet.data import DIRECTORY_VARIABLE
+from paper_lenet.data.digits import read_digits
 from paper_lenet.network.pretrained import RELEASED
 from paper_lenet.reporting.tables.build import HEADLINE, generated
 
@@ -46,6 +48,7 @@ SIZES = "data.test_size=100 optim.passes=1 seeds=[0]"
 SMALL = f"data=digits data.train_size=1200 {SIZES}"
 # Where the engine does not matter, the one that has nothing to compile.
 PLAIN = f"data=digits data.train_size=300 {SIZES} engine=reference optim.hessian_samples=50"
+FEW = f"data.train_size=100 {SIZES} engine=reference optim.hessian_samples=50"
 ON_MNIST = "data=mnist data.train_size=10000 optim.passes=2 seeds=[0]"
 # A command that is shown -> what is added to it, or what is run in its place; "" for what .ci/run runs.
 ADDED = {
@@ -66,8 +69,25 @@ ADDED = {
     f"{PYTHON} experiments/collect.py outputs/eta": "",
     f"{PYTHON} experiments/tables.py eta": "",
     f"{PYTHON} experiments/figures.py eta": "",
-    f"{PYTHON} experiments/predict.py photo.jpg scan.png": "",
-    f"{PYTHON} experiments/predict.py photo.jpg --weights lenet5-modern": "",
+    **{
+        f"{TRAIN} data={kind} data.dir={place} name={name}": FEW
+        for kind, place, name in (
+            ("idx", "FashionMNIST/raw", "fashion"),
+            ("npz", "mnist.npz", "mine"),
+            ("folder", "pictures", "mine"),
+        )
+    },
+    **{
+        f"{PYTHON} experiments/predict.py {arguments}": ""
+        for arguments in (
+            "photo.jpg",
+            "folder --csv",
+            "photo.jpg --json",
+            "photo.jpg --explain how.png",
+            "photo.jpg --weights lenet5-modern",
+        )
+    },
+    f"cat photo.jpg | {PYTHON} experiments/predict.py -": "",
     f"{PYTHON} experiments/read.py photo.jpg --figure read.png": "",
     f"{PYTHON} experiments/export_onnx.py lenet5-1998": "",
     f"{PYTHON} experiments/release.py outputs/mine/<fingerprint>/seed-0 mine --into .": "",
@@ -294,7 +314,7 @@ def mnist() -> Path | None:
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the working tree with its history, so that runs know their commit, and two pictures to read."""
+    """A copy of the working tree with its history, so that runs know their commit; pictures to read, and to learn."""
     folder = tmp_path_factory.mktemp("documents") / "clone"
     git = ["git", "-C", str(ROOT)]
     names = subprocess.run(
@@ -310,8 +330,14 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(["git", "-C", str(folder), "reset", "--quiet"], check=True)
     digit = np.full((60, 60), 255, np.uint8)
     digit[10:50, 28:33] = 0
-    for name in ("photo.jpg", "scan.png"):
+    (folder / "folder").mkdir()
+    for name in ("photo.jpg", "folder/scan.png"):
         Image.fromarray(digit).save(folder / name)
+    images, labels, tests, truth = read_digits()
+    data = images[:200], labels[:200], tests[:200], truth[:200]
+    write_idx(folder / "FashionMNIST" / "raw", USUAL, data, packed=True)
+    np.savez(folder / "mnist.npz", **dict(zip(("x_train", "y_train", "x_test", "y_test"), data, strict=True)))
+    write_folders(folder / "pictures", data)
     return folder
 
 
@@ -326,7 +352,7 @@ def python(clone: Path) -> Path:
     )
     text = "".join(map(text_of, DOCUMENTS))
     extras = re.findall(r"pip install -e '\.\[(\w+)\]'", text)
-    assert sorted(extras) == ["onnx", "sweeps", "tensorboard"]
+    assert sorted(extras) == ["heic", "onnx", "sweeps", "tensorboard"]
     install = [environment / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     done = subprocess.run([*install, "-e", f".[{','.join(extras)}]"], cwd=clone, capture_output=True, text=True)
     if "No matching distribution" in done.stderr and "Retrying" in done.stderr:

@@ -43,6 +43,7 @@ from paper_lenet.config import (
     OptimConfig,
 )
 from paper_lenet.config.rules import CHOICES as FIELD_CHOICES
+from paper_lenet.config.rules import OWN
 from paper_lenet.config.studies import studies
 from paper_lenet.data import load
 from paper_lenet.engines.reference import net
@@ -106,11 +107,13 @@ ALSO: dict[str, dict[str, Any]] = {
     "adamw": {**MINIBATCH, "weight_decay": 0.01},
     "muon": {**MINIBATCH, "weight_decay": 0.01},
     "mlp": {"hidden": [300]},
+    **{name: {"dir": "here"} for name in OWN},
 }
 PARTNERS = {
     "cross_entropy": ["model.output=linear"],
     "muon": ["engine=batched"],
     "lenet1": ["data.version=small"],
+    **{name: ["data.dir=here"] for name in OWN},
 }
 GROUPS = ("data", "distort", "loss", "model", "optim")
 CHOICES = [(p.parent.name, p.stem) for p in sorted(CONF.glob("*/*.yaml")) if p.parent.name in GROUPS]

@@ -1,6 +1,6 @@
 """Configurations: their schema and ranges, and the rules of which choices go together."""
 
-from paper_lenet.config.rules import ConfigError
+from paper_lenet.config.rules import OWN, ConfigError
 from paper_lenet.config.schema import (
     NOT_METHOD,
     Config,
@@ -12,10 +12,12 @@ from paper_lenet.config.schema import (
     ModelConfig,
     OptimConfig,
     WindowsConfig,
+    not_method,
 )
 
 __all__ = [
     "NOT_METHOD",
+    "OWN",
     "Config",
     "ConfigError",
     "DataConfig",
@@ -26,4 +28,5 @@ __all__ = [
     "ModelConfig",
     "OptimConfig",
     "WindowsConfig",
+    "not_method",
 ]

@@ -20,8 +20,10 @@ class ConfigError(PaperLenetError, ValueError):
     """A configuration value that cannot be used; the message names its key."""
 
 
+# Images of one's own, by the form of their files.
+OWN = ("idx", "npz", "folder")
 CHOICES: dict[str, tuple[str, ...]] = {
-    "data.name": ("mnist", "digits"),
+    "data.name": ("mnist", "digits", *OWN),
     "data.input": ("paper", "unit", "standard", "standard_each"),
     "data.version": tuple(paper.VERSION_SIDES),
     "model.name": ("lenet5", "lenet4", "lenet1", "mlp"),
@@ -92,7 +94,7 @@ _TRAINED_POOLING: dict[str, Values] = {"model.pooling": ("sum", "average")}
 
 # By field the values of others under which it is read; a field that is not here always is.
 READ_WHEN: dict[str, dict[str, Values]] = {
-    "data.dir": {"data.name": ("mnist",)},
+    "data.dir": {"data.name": ("mnist", *OWN)},
     "distort.strength": _DISTORTED,
     "distort.inverse_scale": _DISTORTED,
     "distort.squeeze": _DISTORTED,
@@ -183,6 +185,8 @@ def refusals(
 
 def impossible(values: Mapping[str, Any], modern: bool, defaults: Mapping[str, Any]) -> Iterator[str]:
     """What no choice of the other keys could make sense of, a line each. values: of all fields; modern: Config's."""
+    if values["data.name"] in OWN and values["data.dir"] is None:
+        yield f"data.name={values['data.name']} without data.dir: where are the images?"
     model, version, loss = values["model.name"], values["data.version"], values["loss.name"]
     distorted, batch_norm = values["distort.variants"] > 0, values["model.batch_norm"]
     frame = {"lenet1": "small", "mlp": version}.get(model, "regular")

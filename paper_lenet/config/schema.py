@@ -17,7 +17,7 @@ from itertools import chain
 from typing import Any
 
 from paper_lenet import paper
-from paper_lenet.config.rules import CHOICES, ConfigError, dotted, impossible, refusals, unread
+from paper_lenet.config.rules import CHOICES, OWN, ConfigError, dotted, impossible, refusals, unread
 
 
 def _require(condition: bool, key: str, value: object, wanted: str) -> None:
@@ -49,8 +49,10 @@ def _positive(key: str, value: float) -> None:
 class DataConfig:
     """Which images, and how many of them.
 
-    name: `mnist`, or `digits` (scikit-learn's embedded 8x8 digits enlarged; a stand-in where MNIST cannot be had).
-    dir: folder that holds MNIST/raw; null looks in the usual places and downloads as a last resort.
+    name: `mnist`, or `digits` (scikit-learn's embedded 8x8 digits enlarged; a stand-in where MNIST cannot be had); or
+        images of one's own (data/own.py): `idx`, `npz` or `folder`.
+    dir: folder that holds MNIST/raw; null looks in the usual places and downloads as a last resort. Of images of one's
+        own the folder, or the .npz.
     train_size: patterns trained on, a subset drawn by seed, nested in its size; null for all.
     skip: this many training images (the first ones) are left out.
     validation: this many training images (the last ones) are held out, and errors are measured on them instead of the
@@ -371,6 +373,11 @@ FIRST_DEFAULTS = {
 NOT_METHOD = ("name", "seeds", "output", "resume", "force", "engine.workers", "data.dir")
 
 
+def not_method(name: str) -> tuple[str, ...]:
+    """NOT_METHOD of a data set: of images of one's own the folder says which they are."""
+    return tuple(key for key in NOT_METHOD if key != "data.dir" or name not in OWN)
+
+
 @dataclass
 class Config:
     """One job: one configuration, trained once for each seed.
@@ -433,7 +440,7 @@ class Config:
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that stand for what is computed: not for the seeds, the place or the workers."""
         method = self.as_first()
-        for key in ("label", *NOT_METHOD, *ADDED_LATER):
+        for key in ("label", *not_method(self.data.name), *ADDED_LATER):
             *groups, last = key.split(".")
             inner = functools.reduce(dict.__getitem__, groups, method)
             if key not in ADDED_LATER or inner[last] == ADDED_LATER[key]:

@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 from PIL import Image
 
 from paper_lenet import generators, paper
-from paper_lenet.config import ConfigError, DataConfig
+from paper_lenet.config import OWN, ConfigError, DataConfig
 from paper_lenet.data import versions
 from paper_lenet.data.digits import read_digits
 from paper_lenet.data.mnist import (
@@ -23,13 +23,14 @@ from paper_lenet.data.mnist import (
     Labels,
     read_mnist,
 )
+from paper_lenet.data.own import read_own
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
     """Training images, and the held-out images that errors are measured on.
 
-    name: of the data set, as in DataConfig.
+    name: of the data set, as in DataConfig; of images of one's own with a digest of them.
     split: where the held-out images come from: `test`, or `validation` (the end of the training set).
     train_images, test_images: (N, 28, 28) uint8, or smaller by the version; 0 for the background, 255 for full ink.
     train_labels, test_labels: (N,) int64, 0 to 9.
@@ -51,8 +52,14 @@ def load(config: DataConfig) -> Data:
     Raises ConfigError for a size larger than the data set, DataUnavailable if MNIST can neither be found
     nor downloaded, and DataError for files that are damaged, or missing in a place that was named.
     """
-    images_and_labels = read_mnist(config.dir) if config.name == "mnist" else read_digits()
-    train_images, train_labels, test_images, test_labels = images_and_labels
+    name = config.name
+    if name in OWN:
+        assert config.dir is not None  # the configuration has seen to it
+        train_images, train_labels, test_images, test_labels, digest = read_own(name, config.dir)
+        name = f"{name}-{digest[:12]}"
+    else:
+        images_and_labels = read_mnist(config.dir) if name == "mnist" else read_digits()
+        train_images, train_labels, test_images, test_labels = images_and_labels
     if config.version != "regular":
         both = (train_images, test_images)
         if config.name == "mnist":
@@ -75,7 +82,7 @@ def load(config: DataConfig) -> Data:
         _at_most("data.test_size", config.test_size, len(test_images))
         split = split if config.test_size else "none"
     return Data(
-        config.name,
+        name,
         split,
         train_images,
         train_labels,

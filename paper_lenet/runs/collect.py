@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from omegaconf import OmegaConf
 
-from paper_lenet.config import NOT_METHOD, Config, ConfigError
+from paper_lenet.config import OWN, Config, ConfigError, not_method
 from paper_lenet.config.schema import FIRST_DEFAULTS, first_defaults
 from paper_lenet.errors import PaperLenetError
 from paper_lenet.files import (
@@ -74,13 +74,16 @@ class Run:
             "name": folder.parents[1].resolve().name,
             "fingerprint": fingerprint,
             "seed": config.seeds[0],
-            "dataset": config.data.name,
+            "dataset": self.metrics.get("dataset") if config.data.name in OWN else config.data.name,
             "passes": len(self.passes),
             "test_errors": len(self.errors) if self.metrics.get("status") == "ok" else self.metrics.get("test_errors"),
         }
         for key, expected in claims.items():
             if self.metrics.get(key) != expected:
                 raise CollectError(f"{folder}: metrics.json says {key}={self.metrics.get(key)}, its folder {expected}")
+        dataset = str(self.metrics.get("dataset"))
+        if dataset.partition("-")[0] != config.data.name:
+            raise CollectError(f"{folder}: metrics.json says dataset={dataset}, its configuration {config.data.name}")
         missing = [column for column in RUN_COLUMNS if column not in (*self.metrics, *LATER_COLUMNS)]
         if missing:
             raise CollectError(f"{folder}: metrics.json has no {', '.join(missing)}")
@@ -175,7 +178,7 @@ def _results(name: str, runs: list[Run], results: Path) -> dict[Path, str]:
     varied = [
         key
         for key in runs[0].settings
-        if key not in NOT_METHOD and any(run.settings.get(key) != usual[key] for run in runs)
+        if key not in not_method(runs[0].config.data.name) and any(run.settings.get(key) != usual[key] for run in runs)
     ]
     rows = [{**run.metrics, **{key: run.settings[key] for key in varied}, "name": name} for run in runs]
     curves = [{"name": name, **run.key, **row} for run in runs for row in run.passes]
@@ -197,14 +200,15 @@ def configuration(row: Mapping[str, Any]) -> Config:
 
     The values may be text, or what pandas makes of it. Raises ConfigError for a value that a field cannot have.
     """
-    fields = {**row, "data.name": row.get("dataset"), "engine.name": row.get("engine")}
+    name = str(row.get("dataset", "")).partition("-")[0] or None
+    fields = {**row, "data.name": name, "engine.name": row.get("engine")}
     fields["engine.precision"] = row.get("precision")
     tree = OmegaConf.structured(Config)
     try:
         for key, first in FIRST_DEFAULTS.items():
             OmegaConf.update(tree, key, first)
         for key, default in flat(first_defaults()).items():
-            if key not in NOT_METHOD and (value := fields.get(key)) is not None:
+            if key not in not_method(name or "") and (value := fields.get(key)) is not None:
                 OmegaConf.update(tree, key, _value(value, default))
         return cast(Config, OmegaConf.to_object(tree))
     except Exception as error:  # OmegaConf's or our own
@@ -219,6 +223,8 @@ def _value(value: Any, default: Any) -> Any:
         return json.loads(value) if default.startswith("[") else str(value)
     if isinstance(default, bool):
         return str(value) == "True"
+    if default is None and isinstance(value, str) and not value.replace(".", "").isdigit():
+        return value  # data.dir
     return float(value) if isinstance(default, float) else int(value)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from paper_lenet import paper
-from paper_lenet.config import NOT_METHOD, Config
+from paper_lenet.config import OWN, Config, not_method
 from paper_lenet.config.rules import dotted
 from paper_lenet.data import Data
 from paper_lenet.engines import Checkpoint, NonFiniteError, PassRecord
@@ -86,7 +86,9 @@ def write_job(config: Config) -> None:
         remove_leftovers(path.parent)
         earlier = read_job(path.parent).seeds if path.exists() else []
         usual, fields = flat(Config().to_dict()), flat(config.to_dict())
-        differs = {key: fields[key] for key in usual if key not in NOT_METHOD and fields[key] != usual[key]}
+        differs = {
+            key: fields[key] for key in usual if key not in not_method(config.data.name) and fields[key] != usual[key]
+        }
         about = {"name": config.name, "seeds": sorted({*earlier, *config.seeds}), "differs": differs}
         write_atomic(path, json_text(sealed(about)))
 
@@ -198,10 +200,25 @@ class RunWriter:
         if point is None:
             for stale in ("metrics.json", checkpoints.FILE, "passes.csv", "errors.csv", "weights.safetensors"):
                 remove(self.folder / stale)
+        if self.config.data.name in OWN:
+            self._hold_images()
         resolved = replace(self.config, seeds=[self.seed], resume=True, force=False)
         self._write("config.yaml", OmegaConf.to_yaml(OmegaConf.create(resolved.to_dict())))
         self._write("environment.json", json_text(self._environment))
         return point, remark
+
+    def _hold_images(self) -> None:
+        """Raises RecordError where the images are not those of the first run of this configuration."""
+        path = self.folder.parent / "images.json"
+        with held(self.folder.parent, patience=60.0):
+            if not path.exists():
+                write_atomic(path, json_text(sealed({"dataset": self.data.name})))
+        before = read_sealed(path).get("dataset")
+        if before != self.data.name:
+            raise RecordError(
+                f"data.dir={self.config.data.dir}: other images than before, {before} then and {self.data.name} now; "
+                "another name=... keeps them apart"
+            )
 
     def _resume(self) -> tuple[Checkpoint | None, str]:
         found = checkpoints.read(self.folder)
