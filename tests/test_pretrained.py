@@ -28,8 +28,9 @@ from paper_lenet.network.lenet5 import build
 from paper_lenet.network.modern import ModernNet
 from paper_lenet.network.pretrained import RELEASED, load_file, load_pretrained
 from paper_lenet.release.cards import release
-from paper_lenet.runs.collect import collect
+from paper_lenet.runs.collect import CollectError, collect
 from paper_lenet.runs.records import RunWriter, run_folder, write_job
+from paper_lenet.runs.trained import load_network
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (60, 28, 28), np.uint8)
 DATA = Data("mnist", "test", IMAGES, np.arange(60) % 10, IMAGES, np.arange(60) % 10)
@@ -84,6 +85,21 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def released(place: Path, name: str = "lenet5-1998", job: Config = OF_1998) -> Path:
     folder = finished_run(place / "outputs", job)
     return release(folder, name, place / "weights", place / "results", job)[0]
+
+
+@pytest.mark.parametrize("job", [OF_1998, MODERN], ids=["1998", "modern"])
+def test_the_network_of_any_run(place: Path, job: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any seed, and of uncommitted code; where its input needs no images, also without them."""
+    monkeypatch.setattr("paper_lenet.runs.trained.load", lambda config: DATA)
+    monkeypatch.setattr("paper_lenet.runs.environment.code_state", lambda root: ("c0ffee" * 6 + "c0ff", True))
+    folder = finished_run(place / "outputs", replace(job, name="mine")).with_name("seed-1")
+    net = load_network(str(folder))
+    with torch.no_grad():
+        torch.testing.assert_close(net(torch.from_numpy(IMAGES)), expected_output(job, 1), rtol=0, atol=0)
+    assert (net.about["name"], net.training) == ("mine", False)
+    (folder / "metrics.json").unlink()
+    with pytest.raises(CollectError, match="seed-1"):
+        load_network(str(folder))
 
 
 @pytest.mark.parametrize(("name", "job"), [("lenet5-1998", OF_1998), ("lenet5-modern", MODERN)])

@@ -1,4 +1,4 @@
-"""A released network -> one ONNX file: paper-lenet export lenet5-1998 [--output FILE].
+"""A network -> one ONNX file: paper-lenet export lenet5-1998 [--output FILE]; also of a run: its folder in its place.
 
 The file takes what the network takes, bytes (N, 28, 28), and is written only if ONNX Runtime gives what PyTorch gives.
 """
@@ -15,7 +15,8 @@ import torch
 from paper_lenet import paper
 from paper_lenet.errors import PaperLenetError
 from paper_lenet.files import write_atomic
-from paper_lenet.network.pretrained import RELEASED, Recogniser, load_pretrained
+from paper_lenet.network.pretrained import RELEASED, Recogniser
+from paper_lenet.runs.trained import load_network
 
 TOLERANCE = 1e-4  # of an output above 1, else absolute: penalties reach hundreds
 INSTALL = "needs onnx, onnxscript and onnxruntime: pip install onnx onnxscript onnxruntime"
@@ -72,11 +73,12 @@ def export(net: Recogniser) -> tuple[bytes, float]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Export a released network to ONNX, and check the file.")
-    parser.add_argument("name", help=", ".join(RELEASED))
+    parser.add_argument("name", help=f"{', '.join(RELEASED)}, a file that release wrote, or the folder of a run")
     parser.add_argument("--output", type=Path, help="default: <name>.onnx")
     arguments = parser.parse_args()
-    output: Path = arguments.output or Path(f"{arguments.name}.onnx")
-    content, difference = export(load_pretrained(arguments.name))
+    net = load_network(arguments.name)
+    output: Path = arguments.output or Path(f"{net.about['name']}.onnx")
+    content, difference = export(net)
     write_atomic(output, content)
     print(f"wrote {output}, {len(content):,} bytes; ONNX Runtime and PyTorch differ by {difference:.1e} of an output")
     return 0

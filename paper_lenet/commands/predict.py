@@ -26,7 +26,11 @@ COLUMNS = ("picture", "digits", "sure", "doubt", "score", "margin", "runner_up",
 def main() -> int:
     parser = argparse.ArgumentParser(description="Tell which digits each picture shows.")
     parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="files, folders, or - for standard input")
-    parser.add_argument("--weights", default="lenet5-1998", help=f"{', '.join(RELEASED)}, or a file that release wrote")
+    parser.add_argument(
+        "--weights",
+        default="lenet5-1998",
+        help=f"{', '.join(RELEASED)}, a file that release wrote, or outputs/<name>/<fingerprint>/seed-<k>",
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="an object a line")
     form.add_argument("--csv", action="store_true", help="a table: " + ", ".join(COLUMNS))

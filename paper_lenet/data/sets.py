@@ -115,13 +115,17 @@ def levels(dtype: DTypeLike = np.float32) -> NDArray[np.floating]:
     return np.linspace(paper.BACKGROUND, paper.FOREGROUND, 256, dtype=np.float64).astype(dtype)
 
 
-def values_of(kind: str, data: Data) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """What the bytes of the training and of the held-out images become, each (256,). kind: as DataConfig.input."""
+def values_of(kind: str, data: Data | None) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """What the bytes of the training and of the held-out images become, each (256,). kind: as DataConfig.input.
+
+    data: read for the standard ones only.
+    """
     unit = np.linspace(0.0, 1.0, 256)
     if kind == "paper":
         return levels(np.float64), levels(np.float64)
     if kind == "unit":
         return unit, unit
+    assert data is not None
     own = [_standard(images) for images in (data.train_images, data.test_images)]
     if kind == "standard" or not len(data.test_images):
         own[1] = own[0]

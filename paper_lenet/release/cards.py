@@ -10,24 +10,23 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from paper_lenet.config import NOT_METHOD, Config
-from paper_lenet.data import Data, load, values_of
+from paper_lenet.data import load
 from paper_lenet.errors import PaperLenetError
-from paper_lenet.files import held, json_text, read_tensors, sealed, sha256, write_atomic
+from paper_lenet.files import held, json_text, sealed, sha256, write_atomic
 from paper_lenet.network.pretrained import (
     DIGESTS,
     RELEASED,
-    VALUES,
     Recogniser,
     digests,
     file_of,
     load_file,
-    recogniser,
 )
 from paper_lenet.reporting import statistics
 from paper_lenet.reporting.results import errors_by_seed, read_runs
 from paper_lenet.reporting.tables.common import percent
-from paper_lenet.runs.collect import CollectError, Run
+from paper_lenet.runs.collect import Run
 from paper_lenet.runs.records import read_job
+from paper_lenet.runs.trained import network_of
 
 # Engines agree to rounding, so that an image in many may be answered otherwise; other weights differ on more.
 OTHERWISE = 1e-3
@@ -77,7 +76,7 @@ def release(folder: Path, name: str, into: Path, results: Path, experiment: Conf
         first = experiment.seeds[0]
     _refuse(folder, run.seed != first, f"the first seed is {first}: a network must not be picked")
 
-    net = _network(run, name, data := load(dataclasses.replace(run.config.data, dir=None)))
+    net = network_of(run, name, data := load(dataclasses.replace(run.config.data, dir=None)))
     given = np.array([answer.label for answer in net.answers(data.test_images)])
     recorded = data.test_labels.copy()
     for row in run.errors:
@@ -107,26 +106,6 @@ def _committed(results: Path, run: Run) -> dict[int, float]:
         return {}
     runs: pd.DataFrame = read_runs(results, name)
     return errors_by_seed(runs[runs["fingerprint"] == run.metrics["fingerprint"]])
-
-
-def _network(run: Run, name: str, data: Data) -> Recogniser:
-    path = run.folder / "weights.safetensors"
-    about = {
-        "name": name,
-        "fingerprint": run.metrics["fingerprint"],
-        "seed": run.seed,
-        "commit": run.metrics["commit"],
-        "model": dataclasses.asdict(run.config.model),
-        "input": run.config.data.input,
-    }
-    stated, state = read_tensors(path)
-    if [stated.get("fingerprint"), stated.get("seed")] != [about["fingerprint"], about["seed"]]:
-        raise CollectError(f"{path}: of another run: {stated.get('fingerprint')}, seed {stated.get('seed')}")
-    values, _ = values_of(run.config.data.input, data)
-    try:
-        return recogniser(about, {**state, VALUES: values.astype(np.float32)})
-    except (LookupError, TypeError, ValueError, RuntimeError) as error:
-        raise CollectError(f"{path}: not the weights of its configuration: {error}") from error
 
 
 def _card(

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from paper_lenet import paper
 from paper_lenet.data import photographs, pictures
 from paper_lenet.data.pictures import Grey, ImageError
-from paper_lenet.network.pretrained import RELEASED, Answer, Limits, Recogniser, load_file, load_pretrained
+from paper_lenet.network.pretrained import Answer, Limits, Recogniser
 from paper_lenet.network.pretrained import limits as limits_of
+from paper_lenet.runs.trained import load_network
 from paper_lenet.strings.reader import WINDOWS_FILE, Reader, load_reader
 
 AT_ONCE = 500  # pictures, for the memory that they take
@@ -115,9 +116,8 @@ class Readers:
 
 
 def readers_of(weights: str = "lenet5-1998") -> Readers:
-    """The readers with the released network of a name, else that of a file. Raises ConfigError or RecordError."""
-    own = weights not in RELEASED and Path(weights).exists()
-    net = load_file(Path(weights)) if own else load_pretrained(weights)
+    """The readers with the network of `load_network`, which says what it raises."""
+    net = load_network(weights)
     of_windows = limits_of(WINDOWS_FILE.stem)
     second = Second(load_reader(WINDOWS_FILE), of_windows.score) if of_windows else None
     return Readers(net, limits_of(weights), load_reader(), second)
@@ -126,7 +126,8 @@ def readers_of(weights: str = "lenet5-1998") -> Readers:
 def read_pictures(pictures: Iterable[str | Path | bytes], weights: str = "lenet5-1998") -> list[Reading | ImageError]:
     """What is read in each picture, a file or its bytes; an ImageError says why one is no picture.
 
-    weights: a released network or a file that experiments/release.py wrote. Raises ConfigError or RecordError.
+    weights: a released network, a file that experiments/release.py wrote, or the folder of a run. Raises ConfigError,
+    RecordError, CollectError or DataError.
     """
     sources = (picture if isinstance(picture, bytes) else Path(picture) for picture in pictures)
     return list(readings(sources, readers_of(weights)))
