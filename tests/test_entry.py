@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from synthetic_runs import ROOT, call
 
+import paper_lenet
 from paper_lenet.commands import entry
 from paper_lenet.runs import collect
 
@@ -52,6 +53,15 @@ def test_commands_are_listed_without_the_libraries() -> None:
         assert usage.startswith("usage: python -m paper_lenet COMMAND") and nothing == ""
         assert [line.split()[0] for line in lines] == sorted(SCRIPTS.values())
         assert all(len(line) <= 134 and line.endswith(".") for line in lines)
+
+
+def test_version() -> None:
+    """The same in Python and on the command line, installed or not."""
+    done = subprocess.run(
+        [sys.executable, "-m", "paper_lenet", "--version"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == paper_lenet.__version__
+    assert re.match(r"\d+\.\d+\.\d+", paper_lenet.__version__)
 
 
 def test_command_that_there_is_not() -> None:

@@ -12,6 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
+import paper_lenet
 from paper_lenet.errors import PaperLenetError
 
 # What the package lies in: the repository, or where packages are installed.
@@ -34,6 +35,9 @@ def choose() -> int:
     if name in ("-h", "--help"):
         print(f"usage: {called} COMMAND ...; {called} COMMAND --help tells the rest\n")
         print("\n".join(f"{command:12} {does}" for command, does in there.items()))
+        return 0
+    if name == "--version":
+        print(paper_lenet.__version__)
         return 0
     if name not in there:
         print(f"{called}: {name}: no such command; {called} --help lists them", file=sys.stderr)
