@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pandas as pd
@@ -51,6 +52,16 @@ def test_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     before = (tmp_path / "search.csv").read_bytes()
     assert entry.run("search") == 0
     assert (tmp_path / "search.csv").read_bytes() == before
+    # and elsewhere, by its rows alone
+    monkeypatch.setattr(search, "search_of", lambda path: dataclasses.replace(TINY, trials=4))
+    monkeypatch.setattr("sys.argv", ["search", *options[:-1], str(tmp_path / "elsewhere")])
+    assert entry.run("search") == 0
+    again = pd.read_csv(tmp_path / "search.csv")
+    assert list(again[again["part"] == "trials"]["trial"]) == [0, 1, 2, 3]
+    assert again["errors"].astype(str).str.split().map(len).eq(again["passes"]).all()
+    monkeypatch.setattr(search, "search_of", lambda path: TINY)
+    finals = again[again["part"] == "finals"]
+    means = finals.groupby("settings")["validation_error_percent"].mean()
     chosen = finals.loc[finals["settings"] == means.idxmin(), "trial"].iloc[0]
     assert table(tmp_path).rows[0][0] == f"tiny {chosen}"
 

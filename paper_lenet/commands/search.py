@@ -26,7 +26,7 @@ from paper_lenet.data import load
 from paper_lenet.engines import NonFiniteError
 from paper_lenet.engines.engine import records
 from paper_lenet.files import add_rows, read_rows
-from paper_lenet.reporting.tables.search import COLUMNS, COMPLETE, FINALS, KEY, PRUNED, TRIALS
+from paper_lenet.reporting.tables.search import COLUMNS, COMPLETE, DIVERGED, FINALS, KEY, PRUNED, TRIALS
 from paper_lenet.runs.environment import origin
 from paper_lenet.runs.training import engine
 from paper_lenet.runs.workers import cores, processes
@@ -84,7 +84,8 @@ def main() -> int:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     path, journal = place.results / "search.csv", arguments.output / f"{search.name}.journal"
     journal.parent.mkdir(parents=True, exist_ok=True)
-    optuna.create_study(study_name=search.name, storage=storage(journal), load_if_exists=True)
+    study = optuna.create_study(study_name=search.name, storage=storage(journal), load_if_exists=True)
+    take_up(study, search, path)
     with processes() as pool:
         try:
             todo = [
@@ -107,6 +108,50 @@ def storage(journal: Path) -> Any:
     from optuna.storages.journal import JournalFileBackend
 
     return JournalStorage(JournalFileBackend(str(journal)))
+
+
+def take_up(study: Any, search: Search, path: Path) -> None:
+    """Tell a new study of the trials that search.csv has already, as on another machine; one that is missing failed."""
+    from optuna.trial import TrialState, create_trial
+
+    rows = {
+        int(row["trial"]): row
+        for row in read_rows(path, COLUMNS, {"seed": int})
+        if (row["search"], row["part"]) == (search.name, TRIALS)
+    }
+    space: Mapping[str, Any] = {key: distribution(values) for key, values in search.space.items()}
+    for number in range(len(study.get_trials(deepcopy=False)), max(rows, default=-1) + 1):
+        if number not in rows:
+            study.add_trial(create_trial(state=TrialState.FAIL))
+            continue
+        row = rows[number]
+        told = dict(each.split("=", 1) for each in row["settings"].split())
+        pruned = row["state"] == PRUNED
+        study.add_trial(
+            create_trial(
+                state=TrialState.PRUNED if pruned else TrialState.COMPLETE,
+                value=None if pruned else float(row["validation_error_percent"]),
+                params={key: value_of(told[key], values) for key, values in search.space.items()},
+                distributions=dict(space),
+                intermediate_values={k + 1: float(error) for k, error in enumerate(row["errors"].split())},
+            )
+        )
+
+
+def distribution(values: Any) -> Any:
+    """A key's values as Optuna has them."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    if isinstance(values, list):
+        return CategoricalDistribution(values)
+    return FloatDistribution(values["low"], values["high"], log=values.get("log", False))
+
+
+def value_of(text: str, values: Any) -> Any:
+    """A value as it was suggested, from what a row has of it."""
+    if isinstance(values, list):
+        return next(value for value in values if str(value) == text)
+    return min(max(float(text), values["low"]), values["high"])
 
 
 def tried(search: Search, journal: Path, path: Path, trials: int) -> None:
@@ -167,26 +212,34 @@ def of_finals(search: Search) -> list[str]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a training ended: complete, pruned or diverged; passes done; held-out images wrong, in percent; seconds."""
+    """How a training ended.
+
+    state: complete, pruned or diverged.  errors: held-out images wrong after each pass, in percent.
+    """
 
     state: str
-    passes: int
-    error: float
+    errors: list[float]
     seconds: float
+
+    @property
+    def error(self) -> float:
+        """The last one; all images count as wrong once the training has diverged."""
+        return self.errors[-1] if self.errors and self.state != DIVERGED else 100.0
 
 
 def trained(config: Config, seed: int, hopeless: Callable[[int, float], bool] = lambda done, error: False) -> Outcome:
-    """One seed, to its end or until (passes done, error) is hopeless. Every image counts as wrong once it diverged."""
-    data, began = load(config.data), time.perf_counter()
-    done, error = 0, 100.0
+    """One seed, to its end or until (passes done, error) is hopeless."""
+    data, began, state = load(config.data), time.perf_counter(), COMPLETE
+    errors: list[float] = []
     try:
         for record in records(engine(config).train(config, data, seed)):
-            done, error = record.pass_, 100 * record.test_errors / len(data.test_labels)
-            if hopeless(done, error) and done < config.optim.passes:
-                return Outcome(PRUNED, done, error, time.perf_counter() - began)
+            errors.append(100 * record.test_errors / len(data.test_labels))
+            if hopeless(record.pass_, errors[-1]) and record.pass_ < config.optim.passes:
+                state = PRUNED
+                break
     except NonFiniteError:
-        return Outcome("diverged", done, 100.0, time.perf_counter() - began)
-    return Outcome(COMPLETE, done, error, time.perf_counter() - began)
+        state = DIVERGED
+    return Outcome(state, errors, time.perf_counter() - began)
 
 
 def add(
@@ -194,10 +247,11 @@ def add(
 ) -> None:
     """A row of search.csv, and a line on the screen."""
     told = " ".join(overrides_of(settings))
-    row = {"search": search.name, "part": part, "trial": trial, "seed": seed, "passes": outcome.passes}
+    row = {"search": search.name, "part": part, "trial": trial, "seed": seed}
+    row |= {"passes": len(outcome.errors), "errors": " ".join(f"{error:.2f}" for error in outcome.errors)}
     row |= {"state": outcome.state, "validation_error_percent": outcome.error, "seconds": round(outcome.seconds, 1)}
     add_rows(path, COLUMNS, KEY, [row | {"settings": told, **origin()}], in_order)
-    print(f"{search.name}, {part} {trial}, seed {seed}: {outcome.state} after {outcome.passes} passes, "
+    print(f"{search.name}, {part} {trial}, seed {seed}: {outcome.state} after {len(outcome.errors)} passes, "
           f"{outcome.error:.2f} %, {told}", flush=True)  # fmt: skip
 
 

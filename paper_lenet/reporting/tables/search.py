@@ -12,9 +12,9 @@ from paper_lenet.reporting.tables.common import Generated, origin, percent
 from paper_lenet.runs.environment import ORIGIN
 
 KEY = ("search", "part", "trial", "seed")
-COLUMNS = (*KEY, "passes", "state", "validation_error_percent", "seconds", "settings", *ORIGIN)
+COLUMNS = (*KEY, "passes", "state", "validation_error_percent", "seconds", "settings", "errors", *ORIGIN)
 TRIALS, FINALS = "trials", "finals"
-COMPLETE, PRUNED = "complete", "pruned"
+COMPLETE, PRUNED, DIVERGED = "complete", "pruned", "diverged"
 
 
 def search(results: Path) -> Table:
