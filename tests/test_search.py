@@ -83,6 +83,9 @@ def test_searches_of_the_repository() -> None:
 def test_finals_have_intervals(tmp_path: Path) -> None:
     row = dict.fromkeys(COLUMNS, "x") | {"search": "a", "trial": 3, "passes": 30, "state": "complete", "dirty": False}
     row |= {"validation_error_percent": 0.7, "seconds": 1.0}
+    write_atomic(tmp_path / "search.csv", csv_text(COLUMNS, [row | {"part": "trials", "seed": 1}]))
+    assert table(tmp_path).rows == [["a 3", "0.700", "-", "-", "x"]]
+    assert "finals not run yet" in " ".join(table(tmp_path).notes)
     rows = [row | {"part": "trials", "seed": 1}, row | {"part": "finals", "seed": 2}]
     write_atomic(tmp_path / "search.csv", csv_text(COLUMNS, rows))
     with pytest.raises(TableError, match="a, trial 3: one seed has no interval"):

@@ -14,11 +14,15 @@ from paper_lenet.runs.environment import ORIGIN
 KEY = ("search", "part", "trial", "seed")
 COLUMNS = (*KEY, "passes", "state", "validation_error_percent", "seconds", "settings", "errors", *ORIGIN)
 TRIALS, FINALS = "trials", "finals"
+SHOWN = 6  # trials of a search whose finals have not been run
 COMPLETE, PRUNED, DIVERGED = "complete", "pruned", "diverged"
 
 
 def search(results: Path) -> Table:
-    """A row for each finalist, the best one of each search first. TableError where one has fewer than two seeds."""
+    """A row for each finalist, the best one of each search first, or for the best trials of a search that goes on.
+
+    Raises TableError where a finalist has fewer than two seeds.
+    """
     path = results / "search.csv"
     made = read_csv(path, COLUMNS)
     rows, counts, told = [], [], []
@@ -38,13 +42,22 @@ def search(results: Path) -> Table:
             cells = [f"{name} {trial}", percent(first), f"{percent(mean)} ± {percent(statistics.std(errors))}"]
             lines.append((mean, [*cells, f"{percent(low)} to {percent(high)}", str(group["settings"].iloc[0])]))
         rows += [cells for _, cells in sorted(lines)]
+        if not lines:
+            best = trials[trials["state"] == COMPLETE].sort_values(["validation_error_percent", "trial"]).head(SHOWN)
+            rows += [
+                [f"{name} {trial}", percent(float(error)), "-", "-", str(settings)]
+                for trial, error, settings in zip(
+                    best["trial"], best["validation_error_percent"], best["settings"], strict=True
+                )
+            ]
+            told[-1] += ", finals not run yet"
     notes = [
         "Errors on 10,000 images held out of the training set (validation), not test errors; of a trial that of its "
         "one seed, which is too low for those that were picked by it. In the finals each of the best is trained anew, "
         "twice as long and on other seeds; the first row of a search is its choice.",
         f"{'; '.join(told)}. {origin(made, 'trainings')}; results/search.csv, by experiments/search.py.",
     ]
-    note = f"Mean ± standard deviation, Student's 95 % interval of the mean; {n_of(counts, 'seeds')}."
+    note = f"Mean ± standard deviation, Student's 95 % interval of the mean; {n_of(counts or [1], 'seeds')}."
     header = ["trial", "error of the trial, %", "error in the finals, %", "95 % interval", "settings"]
     return Table("search", "Recipes searched on hold-out images: the finals.", header, rows, notes, note)
 
