@@ -74,6 +74,7 @@ TABLES: dict[str, Function] = {
     "readings": studies.readings,
     "recovered": others.recovered,
     "recovered-statements": others.recovered_statements,
+    "search": others.search,
     "strings": partial(others.strings, of="characters"),
     "strings-against": others.strings_against,
     "strings-printed": others.strings_printed,

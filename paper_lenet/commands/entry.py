@@ -12,7 +12,6 @@ import signal
 import sys
 from pathlib import Path
 
-import paper_lenet
 from paper_lenet.errors import PaperLenetError
 
 # What the package lies in: the repository, or where packages are installed.
@@ -27,6 +26,19 @@ def commands() -> dict[str, str]:
     return {name: text.split("\n")[0].strip('"') for name, text in texts.items() if "\ndef main()" in text}
 
 
+def version() -> str:
+    """That of the package that is installed, or of the checkout that this is."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("paper-lenet")
+    except metadata.PackageNotFoundError:
+        import tomllib  # here, since an older Python is to be told that it is too old
+
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        return f"{project['version']}+checkout"
+
+
 def choose() -> int:
     """The exit code of the command that the first argument names; --help, or no argument, lists all of them."""
     print_anything()
@@ -37,7 +49,7 @@ def choose() -> int:
         print("\n".join(f"{command:12} {does}" for command, does in there.items()))
         return 0
     if name == "--version":
-        print(paper_lenet.__version__)
+        print(version())
         return 0
     if name not in there:
         print(f"{called}: {name}: no such command; {called} --help lists them", file=sys.stderr)

@@ -70,6 +70,29 @@ def fronts(results: Path, table: Table) -> list[Row]:
     return rows
 
 
+def search(results: Path, table: Table) -> list[Row]:
+    """The finals of each search, or where there are none yet its best trials."""
+    rows: list[Row] = []
+    for name, own in read(results / "search.csv").groupby("search"):
+        trials, finals = own[own["part"] == "trials"], own[own["part"] == "finals"]
+        first = trials.assign(error=numbers(trials["validation_error_percent"]), number=numbers(trials["trial"]))
+        if finals.empty:
+            best = first[first["state"] == "complete"].sort_values(["error", "number"]).head(6)["trial"]
+        else:
+            best = finals["trial"].drop_duplicates()
+        for trial in best:
+            errors = numbers(finals[finals["trial"] == trial]["validation_error_percent"])
+            own_trial = first[first["trial"] == trial].iloc[0]
+            rows.append({
+                "trial": Key(f"{name} {trial}"),
+                "error of the trial, %": float(own_trial["error"]),
+                "error in the finals, %": spread(errors) if len(errors) else None,
+                "95 % interval": t_interval(errors) if len(errors) else None,
+                "settings": str(own_trial["settings"]),
+            })  # fmt: skip
+    return rows
+
+
 def recovered(results: Path, table: Table) -> list[Row]:
     """R² of each map, and errors on Fig. 25, as they were measured."""
     maps, checks = read(results / "recovery.csv"), read(results / "recovery-checks.csv")
