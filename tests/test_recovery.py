@@ -281,6 +281,7 @@ def test_fronts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     monkeypatch.setitem(command.NAMED, OURS, ("data=digits",))
     monkeypatch.setattr(command, "processes", lambda: ThreadPoolExecutor(1))
     monkeypatch.setattr(command, "load", lambda config: made_data())
+    monkeypatch.setattr("paper_lenet.recovery.fronts.PASSES", 2)
     monkeypatch.setattr(command, "of_1998", lambda front, config, data, seed: SimpleNamespace(test_errors=seed))
 
     def trained(*more: str) -> int:
