@@ -144,15 +144,18 @@ def sheet(colours: Colours) -> tuple[Colours, Mask]:
     if len(rows) < 32 or len(columns) < 32:
         return colours, everywhere
     part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    cut, on_sheet = colours[part].copy(), on_sheet[part]
-    # beyond its edge the sheet goes on as it is near it
-    weights = cv2.blur(on_sheet.astype(np.float32), (2 * len(cut) // 3,) * 2) + 1e-6
-    around = cv2.blur(np.where(on_sheet[:, :, None], cut, 0).astype(np.float32), (2 * len(cut) // 3,) * 2)
-    near = cv2.blur(on_sheet.astype(np.float32), (31, 31))
-    close = cv2.blur(np.where(on_sheet[:, :, None], cut, 0).astype(np.float32), (31, 31))
-    filled = np.where(near[:, :, None] > 0.02, close / (near[:, :, None] + 1e-6), around / weights[:, :, None])
-    cut[~on_sheet] = filled[~on_sheet].clip(0, 255).astype(np.uint8)
-    return cut, on_sheet
+    return continued(colours[part], on_sheet[part]), on_sheet[part]
+
+
+def continued(colours: Colours, there: Mask) -> Colours:
+    """The paper that is there, and beyond its edge as it is near the edge, or where nothing is near as in the mean."""
+    whole = colours.astype(np.float32)
+    for side in (2 * len(colours) // 3, 31):
+        weights = cv2.blur(there.astype(np.float32), (side, side))
+        means = cv2.blur(np.where(there[:, :, None], colours, 0).astype(np.float32), (side, side))
+        near = ~there & (weights > 0.02)
+        whole[near] = means[near] / weights[near][:, None]
+    return whole.clip(0, 255).astype(np.uint8)
 
 
 def paper(colours: Colours) -> Colours:
