@@ -175,7 +175,7 @@ def tried(search: Search, journal: Path, path: Path, trials: int) -> None:
 
         def hopeless(done: int, error: float) -> bool:
             trial.report(error, done)
-            return trial.should_prune()
+            return bool(trial.should_prune())
 
         outcome = trained(config_of(search.overrides, settings), seed, hopeless)
         add(search, path, TRIALS, settings, trial.number, seed, outcome)
