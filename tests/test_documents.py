@@ -73,8 +73,8 @@ ADDED = {
         f"{TRAIN} data={kind} data.dir={place} name={name}": FEW
         for kind, place, name in (
             ("idx", "FashionMNIST/raw", "fashion"),
-            ("npz", "mnist.npz", "mine"),
-            ("folder", "pictures", "mine"),
+            ("npz", "mnist.npz", "keras"),
+            ("folder", "pictures", "folders"),
         )
     },
     **{
