@@ -54,7 +54,7 @@ def search(results: Path) -> Table:
     notes = [
         "Errors on 10,000 images held out of the training set (validation), not test errors; of a trial that of its "
         "one seed, which is too low for those that were picked by it. In the finals each of the best is trained anew, "
-        "twice as long and on other seeds; the first row of a search is its choice.",
+        "longer and on other seeds; the first row of a search is its choice.",
         f"{'; '.join(told)}. {origin(made, 'trainings')}; results/search.csv, by experiments/search.py.",
     ]
     note = f"Mean ± standard deviation, Student's 95 % interval of the mean; {n_of(counts or [1], 'seeds')}."
