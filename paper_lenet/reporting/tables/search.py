@@ -55,7 +55,7 @@ def search(results: Path) -> Table:
         "Errors on 10,000 images held out of the training set (validation), not test errors; of a trial that of its "
         "one seed, which is too low for those that were picked by it. In the finals each of the best is trained anew, "
         "longer and on other seeds; the first row of a search is its choice.",
-        f"{'; '.join(told)}. {origin(made, 'trainings')}; results/search.csv, by experiments/search.py.",
+        f"{'; '.join(told)}. {origin(made, 'runs')}; results/search.csv, by experiments/search.py.",
     ]
     note = f"Mean ± standard deviation, Student's 95 % interval of the mean; {n_of(counts or [1], 'seeds')}."
     header = ["trial", "error of the trial, %", "error in the finals, %", "95 % interval", "settings"]
