@@ -66,6 +66,17 @@ def test_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     assert table(tmp_path).rows[0][0] == f"tiny {chosen}"
 
 
+def test_a_search_never_looks_at_the_test_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left = [each for each in TINY.overrides if "validation" not in each]
+    monkeypatch.setattr(search, "search_of", lambda path: dataclasses.replace(TINY, overrides=left))
+    monkeypatch.setattr("sys.argv", ["search", "tiny.yaml", "--results", str(tmp_path), "--output", str(tmp_path)])
+    assert entry.run("search") == 1
+    assert "without data.validation" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_searches_of_the_repository() -> None:
     """Every setting of a space is one that can be trained with, and no image of the test set is looked at."""
     for path in (ROOT / "experiments" / "searches").glob("*.yaml"):

@@ -2,8 +2,8 @@
 
 The file says what is searched, as those of experiments/searches do. A trial trains one seed, and one that does worse
 than most after as many passes is ended in its second half. The best are trained anew, longer and on more seeds: the
-finals. All of it goes to search.csv, and the best settings to the screen; nobody looks at the
-test set. The same command goes on.
+finals. All of it goes to search.csv, and the best settings to the screen; nobody looks at the test set. The same
+command goes on.
 """
 
 from __future__ import annotations
@@ -79,7 +79,10 @@ def main() -> int:
         import optuna
     except ImportError as error:
         raise ConfigError("search: needs Optuna: pip install 'paper-lenet[search]'") from error
-    load(compose(search.overrides).data)  # what is wrong is said here, in one line
+    images = compose(search.overrides).data
+    if not images.validation:
+        raise ConfigError(f"{arguments.file}: overrides without data.validation: a search would look at the test set")
+    load(images)  # what is wrong is said here, in one line
     os.environ["OMP_NUM_THREADS"] = "1"
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     path, journal = place.results / "search.csv", arguments.output / f"{search.name}.journal"
