@@ -96,9 +96,11 @@ def _one_of(files: Iterable[Path], parts: tuple[str, ...], kinds: tuple[str, ...
     """The file of a part; of one that is there twice, packed and not, that which is not."""
     found = [path for path in files if any(part in path.name for part in parts) and any(k in path.name for k in kinds)]
     named = {path.name.removesuffix(".gz"): path for path in sorted(found, key=lambda path: -len(path.suffix))}
-    if len(named) != 1:
-        what = f"{len(named)} files of {kinds[0]} for {parts[0]}: {', '.join(named)}" if named else "no file"
-        raise DataError(f"{root}: {what} of {parts[0]} {kinds[0]}" if not named else f"{root}: {what}")
+    what = f"of {parts[0]} {kinds[0]}"
+    if not named:
+        raise DataError(f"{root}: no file {what}")
+    if len(named) > 1:
+        raise DataError(f"{root}: {len(named)} files {what}: {', '.join(named)}")
     return next(iter(named.values()))
 
 
