@@ -130,7 +130,6 @@ def test_studies_of_a_target(monkeypatch: pytest.MonkeyPatch, study_steps: list[
     assert set(trained) == {
         "choice-comparison",
         "choice-printed",
-        "choice-deslanted",
         "comparison-nets",
         "ablation-best",
     }

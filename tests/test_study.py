@@ -15,9 +15,9 @@ from synthetic_runs import ROOT, call, write_rows
 
 from paper_lenet import paper
 from paper_lenet.commands import entry
-from paper_lenet.config import Config, DistortConfig
+from paper_lenet.config import Config, ConfigError, DistortConfig
 from paper_lenet.config.schema import defaults, first_defaults
-from paper_lenet.config.studies import studies
+from paper_lenet.config.studies import studies, with_guesses
 from paper_lenet.files import csv_text, write_atomic
 from paper_lenet.reporting.formats import Table
 from paper_lenet.reporting.results import TableError
@@ -270,6 +270,28 @@ def test_overlap(tmp_path: Path) -> None:
     table = overlap(tmp_path)
     assert table.header == ["", "without distortions", "with distortions"]
     assert [row[2] for row in table.rows] == ["1", "1.0", "1.0", "0.01", "-", "1", "81"]
+
+
+def test_guesses_of_a_study() -> None:
+    """Each is one change of the configurations that it names, with values of their own where it has a mapping."""
+    plain = [{"label": "a", "model": "mlp", "optim.eta_factor": 0.5}, {"label": "b"}]
+    guesses: dict[str, dict[str, Any]] = {
+        "longer": {"of": ["b", "a"], "optim.passes": 60},
+        "other": {"data.version": {"a": "small"}, "seeds": [0]},
+    }
+    assert with_guesses(plain, guesses) == [
+        *plain,
+        {"label": "b, longer", "optim.passes": 60},
+        {"label": "a, longer", "model": "mlp", "optim.eta_factor": 0.5, "optim.passes": 60},
+        {"label": "a, other", "model": "mlp", "optim.eta_factor": 0.5, "data.version": "small", "seeds": [0]},
+    ]
+    wrong: dict[str, dict[str, Any]] = {
+        "longer: c: no configuration of this label": {"longer": {"of": ["c"], "optim.passes": 60}},
+        "longer.loss: b: no value of this label": {"longer": {"of": ["b"], "loss": {"a": "eq8"}}},
+    }
+    for line, guess in wrong.items():
+        with pytest.raises(ConfigError, match=f"^study.guesses.{line}$"):
+            with_guesses(plain, guess)
 
 
 def test_command_covers_what_is_there(

@@ -40,7 +40,7 @@ class Classifier:
     variant: how it differs from the classifier of that name; empty for that one. A variant has a row of its own.
     version: of the images, as DataConfig.version.
     fit: (images, labels, seed, **settings) -> Fitted; None where networks alone are the classifier.
-    settings: what the paper gives, or what was chosen on 5,000 images held out of the training set.
+    settings: what the paper gives, or what was chosen on 10,000 images held out of the training set.
     candidates: the values that were tried for each setting that was chosen.
     is_guess: whether the variant is a guess at what the paper did, put to the test.
     network: label in conf/study/comparison-nets.yaml of the network that it is or that `fit` builds on; or empty.

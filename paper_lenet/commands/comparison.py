@@ -36,7 +36,7 @@ from paper_lenet.runs.environment import origin
 from paper_lenet.runs.records import finished, run_folder
 from paper_lenet.runs.workers import cores, processes
 
-VALIDATION = 5000
+VALIDATION = 10_000
 CHOICE = "choice-comparison"  # the study that trains networks with that many images held out, at several rates
 AT_ONCE = 500  # images that a network is shown together
 LARGEST = 7  # gigabytes that a fit takes at most

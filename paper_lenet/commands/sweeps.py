@@ -11,13 +11,14 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from paper_lenet.config import ConfigError
+from paper_lenet.config.studies import with_guesses
 
 
 def configurations_of(composed: DictConfig) -> list[dict[str, Any]]:
-    """`study.configurations` of a composed configuration; none where it has no study, or one of one configuration."""
-    found = OmegaConf.to_container(composed.study.configurations)
-    assert isinstance(found, list)
-    return found
+    """Those of a composed configuration's study; none where it has no study, or one of one configuration."""
+    study = OmegaConf.to_container(composed.study)
+    assert isinstance(study, dict)
+    return with_guesses(study["configurations"], study["guesses"])
 
 
 def jobs(

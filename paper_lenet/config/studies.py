@@ -7,7 +7,7 @@ the page read that node alone.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -51,7 +51,9 @@ class Study:
     target: the target of the Makefile that runs it with others; empty for none.
     chosen: what was chosen on images held out of the training set, a key or a choice, and the study that chose it.
     then: the commands that measure what it has trained.  gives: the other names in results/runs that they fill.
-    guesses: the ends of labels of those configurations that are a guess at what the paper did.
+    guesses: guesses at what the paper did, by what is added to a label: overrides of the configurations `of` these
+        labels, each of which is trained with them as well. A mapping gives each label its own value, and may stand for
+        `of`.
     table: `kind`, a module of reporting/tables; `needs`, files that it reads beside those of the runs; and that
         module's options. Empty for one row per configuration.
     figure: the caption of the figure that is drawn of that table; empty for none.
@@ -68,7 +70,7 @@ class Study:
     chosen: dict[str, str] = field(default_factory=dict)
     then: list[str] = field(default_factory=list)
     gives: list[str] = field(default_factory=list)
-    guesses: list[str] = field(default_factory=list)
+    guesses: dict[str, dict[str, Any]] = field(default_factory=dict)
     table: dict[str, Any] = field(default_factory=dict)
     figure: str = ""
     shown: Shown = field(default_factory=Shown)
@@ -77,6 +79,23 @@ class Study:
     def command(self) -> str:
         """What runs it from the root of the repository."""
         return f"make {self.target}" if self.target else f"python experiments/study.py {self.name}"
+
+
+def with_guesses(configurations: list[Any], guesses: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The configurations of a study, and after them each guess with each of its labels. Raises ConfigError."""
+    found, by_label = list(configurations), {each.get("label"): each for each in configurations}
+    for guess, change in guesses.items():
+        values = {key: value for key, value in change.items() if key != "of"}
+        each_own = {key: value for key, value in values.items() if isinstance(value, Mapping)}
+        labels = change.get("of") or list(dict.fromkeys(label for value in each_own.values() for label in value))
+        for label in labels:
+            lacking = [key for key, value in each_own.items() if label not in value]
+            if label not in by_label or lacking:
+                where = ".".join(["study.guesses", guess, *lacking[:1]])
+                raise ConfigError(f"{where}: {label}: {'no value' if lacking else 'no configuration'} of this label")
+            own = {key: value[label] if key in each_own else value for key, value in values.items()}
+            found.append({**by_label[label], **own, "label": f"{label}, {guess}"})
+    return found
 
 
 def command_of(name: str) -> str:
@@ -115,6 +134,10 @@ def _read(path: Path) -> Study:
     except (OmegaConfBaseException, yaml.YAMLError, OSError, ValueError) as error:
         raise ConfigError(f"{shown}: {str(error).strip().splitlines()[0]}") from error
     assert isinstance(study, Study)
+    try:
+        study.configurations = with_guesses(study.configurations, study.guesses)
+    except ConfigError as error:
+        raise ConfigError(f"{shown}: {error}") from error
     for key in ("question", "time"):
         if not getattr(study, key):
             raise ConfigError(f"{shown}: study.{key} is missing")
