@@ -39,6 +39,7 @@ SAMPLES: dict[str, tuple[Any, ...]] = {
     "windows.gap": ([-1, 4], [0, 2]),
     "windows.blank": (0.1667, 0.5),
     "windows.noise": (0.1, 0.0),
+    "model.classes": ("0123456789", "0123456789AB"),
     "model.blank": (False, True),
     "model.hidden": ([], [20], [20, 17]),
     "model.batch_norm": (False, True),
@@ -61,7 +62,7 @@ SAMPLES: dict[str, tuple[Any, ...]] = {
     "optim.eta": (list(paper.ETA), [2e-4, 1e-4]),
     "optim.eta_factor": (1.0, 0.5),
     "optim.mu": (0.02, 0.1),
-    "optim.hessian_samples": (500, 5),
+    "optim.hessian_samples": (500, 12),
 }
 
 
@@ -123,7 +124,10 @@ def settled(values: Values, keep: Sequence[str] = ()) -> Values:
         change("windows.variants", int(full["model.blank"]))
     if full["model.name"] != "lenet5" or full["engine.name"] == "batched":
         change("windows.variants", 0)
+    if "model.classes" in keep and full["model.classes"] != defaults()["model.classes"]:
+        change("windows.variants", 0)
     if full["windows.variants"]:
+        change("model.classes", defaults()["model.classes"])
         change("distort.variants", 0)
         change("model.geometry", "padded")
         if full["distort.variants"] or full["model.geometry"] != "padded":

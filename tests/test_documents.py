@@ -19,7 +19,7 @@ import pytest
 import torch
 from PIL import Image
 from synthetic_runs import ROOT
-from test_own_data import USUAL, write_folders, write_idx
+from test_own_data import EMNIST, USUAL, write_folders, write_idx
 
 from paper_lenet import paper
 from paper_lenet.commands.composition import check_sweep, compose
@@ -49,6 +49,7 @@ SMALL = f"data=digits data.train_size=1200 {SIZES}"
 # Where the engine does not matter, the one that has nothing to compile.
 PLAIN = f"data=digits data.train_size=300 {SIZES} engine=reference optim.hessian_samples=50"
 FEW = f"data.train_size=100 {SIZES} engine=reference optim.hessian_samples=50"
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 ON_MNIST = "data=mnist data.train_size=10000 optim.passes=2 seeds=[0]"
 # A command that is shown -> what is added to it, or what is run in its place; "" for what .ci/run runs.
 ADDED = {
@@ -77,6 +78,8 @@ ADDED = {
             ("folder", "pictures", "folders"),
         )
     },
+    f"{TRAIN} data=idx data.dir=EMNIST/raw name=letters model.classes={LETTERS}": FEW,
+    f"{PYTHON} experiments/measure.py lenet5-modern data=idx data.dir=FashionMNIST/raw": "",
     **{
         f"{PYTHON} experiments/predict.py {arguments}": ""
         for arguments in (
@@ -335,7 +338,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.fromarray(digit).save(folder / name)
     images, labels, tests, truth = read_digits()
     data = images[:200], labels[:200], tests[:200], truth[:200]
-    write_idx(folder / "FashionMNIST" / "raw", USUAL, data, packed=True)
+    for name, files in (("FashionMNIST", USUAL), ("EMNIST", EMNIST)):
+        write_idx(folder / name / "raw", files, data, packed=True)
     np.savez(folder / "mnist.npz", **dict(zip(("x_train", "y_train", "x_test", "y_test"), data, strict=True)))
     write_folders(folder / "pictures", data)
     return folder

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from synthetic_runs import call
@@ -17,6 +18,9 @@ from test_engines import made_images
 
 from paper_lenet.config import Config, ConfigError, DataConfig
 from paper_lenet.data import DataError, load
+from paper_lenet.network.pretrained import load_pretrained
+from paper_lenet.paper import bitmaps
+from paper_lenet.runs.trained import load_network
 
 Four = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
 CODES = {"uint8": 8, "int32": 12}
@@ -120,7 +124,9 @@ def wrong_shape(folder: Path) -> None:
 
 def wrong_label(folder: Path) -> None:
     data = made()
-    write_idx(folder, USUAL, (data[0], np.where(data[1] == 3, 27, data[1]), *data[2:]))
+    labels = idx(np.where(data[1] == 3, -1, data[1]).astype(np.int32))
+    write_idx(folder, USUAL, data)
+    (folder / USUAL[1]).write_bytes(labels)
 
 
 def truncated(folder: Path) -> None:
@@ -144,7 +150,7 @@ def no_image(folder: Path) -> None:
 
 WRONG: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "shape": ("idx", wrong_shape, "training images: wrong shape: (60, 20, 28)"),
-    "label": ("idx", wrong_label, "training labels: out of range: 27, not 0 to 9"),
+    "label": ("idx", wrong_label, "training labels: out of range: -1; the first class is 0"),
     "truncated": ("idx", truncated, "train-images-idx3-ubyte.gz: unreadable: "),
     "nothing": ("idx", lambda folder: folder.mkdir(), "no file of train images"),
     "no archive": ("npz", lambda folder: folder.mkdir(), "0 arrays of images for train; there are none"),
@@ -164,6 +170,65 @@ def test_what_is_wrong_is_one_line(name: str, tmp_path: Path) -> None:
     assert line in str(error.value) and str(error.value).startswith(str(folder)) and "\n" not in str(error.value)
     with pytest.raises(DataError, match="missing"):
         load(DataConfig(name=kind, dir=str(tmp_path / "nowhere")))
+
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+OF_LETTERS = tuple(name.replace("digits", "letters") for name in EMNIST)
+
+
+def test_letters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """EMNIST's, whose labels begin with 1: trained towards the letters' bitmaps, and read from the run's folder."""
+    (images, _, held_out, _) = made()
+    labels, held_out_labels = np.arange(60) % 26, np.arange(30) % 26
+    sideways = (images.swapaxes(1, 2), labels + 1, held_out.swapaxes(1, 2), held_out_labels + 1)
+    folder = write_idx(tmp_path / "letters", OF_LETTERS, sideways, True)
+    for given, right in zip(loaded("idx", folder), (images, labels, held_out, held_out_labels), strict=True):
+        np.testing.assert_array_equal(given, right)
+    train = ("train", "data=idx", f"data.dir={folder}", "name=letters", "seeds=[0]", "engine=reference",
+             "optim.passes=1", "optim.hessian_samples=5", f"output={tmp_path}")  # fmt: skip
+    assert call(monkeypatch, *train) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "model.classes=0123456789: 10 classes, and a label of idx-" in line and " is 25 (" in line
+    assert call(monkeypatch, *train, f"model.classes={LETTERS}") == 0
+    (run,) = (tmp_path / "letters").glob("*/seed-0")
+    net = load_network(str(run))
+    assert net.classes == LETTERS and net(torch.from_numpy(held_out)).shape == (30, 26)
+    torch.testing.assert_close(net.network.output.centres, torch.stack([bitmaps.CODES[each] for each in LETTERS]))
+    picture = tmp_path / "letter.png"
+    stroke = np.zeros((28, 28), np.uint8)
+    stroke[5:23, 12:16] = 255
+    Image.fromarray(stroke).save(picture)
+    capsys.readouterr()
+    assert call(monkeypatch, "predict", picture, "--weights", run, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    answer = net.answers(stroke[None])[0]
+    assert found["digits"] == LETTERS[answer.label] and found["runner_up"] == LETTERS[answer.runner_up]
+    assert call(monkeypatch, "predict", picture, "--weights", run, "--explain", tmp_path / "how.png") == 0
+    Image.fromarray(np.hstack([stroke, stroke]).repeat(4, 0).repeat(4, 1)).save(picture)
+    capsys.readouterr()
+    assert call(monkeypatch, "predict", picture, "--weights", run) == 0
+    assert "2 characters, and this network reads one" in capsys.readouterr().out
+
+
+def test_measured_on_images_at_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, _, held_out, held_out_labels = data = made()
+    folder = write_idx(tmp_path / "qmnist", QMNIST, qmnist(data), True)
+    answers = np.array([answer.label for answer in load_pretrained("lenet5-modern").answers(held_out)])
+    where = ("data=idx", f"data.dir={folder}")
+    assert call(monkeypatch, "measure", "lenet5-modern", *where) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    wrong = int((answers != held_out_labels).sum())
+    assert f"% wrong, {wrong} of 30; 95 % interval " in line and line.startswith("lenet5-modern on idx-")
+    # the whole of QMNIST is known by its sizes: here as many as there are, ten of which are MNIST's
+    monkeypatch.setattr("paper_lenet.data.own.QMNIST", (60, 30))
+    monkeypatch.setattr("paper_lenet.paper.TEST_SIZE", 10)
+    assert call(monkeypatch, "measure", "lenet5-modern", *where) == 0
+    own, unseen = capsys.readouterr().out.splitlines()
+    assert "MNIST's own, " in own and " of 10;" in own and "unseen, " in unseen and " of 20;" in unseen
+    assert call(monkeypatch, "measure", "optim.passes=1") == 1
+    assert "only keys of data" in capsys.readouterr().err
 
 
 def test_the_folder_must_be_said_and_counts() -> None:

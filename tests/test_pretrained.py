@@ -246,7 +246,7 @@ def test_foreign_files_are_refused(place: Path) -> None:
         (tensor_bytes(about, {**tensors, "c1.bias": tensors["c1.bias"] * np.nan}), r"c1\.bias: not \(6,\) finite"),
         (tensor_bytes({**about, "model": {**about["model"], "output": "linear"}}, tensors), r"output\.bias"),
         (tensor_bytes({**about, "model": {**about["model"], "geometry": "resized"}}, tensors), "geometry=resized"),
-        (tensor_bytes({**about, "model": {**about["model"], "blank": True}}, tensors), "answers are digits"),
+        (tensor_bytes({**about, "model": {**about["model"], "blank": True}}, tensors), "single characters"),
         (tensor_bytes({**about, "model": {**about["model"], "depth": 7}}, tensors), "depth"),
     ):
         path.write_bytes(content)

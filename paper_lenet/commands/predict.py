@@ -76,18 +76,18 @@ def sources(names: list[str]) -> Iterator[str]:
 def writer(arguments: argparse.Namespace, net: Recogniser) -> Callable[[str, Reading], None]:
     """What writes a reading to the screen, in the form that was asked for."""
     if arguments.json:
-        return lambda name, reading: print(json.dumps(values(name, reading)))
+        return lambda name, reading: print(json.dumps(values(name, reading, net)))
     if arguments.csv:
         table = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
         table.writeheader()
-        return lambda name, reading: table.writerow(values(name, reading))
+        return lambda name, reading: table.writerow(values(name, reading, net))
     return lambda name, reading: print(f"{name}: {text(reading, net)}")
 
 
-def values(name: str, reading: Reading) -> dict[str, object]:
+def values(name: str, reading: Reading, net: Recogniser) -> dict[str, object]:
     """A reading by COLUMNS; None for what it does not have."""
     answer = reading.answer
-    of_answer = (answer.score, answer.margin, answer.runner_up) if answer else (None, None, None)
+    of_answer = (answer.score, answer.margin, net.classes[answer.runner_up]) if answer else (None, None, None)
     row = (name, reading.digits, reading.sure, reading.doubt, *of_answer, reading.probability)
     return dict(zip(COLUMNS, row, strict=True))
 
@@ -99,7 +99,7 @@ def text(reading: Reading, net: Recogniser) -> str:
         number = f"{reading.answer.score:.2f}, margin {reading.answer.margin:.2f}"
         if not net.has_penalties:
             number = f"{reading.answer.score:.4f}, margin {reading.answer.margin:.4f}"
-        return f"{reading.digits}, {net.score_name} {number} to {reading.answer.runner_up}{doubt}"
+        return f"{reading.digits}, {net.score_name} {number} to {net.classes[reading.answer.runner_up]}{doubt}"
     if reading.digits:
         return f"{reading.digits}, in a row, probability {reading.probability:.4f}{doubt}"
     return reading.doubt

@@ -202,6 +202,8 @@ def impossible(values: Mapping[str, Any], modern: bool, defaults: Mapping[str, A
     windows = variants > 0
     if blank != windows:
         yield f"model.blank={_shown(blank)} with windows.variants={variants}: must be {_shown(windows)}"
+    if windows and (classes := values["model.classes"]) != paper.CHARACTERS:
+        yield f"model.classes={classes} with windows: windows are of digits"
     if windows and distorted:
         yield "windows with distortions: distorted images are made one by one"
     if windows and (geometry := values["model.geometry"]) != "padded":

@@ -196,7 +196,9 @@ class ModelConfig:
     batch_norm: normalise the weighted sums of C1 and C3.
     dropout: this share of the states of C5 and F6 is left out while training.
     rbf_factor: factor in front of the sum of Eq. 7 (printed: none, so 1).  # D5
-    blank: an eleventh class, the blank (of Fig. 3, in an rbf output), for windows.
+    classes: a character of Fig. 3 for each label 0, 1, ...: what the network tells apart, and in an rbf output the code
+        of each class.
+    blank: one class more, the blank (of Fig. 3, in an rbf output), for windows.
     """
 
     name: str = "lenet5"
@@ -210,6 +212,7 @@ class ModelConfig:
     batch_norm: bool = False
     dropout: float = 0.0
     rbf_factor: float = 0.5
+    classes: str = paper.CHARACTERS
     blank: bool = False
     init: InitConfig = field(default_factory=InitConfig)
 
@@ -221,6 +224,12 @@ class ModelConfig:
                  f"{'one layer or two' if self.name == 'mlp' else 'empty'} with model.name={self.name}")  # fmt: skip
         _require(0 <= self.dropout < 1, "model.dropout", self.dropout, "from 0 to below 1")
         _positive("model.rbf_factor", self.rbf_factor)
+        drawn = len(set(self.classes)) == len(self.classes) >= 2 and all("!" <= each <= "~" for each in self.classes)
+        _require(drawn, "model.classes", self.classes, "two or more different characters of ASCII, but for the space")
+
+    def characters(self) -> str:
+        """The characters that the outputs stand for, in their order; the space is the blank."""
+        return self.classes + " " * self.blank
 
     def is_modern(self) -> bool:
         """Whether any detail is not of 1998."""
@@ -360,7 +369,7 @@ ADDED_LATER = {
     **{"optim.weight_decay": 0.0, "optim.epsilon": 1e-8, "optim.hessian": "each", "loss.eq8_passes": 0},
     **{"model.blank": False, "windows.variants": 0, "windows.gap": [-1, 4], "windows.blank": 0.1667},
     **{"windows.noise": 0.1, "distort.rotation": 0.0, "distort.elastic": 0.0, "distort.elastic_sigma": 4.0},
-    **{"optim.average": 0.0},
+    **{"optim.average": 0.0, "model.classes": paper.CHARACTERS},
 }
 # What defaults were when the first results were published, those of conf/experiment/quarter.yaml. The files of results/
 # leave out a field at this value. Where nothing reads a field it counts as at this value, so that another default

@@ -26,6 +26,7 @@ PARTS = (("train", "training"), ("t10k", "test", "testing"))
 IMAGES, LABELS = ("images", "imgs", "x"), ("labels", "y")
 FOLDERS = ("", "raw", "MNIST/raw", "FashionMNIST/raw", "KMNIST/raw", "EMNIST/raw", "QMNIST/raw")
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+QMNIST = (60_000, 60_000)  # training and test images of the whole of it
 Four = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
 
 
@@ -68,14 +69,13 @@ def _labels(labels: NDArray[Any], count: int, where: str) -> Labels:
         raise DataError(f"{where}: wrong shape: {labels.shape} for {count} images")
     if not np.issubdtype(labels.dtype, np.integer):
         raise DataError(f"{where}: numbers of {labels.dtype}, not whole numbers")
-    if len(labels) and not 0 <= labels.min() <= labels.max() < paper.CLASSES:
-        wrong = labels.max() if labels.max() >= paper.CLASSES else labels.min()
-        raise DataError(f"{where}: out of range: {wrong}, not 0 to {paper.CLASSES - 1}")
+    if len(labels) and labels.min() < 0:
+        raise DataError(f"{where}: out of range: {labels.min()}; the first class is 0")
     return labels.astype(np.int64)
 
 
 def _read_idx_files(root: Path) -> Four:
-    """Files by their names, as they are or packed by gzip; EMNIST's lie on their side."""
+    """Files by their names, as they are or packed by gzip; EMNIST's lie on their side, and its letters count from 1."""
     folders = [root / folder for folder in FOLDERS]
     files = [path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir())]
     files = [
@@ -88,6 +88,8 @@ def _read_idx_files(root: Path) -> Four:
             values = read_idx(path)
             if kinds == IMAGES[:1] and path.name.startswith("emnist"):
                 values = values.swapaxes(1, 2)
+            if kinds == LABELS[:1] and path.name.startswith("emnist-letters"):
+                values = values - 1  # of bytes; they begin with 1
             arrays.append(values)
     return arrays[0], arrays[1], arrays[2], arrays[3]
 
@@ -164,8 +166,8 @@ def _read_folders(root: Path) -> Four:
     if classes[0] != classes[1]:
         other = sorted(set(classes[0]) ^ set(classes[1]))
         raise DataError(f"{root}: {', '.join(other)}: a class of training or test images only")
-    if not 1 < len(classes[0]) <= paper.CLASSES:
-        raise DataError(f"{parts[0]}: {len(classes[0])} classes; from 2 to {paper.CLASSES} can be told apart")
+    if len(classes[0]) < 2:
+        raise DataError(f"{parts[0]}: fewer than two classes, which are folders in it")
     arrays: list[NDArray[Any]] = []
     for part in parts:
         files = [(path, label) for label, name in enumerate(classes[0]) for path in sorted((part / name).iterdir())

@@ -33,7 +33,7 @@ class Data:
     name: of the data set, as in DataConfig; of images of one's own with a digest of them.
     split: where the held-out images come from: `test`, or `validation` (the end of the training set).
     train_images, test_images: (N, 28, 28) uint8, or smaller by the version; 0 for the background, 255 for full ink.
-    train_labels, test_labels: (N,) int64, 0 to 9.
+    train_labels, test_labels: (N,) int64, 0, 1, ...
     """
 
     name: str
@@ -89,6 +89,13 @@ def load(config: DataConfig) -> Data:
         test_images[: config.test_size],
         test_labels[: config.test_size],
     )
+
+
+def check_classes(classes: str, data: Data) -> None:
+    """Raise ConfigError where labels have no class. classes: as ModelConfig.classes."""
+    largest = max(int(labels.max(initial=0)) for labels in (data.train_labels, data.test_labels))
+    if largest >= len(classes):
+        raise ConfigError(f"model.classes={classes}: {len(classes)} classes, and a label of {data.name} is {largest}")
 
 
 def mnist_at_hand() -> Data | None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from paper_lenet import generators, paper
 from paper_lenet.config import Config
-from paper_lenet.data import Data, distortions, levels, resized, subset, values_of, windows
+from paper_lenet.data import Data, check_classes, distortions, levels, resized, subset, values_of, windows
 from paper_lenet.data.distortions import STILL, Elastic, Maps, warp
 from paper_lenet.data.windows import BLANK, Windows, pixels
 
@@ -67,7 +67,8 @@ class Patterns:
 
 def all_patterns(config: Config, data: Data, seed: int) -> tuple[Patterns, Patterns]:
     """What a seed trains on, the configured subset of the training set with its distorted copies, or windows of it; and
-    is tested on."""
+    is tested on. Raises ConfigError where labels have no class."""
+    check_classes(config.model.classes, data)
     train_values, held_out_values = values_of(config.data.input, data)
     if config.data.train_size is not None:
         data = subset(data, config.data.train_size, seed)

@@ -27,22 +27,23 @@ class LeNet5(PaperNet):
         pooling: str = "sum",
         rbf_factor: float = 1.0,
         blank: bool = False,
+        classes: str = paper.CHARACTERS,
     ) -> None:
-        codes = bitmaps.WITH_BLANK if blank else bitmaps.DIGITS
+        codes = bitmaps.codes(classes + " " * blank)
         super().__init__(
             paper.INPUT_SIZE, 6, connections.TABLE_I, (120, 84), codes, pooling, rbf_factor, init, generator
         )
         assert self.parameters_by_layer() == paper.PARAMETERS
-        assert blank or self.connections() == paper.CONNECTIONS
+        assert len(codes) != paper.CLASSES or self.connections() == paper.CONNECTIONS
 
 
 def build(config: ModelConfig, seed: int) -> PaperNet | ModernNet | MLP:
     """The configured network with the initial weights of a seed, in float32 on the CPU."""
     generator = torch.Generator().manual_seed(int(purpose_generator(seed, "weights").integers(2**63)))
     if config.name == "mlp":
-        return MLP(config.side, config.hidden, config.init, generator)
+        return MLP(config.side, config.hidden, config.init, generator, len(config.classes))
     if config.name != "lenet5":
-        return {"lenet1": lenet1, "lenet4": lenet4}[config.name](config.init, generator)
+        return {"lenet1": lenet1, "lenet4": lenet4}[config.name](config.init, generator, len(config.classes))
     if config.is_modern():
         return ModernNet(config, generator)
-    return LeNet5(config.init, generator, config.pooling, config.rbf_factor, config.blank)
+    return LeNet5(config.init, generator, config.pooling, config.rbf_factor, config.blank, config.classes)

@@ -1,4 +1,4 @@
-"""The fully connected networks of p. 13-14: one or two hidden layers, ten output units, squashed like all others."""
+"""The fully connected networks of p. 13-14: one or two hidden layers and a unit for each class, all squashed."""
 
 from __future__ import annotations
 
@@ -20,20 +20,25 @@ class MLP(LayeredNet):
     side: pixels of the square input.  hidden: units of each hidden layer.  init: as in ModelConfig.
     generator: draws the initial weights; None for torch's own.
 
-    Called on (N, 1, side, side) it gives (N, 10), the squared distances of the ten last units to each class's targets,
+    Called on (N, 1, side, side) it gives (N, classes), the squared distances of the last units to each class's targets,
     of which the smallest wins: that of the class whose unit is largest.
     """
 
     def __init__(
-        self, side: int, hidden: Sequence[int], init: InitConfig | None = None, generator: torch.Generator | None = None
+        self,
+        side: int,
+        hidden: Sequence[int],
+        init: InitConfig | None = None,
+        generator: torch.Generator | None = None,
+        classes: int = paper.CLASSES,
     ) -> None:
         super().__init__()
-        self.side, self.units = side, (*hidden, paper.CLASSES)
+        self.side, self.units = side, (*hidden, classes)
         below = side * side
         for name, units in zip(self.trained_layers(), self.units, strict=True):
             setattr(self, name, nn.Linear(below, units))
             below = units
-        self.output = EuclideanRBF(targets(paper.CLASSES))
+        self.output = EuclideanRBF(targets(classes))
         reset(self, init or InitConfig(), generator)
 
     def trained_layers(self) -> list[str]:

@@ -40,9 +40,9 @@ class ModernNet(LayeredNet):
 
     choices: the details.  generator: draws the table, if it is random, and the initial parameters.
 
-    Called on (N, 1, side, side) it gives (N, 10): penalties of an RBF output, of which the smallest wins, or the
+    Called on (N, 1, side, side) it gives (N, classes): penalties of an RBF output, of which the smallest wins, or the
     weighted sums of a linear one, of which the largest wins. A larger input gives those of every position of C5,
-    (N, 10, h, w).
+    (N, classes, h, w).
     """
 
     def __init__(self, choices: ModelConfig, generator: torch.Generator | None = None) -> None:
@@ -60,9 +60,9 @@ class ModernNet(LayeredNet):
         self.f6 = nn.Linear(*UNITS)
         self.output: EuclideanRBF | nn.Linear
         if choices.output == "rbf":
-            self.output = EuclideanRBF(bitmaps.WITH_BLANK if choices.blank else bitmaps.DIGITS, choices.rbf_factor)
+            self.output = EuclideanRBF(bitmaps.codes(choices.characters()), choices.rbf_factor)
         else:
-            self.output = nn.Linear(UNITS[1], paper.CLASSES + choices.blank)
+            self.output = nn.Linear(UNITS[1], len(choices.characters()))
         reset(self, choices.init, generator)
 
     def features(self, images: Tensor, masks: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
@@ -106,7 +106,7 @@ class ModernNet(LayeredNet):
         pooling = 0
         if isinstance(self.s2, Subsampling):
             pooling = MAPS * (side1 // 2) ** 2 + MAPS3 * (side3 // 2) ** 2
-        output = (paper.CLASSES + self.choices.blank) * UNITS[1]
+        output = len(self.choices.characters()) * UNITS[1]
         return c1 + c3 + pooling + self.c5.weight.numel() + self.f6.weight.numel() + output
 
 

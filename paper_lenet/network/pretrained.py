@@ -36,7 +36,7 @@ AT_ONCE = 500  # images, for the memory that their states take
 class Answer:
     """What a network says of one image.
 
-    label: 0 to 9.  score: its penalty, 0 or more, or its probability, 0 to 1.
+    label: 0, 1, ...  score: its penalty, 0 or more, or its probability, 0 to 1.
     runner_up: the second best label.  margin: how far its score is from the winner's, 0 or more.
     """
 
@@ -73,13 +73,14 @@ class Recogniser(nn.Module):
     """A trained network and its input: bytes in, the network's output out.
 
     network: PaperNet or ModernNet.
+    classes: the character that each label stands for.
     values: (256,) float32, what each byte becomes; the first one is also put around the image, where the network is
         larger (p. 7).
     about: name, fingerprint, seed, commit, `model` (the fields of ModelConfig) and `input` (as DataConfig.input).
 
     Called on images (N, 28, 28) of uint8, 0 for the background and 255 for full ink, digits in MNIST's size and place,
-    it gives (N, 10): penalties of an RBF output, of which the smallest wins, or the weighted sums of a linear one, of
-    which the largest wins. Raises ValueError for images of another type or shape.
+    it gives (N, classes): penalties of an RBF output, of which the smallest wins, or the weighted sums of a linear one,
+    of which the largest wins. Raises ValueError for images of another type or shape.
     """
 
     values: Tensor
@@ -92,6 +93,8 @@ class Recogniser(nn.Module):
         self.background = float(values[0])
         model = about["model"]
         self.has_penalties = model["output"] == "rbf"
+        # files of before there was a choice have none
+        self.classes: str = model.get("classes", paper.CHARACTERS)
         self.edge = 0 if model["geometry"] == "unpadded" else (paper.INPUT_SIZE - paper.IMAGE_SIZE) // 2
 
     def forward(self, images: Tensor) -> Tensor:
@@ -185,7 +188,7 @@ def recogniser(about: Mapping[str, Any], tensors: Tensors) -> Recogniser:
     if model.geometry == "resized":
         raise ValueError("model.geometry=resized: only images that are padded or taken as they are can be predicted")
     if model.blank:
-        raise ValueError("model.blank=true: only networks whose answers are digits are released")
+        raise ValueError("model.blank=true: only networks whose answers are single characters are released")
     if model.name in ("lenet1", "mlp"):
         raise ValueError(f"model.name={model.name}: only networks of 28x28 images are released")
     # A random connection table is drawn with the initial weights, and from the same seed.

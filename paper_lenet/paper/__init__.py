@@ -26,7 +26,8 @@ S = 2 / 3
 # Images: p. 7 and 9-10.
 TRAIN_SIZE = 60_000
 TEST_SIZE = 10_000
-CLASSES = 10
+CHARACTERS = "0123456789"  # the classes, in the order of their labels
+CLASSES = len(CHARACTERS)
 IMAGE_SIZE = 28
 # Pixels of the sides of the three versions of the images (p. 10); 28x28, centred by mass, is what MNIST holds.
 VERSION_SIDES = {

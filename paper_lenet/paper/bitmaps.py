@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from paper_lenet.paper import BITMAP_HEIGHT, BITMAP_WIDTH, CLASSES
+from paper_lenet.paper import BITMAP_HEIGHT, BITMAP_WIDTH, CHARACTERS
 
 # ASCII 32 (space) to 127 (DEL), twelve a row: # is ink, +1; . is paper, -1. Headings start with blanks.
 _ART = r"""
@@ -146,8 +146,14 @@ def _parse(art: str) -> dict[str, Tensor]:
 CODES: dict[str, Tensor] = _parse(_ART)
 """Character, from the space to DEL, to its code: (84,) float32, ±1, the bitmap's pixels row by row."""
 
-DIGITS: Tensor = torch.stack([CODES[str(digit)] for digit in range(CLASSES)])
+
+def codes(characters: str) -> Tensor:
+    """(n, 84) float32, ±1: the codes of n characters. Raises KeyError for one that Fig. 3 does not have."""
+    return torch.stack([CODES[character] for character in characters])
+
+
+DIGITS: Tensor = codes(CHARACTERS)
 """(10, 84) float32, ±1: the codes of the digits 0 to 9."""
 
-WITH_BLANK: Tensor = torch.cat([DIGITS, CODES[" "][None]])
+WITH_BLANK: Tensor = codes(CHARACTERS + " ")
 """(11, 84): those, and that of the space, the blank."""

@@ -10,7 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from paper_lenet.config import Config, ConfigError
-from paper_lenet.data import load
+from paper_lenet.data import check_classes, load
 from paper_lenet.files import RecordError
 from paper_lenet.runs.environment import commit_here
 from paper_lenet.runs.records import GUESSING_PERCENT, finished, run_folder, tidy, write_job
@@ -59,7 +59,8 @@ def run(config: Config) -> None:
 
 def _run(config: Config) -> None:
     require_device(config)
-    load(config.data)  # so that what is wrong with the images is said here, and a download made once
+    # what is wrong with the images is said here, and a download made once
+    check_classes(config.model.classes, load(config.data))
     write_job(config)
     seeds, failed = _unfinished(config)
     stopped = 0

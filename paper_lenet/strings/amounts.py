@@ -34,7 +34,7 @@ SMALL = 0.6  # cents over 100, and 100
 
 def codes() -> torch.Tensor:
     """The centres (16, 84) of all classes, those of Fig. 3: what is new has a code and no parameters of its own."""
-    return torch.stack([bitmaps.CODES[character] for character in (*CHARACTERS, " ")])
+    return bitmaps.codes(CHARACTERS + " ")
 
 
 def with_symbols(net: LeNet5) -> LeNet5:

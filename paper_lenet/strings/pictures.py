@@ -32,7 +32,7 @@ LEAST_PROBABILITY = 0.5
 class Reading:
     """What is read in a picture.
 
-    digits: one, or several in a row; empty where there is no digit.
+    digits: one, or several in a row; empty where there is no digit. Of a network of other classes their characters.
     doubt: why it is not sure, or why there is no digit; empty where it is sure.
     answer: what the network says, of one digit.  probability: that of a row of digits.
     """
@@ -105,19 +105,22 @@ class Second:
 class Readers:
     """Who reads.
 
-    net: a digit.  limits: beyond them its answer is not sure; None where it has none.  rows: digits in a row.
+    net: a digit.  limits: beyond them its answer is not sure; None where it has none.
+    rows: digits in a row; None where the network has other classes, which nothing reads in a row.
     second: is asked about photographs, not about images that are as MNIST's.
     """
 
     net: Recogniser
     limits: Limits | None
-    rows: Reader
+    rows: Reader | None
     second: Second | None
 
 
 def readers_of(weights: str = "lenet5-1998") -> Readers:
     """The readers with the network of `load_network`, which says what it raises."""
     net = load_network(weights)
+    if net.classes != paper.CHARACTERS:
+        return Readers(net, None, None, None)
     of_windows = limits_of(WINDOWS_FILE.stem)
     second = Second(load_reader(WINDOWS_FILE), of_windows.score) if of_windows else None
     return Readers(net, limits_of(weights), load_reader(), second)
@@ -154,15 +157,17 @@ def readings(sources: Iterable[Path | bytes], readers: Readers) -> Iterator[Read
             elif each.image is not None:
                 answer, other = next(answers)
                 doubt = limits.doubt(answer, net.has_penalties) if limits else ""
-                yield Reading(str(answer.label), doubt or (other if each.found else ""), answer)
+                yield Reading(net.classes[answer.label], doubt or (other if each.found else ""), answer)
             else:
                 yield row(each, readers.rows)
 
 
-def row(picture: Seen, reader: Reader) -> Reading:
+def row(picture: Seen, reader: Reader | None) -> Reading:
     """What is read in a picture of more than one character, or of none."""
     if picture.found is None or not is_row(picture.found.characters):
         return Reading("", picture.problem if picture.found is None else f"no digit: {picture.problem}")
+    if reader is None:
+        return Reading("", f"{picture.problem}, and this network reads one")
     try:
         answer = reader.read(pictures.as_strip(picture.found.ink))
     except ImageError as error:

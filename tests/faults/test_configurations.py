@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import string
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -139,6 +140,10 @@ KEYS: dict[str, tuple[st.SearchStrategy[Any], st.SearchStrategy[Any]]] = {
     "model.dropout": (among(0.0, 0.9), st.one_of(not_among(0.0, 1.0), st.just(1.0))),
     "model.init.scheme": choice("paper", "kaiming", "xavier", "torch"),
     "model.rbf_factor": (positive(), not_positive()),
+    "model.classes": (
+        st.sampled_from(["0123456789", 9876543210, "ABCDEFGHIJKLMNOPQRSTUVWXYZ", string.digits + string.ascii_letters]),
+        st.sampled_from(["", "1", "AA", "A B", "ab\x7f", "aé", None, [], ["a", "b"], {"a": 1}, "${nothing}"]),
+    ),
     "model.blank": yes_or_no(),
     "model.init.gain": (positive(), not_positive()),
     "model.init.exponent": (among(0.0, 2.0), not_among(0.0, 2.0)),

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from paper_lenet import paper
 from paper_lenet.network.layers import EuclideanRBF
 from paper_lenet.network.pretrained import Recogniser
 from paper_lenet.reporting.figures.common import drawn, framed, grid
@@ -56,10 +55,10 @@ def explained(picture: Seen, net: Recogniser, reading: Reading, kind: str) -> by
                     framed(axes, units.numpy().reshape(CODE), -1, 1)
                     axes.set_xlabel(name)
             axes = figure.add_subplot(parts[2])
-            colours = [OTHERS] * paper.CLASSES
+            colours = [OTHERS] * len(net.classes)
             colours[reading.answer.label] = WINNER
-            axes.bar(np.arange(paper.CLASSES), states["output"][0].numpy(), color=colours)
-            axes.set_xticks(np.arange(paper.CLASSES))
+            axes.bar(np.arange(len(net.classes)), states["output"][0].numpy(), color=colours)
+            axes.set_xticks(np.arange(len(net.classes)), list(net.classes))
             axes.set_ylabel("penalty (Eq. 7)" if net.has_penalties else "weighted sum")
             grid(axes, "y")
         return "explained", figure
