@@ -136,3 +136,21 @@ def test_terminal_of_ascii() -> None:
     assert (done.returncode, done.stderr) == (1, b"collect: \\udcc3\\udca9: no runs here\n")
     done = in_ascii("experiments/tables.py", "--check")  # has ± and the like to compare
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_bash_completes() -> None:
+    """Commands, groups, keys and choices; of files what bash itself has."""
+    script = python("-m", "paper_lenet", "completion").stdout
+    ask = 'COMP_LINE="$1"; COMP_POINT=${#1}; _paper_lenet; echo "${COMPREPLY[@]}"'
+
+    def completed(line: str) -> list[str]:
+        done = subprocess.run(["bash", "-c", f"{script}\n{ask}", "bash", line], capture_output=True, text=True)
+        assert done.stderr == ""
+        return done.stdout.split()
+
+    assert completed("paper-lenet tr") == ["train"]
+    assert completed("paper-lenet ") == list(entry.commands())
+    assert completed("paper-lenet train loss=e") == ["eq8", "eq9"]
+    assert completed("paper-lenet train name=x optim.ra") == ["optim.rate="]
+    assert set(completed("paper-lenet reproduce model.pooling=a")) == {"average", "avg_pool"}
+    assert completed("paper-lenet predict tr") == []

@@ -149,3 +149,28 @@ def test_preempted_job_is_requeued_and_goes_on(tmp_path: Path, undisturbed: dict
         assert [row["pass"] for row in csv.DictReader(file)] == ["1", "2", "3"]
     ((path, weights),) = bits(tmp_path).items()
     assert undisturbed[path] == weights
+
+
+@pytest.mark.parametrize("launcher", ["submitit_local", "joblib"])
+def test_lost_job_is_one_line(launcher: str, tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+    """A job's process that is killed, as for want of memory; the same command does the rest."""
+    command = ("-m", f"hydra/launcher={launcher}", *JOB, *SIZE, "model.pooling=sum,average")
+    sweep = start(tmp_path, *command)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("outputs/sweep/*/seed-3/passes.csv")):
+        assert time.monotonic() < deadline and sweep.poll() is None
+        time.sleep(0.02)
+    if launcher == "joblib":
+        jobs = [pid for pid in descendants(sweep.pid) if b"LokyProcess" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    else:
+        jobs = [int(path.name) for path in (tmp_path / "outputs" / ".submitit").iterdir() if path.name.isdigit()]
+        jobs = [child for job in jobs for child in descendants(job)]
+    assert jobs
+    for pid in jobs:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    _, err = sweep.communicate(timeout=300)
+    assert sweep.returncode == 1 and "Traceback" not in err, err
+    assert [line for line in err.splitlines() if line.startswith("error: ") and "the same command" in line], err
+    assert start(tmp_path, *command).wait(300) == 0
+    assert bits(tmp_path) == undisturbed

@@ -13,6 +13,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from paper_lenet.commands.sweeps import configurations_of, jobs
+from paper_lenet.runs.workers import JobError
 
 # params: choices by key, such as `optim.rate: 1e-3,2e-3`; all combinations are jobs.
 CONFIG = {"_target_": "hydra_plugins.paper_lenet_sweeper.StudySweeper", "params": None}
@@ -38,7 +39,14 @@ class StudySweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         given = self.parser.parse_overrides(arguments)
-        ended = self.launch(jobs(self.parser, self.configurations, self.params, given), initial_job_idx=0)
+        try:
+            ended = self.launch(jobs(self.parser, self.configurations, self.params, given), initial_job_idx=0)
+        except Exception as error:
+            # what launchers raise of a process that ended without a word: killed, out of memory, cancelled
+            if not type(error).__module__.startswith(("submitit.", "joblib.")):
+                raise
+            told = " ".join(str(error).splitlines()[:2])
+            raise JobError(f"{told}; the same command does the rest") from None
         for job in ended:
             _ = job.return_value  # raises what the job raised
         return ended
