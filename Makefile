@@ -22,7 +22,7 @@ STUDY := $(PY) experiments/study.py $(TO)
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
-setup: $(STAMP)  ## make .venv with the versions of requirements.lock (6 GB; uv if it is there, else pip)
+setup: $(STAMP)  ## make .venv with the versions of requirements.lock (5 GB; uv if it is there, else pip)
 
 # The stamp comes last, so that a set-up that failed or was interrupted is taken up again.
 $(STAMP): requirements.lock
@@ -45,7 +45,7 @@ $(STAMP): requirements.lock
 	if [ $$tool = uv ]; then \
 	    uv pip sync --python "$(CURDIR)/$(PY)" --require-hashes requirements.lock; \
 	else \
-	    $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock; \
+	    $(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock; \
 	fi
 	@touch $@
 
@@ -114,9 +114,10 @@ lint: setup  ## style and types
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
 
+# Without triton, a gigabyte that torch.compile alone needs, which nothing here calls.
 lock:  ## write requirements.lock anew from pyproject.toml (needs uv); versions stay where they still fit
 	uv pip compile pyproject.toml --quiet --extra dev --extra sweeps --universal --python-version 3.11 --generate-hashes \
-	    --no-emit-index-url --no-header --output-file requirements.lock
+	    --no-emit-index-url --no-emit-package triton --no-header --output-file requirements.lock
 
 clean:  ## remove caches; .venv, data, outputs and results stay
 	rm -rf .pytest_cache .mypy_cache .ruff_cache *.egg-info

@@ -104,6 +104,17 @@ INSTEAD = {
     "... -m hydra/launcher=joblib hydra.launcher.n_jobs=8 engine.workers=1": (
         f"{TRAIN} -m hydra/launcher=joblib hydra.launcher.n_jobs=2 engine.workers=1 name=joblib loss=eq8,eq9 {PLAIN}"
     ),
+    # in the place of an installation into another environment
+    "pip install .": f"{PYTHON} -m pip install --quiet --no-deps --target outputs/installed .",
+    **{
+        f"paper-lenet {arguments}": f"{PYTHON} -m paper_lenet {arguments}{added}"
+        for arguments, added in (
+            ("--help", ""),
+            ("train experiment=smoke", f" name=installed {FEW}"),
+            ("predict photo.jpg", ""),
+        )
+    },
+    'eval "$(paper-lenet completion)"': f'eval "$({PYTHON} -m paper_lenet completion)"',
     # without Slurm: that its launcher has these options
     "... -m hydra/launcher=submitit_slurm hydra.launcher.timeout_min=120 hydra.launcher.cpus_per_task=8 "
     "hydra.launcher.mem_gb=null hydra.launcher.array_parallelism=50 hydra.launcher.max_num_timeout=10": (

@@ -633,3 +633,19 @@ def test_processes_end_with_a_command_that_is_killed(tmp_path: Path) -> None:
     while time.monotonic() < ends and Path(f"/proc/{worker}").exists():
         time.sleep(0.05)
     assert not Path(f"/proc/{worker}").exists()
+
+
+def test_on_a_system_without_posix_signals(tmp_path: Path) -> None:
+    """As Windows is: no SIGUSR1 and 2, no masks, no affinity; two workers train."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal\n"
+        "del signal.SIGUSR1, signal.SIGUSR2, signal.pthread_sigmask, os.sched_getaffinity, os.sysconf\n",
+        encoding="utf-8",
+    )
+    small = ("data=digits", "data.train_size=50", "data.test_size=10", "optim.passes=1", "optim.hessian_samples=5")
+    done = subprocess.run(
+        [sys.executable, "-m", "paper_lenet", "train", "engine=reference", "seeds=[0,1]", f"output={tmp_path}", *small],
+        cwd=ROOT, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("lenet5/*/seed-*/metrics.json"))) == 2

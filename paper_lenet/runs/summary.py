@@ -152,7 +152,7 @@ def _holder(lock: Path) -> str | None:
 
 def _holds(process: int, host: str, lock: Path) -> bool:
     """Whether that process has the file open. Of another machine's that cannot be known: what it wrote is believed."""
-    if host != platform.node():
+    if host != platform.node() or os.name == "nt":  # where to ask for a process is to interrupt it
         return True
     opened = Path(f"/proc/{process}/fd")
     if not Path("/proc/self/fd").exists():

@@ -23,8 +23,9 @@ from paper_lenet.runs.training import Interrupted, Progress, out_of_memory, trai
 
 # How long workers may take to write where they are after one of them was killed.
 LEAVE_SECONDS = 5.0
-# What asks a job to stop, on a terminal or in a batch system.
-ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+# What asks a job to stop, on a terminal or in a batch system; Windows has the first two, and masks none.
+ASKING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
+MASKED = hasattr(signal, "pthread_sigmask")
 # Requests to stop that have raised KeyboardInterrupt here: a library may make an error of its own of it, or lose it.
 interrupts: list[int] = []
 
@@ -112,11 +113,12 @@ def train_all(
     pool = ProcessPoolExecutor(workers, context, _start_worker, (config.data, told, stop))
     try:
         # The pool starts its processes here; they hear of no signal before they have said that they ignore it.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, ASKING)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ASKING) if MASKED else set()
         try:
             waiting = {_submitted(pool, config, group): group for group in groups}
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            if MASKED:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
         while waiting:
             if asked():
                 stop.value = 1
@@ -190,7 +192,8 @@ def _start_worker(data: DataConfig, told: Any, stop: Any) -> None:
         # A terminal and a batch system signal every process of a job; the first one tells the others.
         for number in ASKING:
             signal.signal(number, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKING)
+        if MASKED:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKING)
         threading.Thread(target=_leave_too, daemon=True).start()
 
 
