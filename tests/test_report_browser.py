@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from pictures.draw import DIGITS, parse_path
 from synthetic_report import images, networks, outputs, tables, write_results
 from synthetic_runs import ROOT
 
+from paper_lenet.data import mnist_at_hand
 from paper_lenet.reporting.page.build import page
 from paper_lenet.reporting.page.live import Net, nets
 from paper_lenet.reporting.tables.build import available, made
@@ -28,6 +30,7 @@ OPTIONS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 NETS = ("1998", "modern")
+LISTEN = "addEventListener('message', (event) => { document.querySelector('pre').textContent = event.data; });"
 TELL = "addEventListener('load', () => parent.postMessage(document.querySelector('#selftest').textContent, '*'));"
 # Draws, sorts, walks along the wall and changes the theme; then says what has come of it.
 USE = """
@@ -50,7 +53,7 @@ USE = """
       const cells = Array.from(document.querySelectorAll("#table-other tbody th"), (cell) => cell.textContent);
       return [$("#table-other thead th").getAttribute("aria-sort"), ...cells];
     });
-    $("#errors .tile").focus();
+    $("#wall .tile").focus();
     document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
     told.push($("#told").textContent);
     const themes = [0, 1].map(() => { $("#theme").click(); return document.documentElement.dataset.theme; });
@@ -111,6 +114,79 @@ def test_the_committed_results(tmp_path: Path) -> None:
         np.testing.assert_allclose(given, outputs(net, images()), rtol=0, atol=1e-4)
 
 
+# How many screens of these sizes the page is long at most.
+SCREENS = {(1280, 800): 12, (390, 844): 20}
+
+
+@pytest.mark.parametrize(("width", "height"), SCREENS)
+def test_is_read_to_the_end(width: int, height: int, tmp_path: Path) -> None:
+    """The real page, in a frame: how long it is, and that nothing sticks out."""
+    results = tmp_path / "results"
+    shutil.copytree(ROOT / "results" / "figures", results / "figures")
+    (results / "report").mkdir()
+    text = page(made(ROOT / "results", available(ROOT / "results")), ROOT / "results", mnist_at_hand(), nets())
+    measure = """
+      addEventListener("load", () => parent.postMessage(JSON.stringify(
+        [document.documentElement.scrollHeight, document.documentElement.scrollWidth, innerWidth]), "*"));
+    """
+    (results / "report" / "page.html").write_text(
+        text.replace("<header>", f"<script>{measure}</script><header>"), encoding="utf-8"
+    )
+    frame = results / "report" / "frame.html"
+    frame.write_text(
+        f'<!doctype html><body><pre id="told"></pre><script>{LISTEN}</script>'
+        f'<iframe src="page.html" width="{width}" height="{height}" style="border: 0"></iframe>',
+        encoding="utf-8",
+    )
+    long, wide, shown = read(browse(tmp_path, "--dump-dom", frame.as_uri()), "told")
+    assert wide <= shown == width
+    assert long / height <= SCREENS[width, height]
+
+
+DRAW = """
+  requestAnimationFrame = queueMicrotask; // a browser without a window shows frames when it likes
+  addEventListener("load", async () => {
+    const box = document.querySelector("#draw").getBoundingClientRect(), answers = [];
+    const point = (kind, [x, y]) => document.querySelector("#draw").dispatchEvent(new PointerEvent(kind, {
+      bubbles: true, button: 0, pointerId: 7, clientX: box.left + x * box.width, clientY: box.top + y * box.height }));
+    for (const strokes of DRAWN) {
+      document.querySelector("#clear").click();
+      for (const [first, ...rest] of strokes) {
+        point("pointerdown", first);
+        rest.forEach((next) => point("pointermove", next));
+        point("pointerup", rest.at(-1) ?? first);
+      }
+      await null;
+      answers.push(document.querySelector("#answer strong").textContent);
+    }
+    const result = document.createElement("pre");
+    result.id = "read";
+    result.textContent = JSON.stringify(answers);
+    document.body.append(result);
+  });
+"""
+
+
+def drawn_digits() -> list[list[list[list[float]]]]:
+    """The ten digits as strokes of points, from 0 to 1 over the canvas; the first shape of each."""
+    found = []
+    for shapes in DIGITS.values():
+        strokes = [np.array([point[:2] for point in stroke]) for stroke in parse_path(shapes[0][1])]
+        every = np.concatenate(strokes)
+        low, span = every.min(0), np.ptp(every, axis=0)
+        found.append([((stroke - low - span / 2) * 0.7 / span.max() + 0.5).tolist() for stroke in strokes])
+    return found
+
+
+def test_ten_drawn_digits_are_read(written: Path, tmp_path: Path) -> None:
+    script = DRAW.replace("DRAWN", json.dumps(drawn_digits()))
+    path = written.with_name("draw.html")
+    path.write_text(
+        written.read_text(encoding="utf-8").replace("<header>", f"<script>{script}</script><header>"), encoding="utf-8"
+    )
+    assert read(browse(tmp_path, "--dump-dom", path.as_uri()), "read") == list(DIGITS)
+
+
 def browse(folder: Path, *arguments: str) -> str:
     if CHROMIUM is None:
         pytest.skip("needs Chromium")
@@ -148,9 +224,8 @@ def test_use(written: Path, tmp_path: Path) -> None:
 def test_phone(written: Path, tmp_path: Path) -> None:
     """At 390 px, in a frame: a window of this browser is never so narrow."""
     frame = written.with_name("frame.html")
-    listen = "addEventListener('message', (event) => { document.querySelector('pre').textContent = event.data; });"
     frame.write_text(
-        f'<!doctype html><body style="margin: 0"><pre id="told"></pre><script>{listen}</script>'
+        f'<!doctype html><body style="margin: 0"><pre id="told"></pre><script>{LISTEN}</script>'
         f'<iframe src="tell.html#selftest" width="390" height="2000" style="border: 0"></iframe>',
         encoding="utf-8",
     )

@@ -82,7 +82,7 @@ FIGURES = {
         "The states of a network of 1998 for one image of Fig. 13: as printed, and by the parameters found in them.",
         fig13,
         needs=("recovery.csv",),
-        shown=Shown("network", 6),
+        shown=Shown("printed", 6),
     ),
     "kernels-1998": Drawing(
         "C1's kernels of 1998, and below each the one of ours that it is matched with; numbers are their correlations, "
@@ -90,6 +90,6 @@ FIGURES = {
         kernels_1998,
         needs=("recovery.csv",),
         wants=("network",),
-        shown=Shown("network", 7),
+        shown=Shown("printed", 7),
     ),
 }

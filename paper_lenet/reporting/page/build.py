@@ -33,60 +33,128 @@ LARGEST_SVG = 300_000
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page. Tables, figures and studies say by its key that they stand in it."""
+    """A part of the page: a finding with one figure and one short table; all else of it is there to be unfolded.
+
+    Tables, figures and studies say by its key that they stand in it.
+    figure: the one that is seen at once.  table, rows, columns: what is seen at once of a table: the first row that
+    begins with each of `rows`, or the first ones; the columns of these names, or all.
+    """
 
     key: str
     title: str
     lead: str
+    figure: str = ""
+    table: str = ""
+    rows: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
 
 
+LONGEST = 8  # rows of a short table
+WALL = "errors"  # the section that has the paper's 82 errors
 SECTIONS = (
     Section(
         "headline",
-        "The paper's numbers and ours",
-        "LeNet-5 trained as in 1998, many seeds, beside what the paper reports. A verdict asks whether the published "
-        "number could be one more run of ours.",
+        "The published errors, once more",
+        "LeNet-5 trained with the rates that the paper prints, on seeds that had no part in any choice. “Reproduced” "
+        "means that the paper's number could be one more run of ours.",
+        "fig5-fig5",
+        "claims",
+        (
+            *("test error, 60,000 patterns, %", "test error, 30,000 patterns, %", "test error, 15,000 patterns, %"),
+            *("test error with distortions", "gain from distortions", "training error on the fly, pass 20, %"),
+            *("training curve, farthest from Fig. 5", "training error on the fly, 15,000 patterns, %"),
+        ),
+        ("paper", "ours, mean ± std", "n seeds", "verdict"),
     ),
     Section(
-        "figures",
-        "Figures 5 to 8, Section III-B",
-        "The learning curve, the error against the size of the training set, the distortions and the errors.",
+        "printed",
+        "The network of 1998, out of a printed page",
+        "Fig. 13 prints every state of a trained LeNet-5. Its first four layers are recovered from the grey values of the "
+        "page. They predict the states of Fig. 25, and with new upper layers they still read MNIST.",
+        "kernels-1998",
+        "fronts",
+        (
+            *("1998, recovered from Fig. 13, today's", "ours, as the headline's networks, today's"),
+            *("random, as before training, today's", "1998, recovered from Fig. 13, 1998's"),
+            *("ours, as the headline's networks, 1998's", "random, as before training, 1998's"),
+        ),
+        ("recipe", "plain: test error, %", "plain: interval"),
     ),
     Section(
-        "network",
-        "The network and its training",
-        "The states of every layer for one digit, the codes, the connections, what training made of the kernels, the "
-        "effective learning rates, and which digit is taken for which.",
+        WALL,
+        "It fails where the paper's network failed",
+        "Fig. 8 shows the 82 test images that the paper's network got wrong, trained with distortions. The table says how "
+        "many of them a seed of ours gets wrong, too.",
+        "",
+        "overlap",
+        ("errors of a seed", "of these, among", "expected by chance", "expected by equal difficulty"),
+        ("without distortions", "with distortions"),
     ),
     Section(
         "deviations",
         "Where the paper leaves a choice",
-        "What each deviation changes in the test error, one at a time, and the studies that chose the reading of the "
-        "recipe without looking at the test set. The tags are those of DEVIATIONS.md.",
+        "What each deviation from the text changes in the test error, one at a time. The studies that chose the reading of "
+        "the recipe never looked at the test set. The tags are those of DEVIATIONS.md.",
+        "recipes",
+        "deviations",
+        ("D1", "D2", "D3", "D5", "D6", "D9", "D11", "D12"),
+        ("change", "difference, points", "95 % interval of the difference", "n pairs"),
+    ),
+    Section(
+        "classifiers",
+        "The other classifiers of 1998",
+        "Section III-C: what Figs. 9 to 12 compare LeNet-5 with, trained and measured here.",
+        "fig9",
+        "comparison",
+        (
+            *("linear", "knn euclidean", "40 pca + quadratic", "28x28-300-10", "16x16 lenet-1", "lenet-4", "lenet-5"),
+            "dist v-svm poly 9",
+        ),
+        ("paper, %", "test error, mean ± std, %", "n", "verdict"),
+    ),
+    Section(
+        "today",
+        "From the recipe of 1998 to that of today",
+        "One step upon another, and below it each detail by itself. Three public tutorials that call their networks LeNet-5 "
+        "are there, too.",
+        "ablation-ladder",
+        "ablation-ladder",
+        tuple("0 2 3 4 5 6 7 8".split()),
+        ("test error, %", "minus 1998, points", "its 95 % interval", "p by Holm"),
+    ),
+    Section(
+        "strings",
+        "Strings of digits, read without cutting them",
+        "Sections V to X: a network that moves over the string (SDNN), or pieces between cuts (HOS), trained on characters or "
+        "on whole strings; beside them the ways of today.",
+        "fig25-26",
+        "strings-short",
+    ),
+    Section(
+        "noise",
+        "What is noise",
+        "What nobody controls: the order in which sums are rounded, and the seed.",
+        "",
+        "noise",
+        (),
+        ("n runs", "test error, %", "spread, of that of the seeds"),
+    ),
+    Section(
+        "network",
+        "The network and its training, in figures",
+        "The codes that F6 is compared with, the connections, the kernels, the learning rates, and which digit is taken for "
+        "which.",
+    ),
+    Section(
+        "figures",
+        "Section III-B, figure by figure",
+        "The error against the size of the training set, the distortions, and the images that ours get wrong.",
     ),
     Section(
         "quarter",
         "At a quarter of the printed rates",
         "The reading of the first study, which was the headline before the second: the same numbers with it.",
     ),
-    Section(
-        "classifiers",
-        "The other classifiers",
-        "Section III-C: what Figs. 9 to 12 compare LeNet-5 with, trained and measured here.",
-    ),
-    Section(
-        "today",
-        "What of 1998 still matters",
-        "One detail exchanged at a time, the way from the recipe of 1998 to that of today, and three public tutorials "
-        "that call their networks LeNet-5. A part that has not been run yet is not here.",
-    ),
-    Section(
-        "strings",
-        "Strings of digits",
-        "Sections V to X: strings read by a network that moves over them, or in pieces between cuts, and learned as a "
-        "whole; and amounts of cheques.",
-    ),
-    Section("noise", "Noise", "What nobody controls: the order in which sums are rounded, and the seed."),
     Section("more", "More results", "Results that no other section has."),
 )
 REDRAW = "python experiments/figures.py"
@@ -97,7 +165,10 @@ SECONDS = ("seconds", "train_seconds")
 
 @dataclass(frozen=True)
 class ShownTable:
-    """A table of results/tables as HTML shows it. numeric: which columns are numbers, to be set to the right."""
+    """A table of results/tables as HTML shows it. numeric: which columns are numbers, to be set to the right.
+
+    short: some of its rows and columns only.
+    """
 
     name: str
     shown: Shown
@@ -107,16 +178,21 @@ class ShownTable:
     numeric: list[bool]
     notes: list[Markup]
     formats: list[str]
+    short: bool = False
 
 
 @dataclass(frozen=True)
 class ShownFigure:
-    """A figure of results/figures, embedded. formats: the suffixes of its files."""
+    """A figure of results/figures.
+
+    source: it itself, for what is seen at once.  file: where it is, for what is unfolded.  formats: of its files.
+    """
 
     name: str
     shown: Shown
     caption: str
     source: str
+    file: str
     formats: list[str]
 
 
@@ -146,8 +222,11 @@ def page(tables: Iterable[tuple[Table, Shown]], results: Path, data: Data | None
         lstrip_blocks=True,
     )  # fmt: skip
     environment.filters["inline"] = _inline
+    environment.filters["counted"] = _counted
     return environment.get_template("page.html.j2").render(
-        sections=_divided(shown_tables, figures),
+        parts=_divided(shown_tables, figures),
+        result=_result(shown_tables),
+        counts=_counts(shown_tables),
         nets=[(net.name, net.title) for net in nets],
         gallery=offered,
         gallery_source=source,
@@ -163,21 +242,91 @@ def page(tables: Iterable[tuple[Table, Shown]], results: Path, data: Data | None
     )
 
 
+def _counted(things: Sequence[tuple[int, str]]) -> str:
+    """How many there are of each kind that there is, such as `2 tables and 1 figure`."""
+    return " and ".join(f"{count} {name}{'s' * (count > 1)}" for count, name in things if count) or "Commands"
+
+
 def _part(name: str) -> str:
     return (resources.files("paper_lenet.reporting.page") / name).read_text(encoding="utf-8")
 
 
-def _divided(
-    tables: Sequence[ShownTable], figures: Sequence[ShownFigure]
-) -> list[tuple[Section, list[str], list[ShownTable], list[ShownFigure]]]:
-    """Each section that shows anything, with the commands of its studies, its tables and its figures."""
+@dataclass(frozen=True)
+class Part:
+    """A section with what is in it: the commands of its studies, what is seen at once, and what is unfolded."""
+
+    section: Section
+    commands: list[str]
+    table: ShownTable | None
+    figure: ShownFigure | None
+    tables: list[ShownTable]
+    figures: list[ShownFigure]
+
+    @property
+    def open(self) -> bool:
+        """Whether anything of it is seen at once."""
+        return bool(self.table or self.figure or self.section.key == WALL)
+
+
+def _divided(tables: Sequence[ShownTable], figures: Sequence[ShownFigure]) -> list[Part]:
+    """Each section that shows anything."""
     divided = []
     for section in SECTIONS:
         own_tables, own_figures = _of(section, tables), _of(section, figures)
         commands = dict.fromkeys(each.command() for each in studies().values() if each.shown.section == section.key)
-        if own_tables or own_figures:
-            divided.append((section, list(commands), own_tables, own_figures))
+        table = next((_short(each, section) for each in tables if each.name == section.table), None)
+        figure = next((each for each in figures if each.name == section.figure), None)
+        own_figures = [each for each in own_figures if each is not figure]
+        part = Part(section, list(commands), table, figure, own_tables, own_figures)
+        if part.open or own_tables or own_figures:
+            divided.append(part)
     return divided
+
+
+def _short(table: ShownTable, section: Section) -> ShownTable:
+    """What a section shows of a table at once."""
+    plain = [", ".join(cell.striptags() for cell in row) for row in table.rows]
+    found = [next((k for k, text in enumerate(plain) if text.startswith(begin)), None) for begin in section.rows]
+    chosen = list(dict.fromkeys(k for k in found if k is not None)) or list(range(len(table.rows)))
+    columns = [k for k, title in enumerate(table.header) if k == 0 or not section.columns or title in section.columns]
+    return ShownTable(
+        name=f"{table.name}-short",
+        shown=table.shown,
+        caption=table.caption,
+        header=[table.header[k] for k in columns],
+        rows=[[table.rows[row][k] for k in columns] for row in chosen[:LONGEST]],
+        numeric=[table.numeric[k] for k in columns],
+        notes=table.notes[:1],
+        formats=table.formats,
+        short=True,
+    )
+
+
+RESULT = {
+    **{"paper": "paper", "ours": "ours, mean ± std", "interval": "95 % interval of the mean"},
+    **{"seeds": "n seeds", "verdict": "verdict"},
+}
+
+
+def _result(tables: Sequence[ShownTable]) -> dict[str, str] | None:
+    """The row of the claims that the page begins with, by the keys of RESULT; None where it is not there."""
+    for table in tables:
+        if table.name == "claims" and set(RESULT.values()) <= set(table.header):
+            for row in table.rows:
+                if row[0] == "test error, 60,000 patterns, %":
+                    return {key: row[table.header.index(column)].striptags() for key, column in RESULT.items()}
+    return None
+
+
+def _counts(tables: Sequence[ShownTable]) -> dict[str, tuple[int, int]]:
+    """By table with verdicts, how many of its rows are reproduced, and how many there are."""
+    counts = {}
+    for table in tables:
+        if "verdict" in table.header:
+            column = table.header.index("verdict")
+            verdicts = [row[column].striptags() for row in table.rows]
+            counts[table.name] = (verdicts.count("reproduced"), len(verdicts))
+    return counts
 
 
 def _of(section: Section, each: Sequence[Any]) -> list[Any]:
@@ -226,17 +375,18 @@ def _linked(text: str) -> Markup:
 
 
 def _figure(path: Path, drawing: Drawing | None) -> ShownFigure:
-    """A figure as an image of its SVG, or of its PNG where that is smaller by much."""
+    """A figure as its SVG, or as its PNG where that is smaller by much."""
     svg = path.with_suffix(".svg")
     try:
         content, kind = path.read_bytes(), "png"
         if svg.exists() and svg.stat().st_size <= max(LARGEST_SVG, len(content)):
-            content, kind = svg.read_bytes(), "svg+xml"
+            content, kind = svg.read_bytes(), "svg"
     except OSError as error:
         raise TableError(f"{path}: cannot be read: {error.strerror}") from error
     caption, shown = (drawing.caption, drawing.shown) if drawing else (f"Figure {path.stem}.", Shown())
     formats = ["png", "svg"] if svg.exists() else ["png"]
-    return ShownFigure(path.stem, shown, caption, f"data:image/{kind};base64,{base64_of(content)}", formats)
+    source = f"data:image/{'svg+xml' if kind == 'svg' else kind};base64,{base64_of(content)}"
+    return ShownFigure(path.stem, shown, caption, source, f"../figures/{path.stem}.{kind}", formats)
 
 
 def jobs(results: Path) -> list[tuple[str, str, int, str]]:

@@ -18,7 +18,7 @@ from paper_lenet import paper
 from paper_lenet.config import DataConfig, ModelConfig
 from paper_lenet.data import Data, Images, load
 from paper_lenet.network.modern import table_of
-from paper_lenet.network.pretrained import WEIGHTS, digests, model_of, released, state_of
+from paper_lenet.network.pretrained import WEIGHTS, digests, limits, model_of, released, state_of
 from paper_lenet.paper import bitmaps
 from paper_lenet.paper.connections import pairs
 from paper_lenet.reporting.results import TableError, finished, read_errors
@@ -40,6 +40,7 @@ class Net:
     name: short, unique.  title: what people read.  model: its details.
     ends: what the background and full ink become at its input.
     state: parameters by name, as in the state_dict of the network that models.lenet5.build makes.
+    limit: the largest penalty, or the smallest probability, of an answer that is sure; None where it is not known.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Net:
     model: ModelConfig
     ends: tuple[float, float]
     state: Mapping[str, NDArray[Any]]
+    limit: float | None = None
 
     def for_page(self) -> dict[str, Any]:
         """The network as lenet.js loads it. Raises TableError for details that lenet.js does not have."""
@@ -71,6 +73,7 @@ class Net:
             "pooling": pooling,
             "output": model.output,
             "factor": model.rbf_factor,
+            "limit": self.limit,
             "ends": self.ends,
             "pairs1": [[map_, 0] for map_ in range(maps)],
             "pairs3": pairs(table_of(model.table, None)),
@@ -97,7 +100,9 @@ def nets(folder: Path = WEIGHTS) -> list[Net]:
     for name in digests(folder):
         net = released(name, folder)
         ends = float(net.values[0]), float(net.values[-1])
-        found.append(Net(name, TITLES.get(name, name), model_of(net.about), ends, state_of(net)))
+        known = limits(name) if folder == WEIGHTS else None
+        limit = known.score if known else None
+        found.append(Net(name, TITLES.get(name, name), model_of(net.about), ends, state_of(net), limit))
     return found
 
 

@@ -71,8 +71,18 @@
       else box.removeAttribute("tabindex");
     }
   }
+  all("details").forEach((part) => part.addEventListener("toggle", reachable));
   addEventListener("resize", reachable);
   addEventListener("load", reachable);
+
+  /** A link to what is folded unfolds it. */
+  function unfold() {
+    const target = document.getElementById(location.hash.slice(1));
+    for (let part = target?.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
+    target?.scrollIntoView();
+  }
+  addEventListener("hashchange", unfold);
+  unfold();
 
   // ---- walls of images
 
@@ -107,9 +117,9 @@
     });
     find("#told").replaceChildren(...lines);
   }
-  if (find("#errors")) {
-    find("#errors").addEventListener("pointerover", tell);
-    find("#errors").addEventListener("focusin", tell);
+  if (find("#wall")) {
+    find("#wall").addEventListener("pointerover", tell);
+    find("#wall").addEventListener("focusin", tell);
   }
 
   // ---- networks
@@ -127,6 +137,7 @@
     input: [1, 1, 32, 32, 1], c1: [6, 6, 28, 28, 1], s2: [6, 6, 14, 14, 1], c3: [16, 8, 10, 10, 1],
     s4: [16, 8, 5, 5, 2], c5: [1, 1, 20, 6, 4], f6: [1, 1, 7, 12, 0],
   };
+  const BITMAPS = LAYOUT.f6; // and of the codes
 
   let net = nets[0];
   let image = imageOf(0); // what the network sees before it is moved; null for an empty drawing
@@ -154,101 +165,167 @@
     return { ...values, noise: values.noise / 100 };
   }
 
+  /** A network's answer to a frame: states, scores (penalties or probabilities), classes with the best first. */
+  function answer(of, frame) {
+    const states = LeNet.run(of, frame), rbf = of.output === "rbf";
+    const scores = rbf ? Array.from(states.output) : LeNet.softmax(states.output);
+    const told = (digit) => (rbf ? `penalty ${short(scores[digit])}` : `${(100 * scores[digit]).toFixed(1)} %`);
+    return { states, rbf, scores, told, ranking: LeNet.ranking(of, states.output) };
+  }
+
+  const short = (value) => value.toFixed(Math.abs(value) < 10 ? 2 : 1);
+
   function update() {
     for (const key of SLIDERS) {
       const { step, value, parentElement, dataset } = slider(key), digits = (step.split(".")[1] || "").length;
       find("output", parentElement).textContent = Number(value).toFixed(digits) + dataset.unit;
     }
     const frame = LeNet.frame(image || new Uint8Array(SIZE), moved());
-    const states = LeNet.run(net, frame);
-    const rbf = net.output === "rbf", bounded = net.activation === "scaled_tanh";
-    for (const [name, layout] of Object.entries(LAYOUT)) {
+    redraw(frame);
+    const found = answer(net, frame), { states, rbf, scores, ranking } = found;
+    const bounded = net.activation === "scaled_tanh";
+    for (const name of ["input", "c1", "s2", "c3", "s4", "c5", "f6"]) {
       // F6 is compared with bitmaps of -1 and 1
       const range = name === "input" ? net.ends : name === "f6" && rbf ? [-1, 1] : bounded ? [-LeNet.A, LeNet.A]
         : [0, Math.max(...states[name])];
-      paint(find(`#layer-${name} canvas`), layout, states[name], ...range);
+      paint(find(`#layer-${name} canvas`), LAYOUT[name], states[name], ...range);
     }
-    const values = rbf ? Array.from(states.output) : LeNet.softmax(states.output);
-    const ranking = LeNet.ranking(net, states.output), largest = rbf ? Math.max(...values) : 1;
-    const told = (value) => (rbf ? value.toFixed(value < 10 ? 2 : 1) : `${(100 * value).toFixed(1)} %`);
-    all("#outputs li").forEach((row, digit) => {
+    const code = data.codes[ranking[0]];
+    paint(find("#layer-code canvas"), BITMAPS, code, -1, 1);
+    paint(find("#layer-difference canvas"), BITMAPS, code.map((unit, k) => Math.abs(unit - states.f6[k])), 0, 2);
+    const largest = rbf ? Math.max(...scores) : 1;
+    for (const row of all("#outputs li")) {
+      const digit = Number(row.dataset.digit);
+      row.style.order = ranking.indexOf(digit);
       row.classList.toggle("best", image !== null && digit === ranking[0]);
-      find(".bar span", row).style.width = `${(100 * values[digit]) / largest}%`;
-      find(".value", row).textContent = told(values[digit]);
-    });
+      find(".bar span", row).style.width = `${(100 * scores[digit]) / largest}%`;
+      find(".bar i", row).style.left = net.limit === null ? "-1rem" : `${Math.min(100, (100 * net.limit) / largest)}%`;
+      find(".value", row).textContent = rbf ? short(scores[digit]) : short(states.output[digit]);
+    }
+    find(".ends").classList.toggle("plain", !rbf);
     find("#outputs").classList.toggle("plain", !rbf);
     find("#meaning").textContent = rbf
-      ? "Bars are penalties, squared distances of F6 to the bitmaps of Fig. 3 (left of the digits): the smallest wins. "
-        + "F6 is drawn from −1, white, to 1, black, the other layers from −1.7 to 1.7."
-      : "Bars are probabilities, by softmax: the largest wins. F6 has no bitmaps to be compared with. Layers are drawn from "
-        + "0, white, to their largest state, black.";
-    const kind = rbf ? "penalty " : "";
-    say(ranking, (digit) => kind + told(values[digit]));
+      ? "Bars are penalties, squared distances of F6 to the codes, the bitmaps of Fig. 3: the smallest wins. Beyond the line "
+        + "an answer is not sure. F6 is drawn from −1, white, to 1, black, the difference from 0 to 2, the layers from "
+        + "−1.7 to 1.7."
+      : "Bars are probabilities, by softmax, the numbers weighted sums: the largest wins. Short of the line an answer is not "
+        + "sure. F6 has no codes to be compared with. Layers are drawn from 0, white, to their largest state, black.";
+    say(found);
+    const others = nets.filter((other) => other !== net && image !== null).map((other) => {
+      const { ranking: [best], told } = answer(other, frame);
+      return `${other.title}: a ${best} (${told(best)})`;
+    });
+    find("#others").textContent = others.length ? `On the same image, ${others.join("; ")}.` : "";
   }
 
   let saying = 0;
   /** Seen at once, but not read out for every point of a stroke: only when nothing has changed for a moment. */
-  function say(ranking, told) {
-    const answer = find("#answer"), strong = document.createElement("strong");
-    answer.setAttribute("aria-busy", "true");
-    strong.textContent = ranking[0];
-    if (image === null) answer.replaceChildren("Nothing drawn yet.");
-    else answer.replaceChildren("It sees a ", strong, ` (${told(ranking[0])}), next a ${ranking[1]} (${told(ranking[1])}).`);
+  function say({ ranking: [best, next], scores, rbf, told }) {
+    const said = find("#answer"), strong = document.createElement("strong");
+    said.setAttribute("aria-busy", "true");
+    strong.textContent = best;
+    const sure = net.limit === null || (rbf ? scores[best] <= net.limit : scores[best] >= net.limit);
+    if (image === null) said.replaceChildren("Nothing drawn yet.");
+    else said.replaceChildren("It sees a ", strong, ` (${told(best)}), next a ${next} (${told(next)})${sure ? "" : "; not sure"}.`);
     clearTimeout(saying);
-    saying = setTimeout(() => answer.removeAttribute("aria-busy"), 400);
+    saying = setTimeout(() => said.removeAttribute("aria-busy"), 400);
   }
 
   // ---- drawing
 
-  const canvas = find("#draw"), pen = canvas.getContext("2d", { willReadFrequently: true });
+  const canvas = find("#draw"), pen = canvas.getContext("2d");
+  const MIDDLE = canvas.width / 2, CELL = canvas.width / LeNet.IMAGE;
   // As wide as MNIST's strokes once a digit of most of the canvas's height has become 20 pixels high.
   const PEN = 24;
-  let last = null, drawn = false, due = false;
+  // The drawing as it was drawn, before it is moved: what the network's image is made of.
+  const sheet = Object.assign(document.createElement("canvas"), { width: canvas.width, height: canvas.height });
+  const ink = sheet.getContext("2d", { willReadFrequently: true });
+  let strokes = []; // each a list of points of the canvas, before it is moved; empty where an image was picked
+  let held = null, due = false; // the pointer that draws
 
   function wipe() {
-    pen.clearRect(0, 0, canvas.width, canvas.height);
-    drawn = true;
+    ink.clearRect(0, 0, sheet.width, sheet.height);
+    strokes = [];
     image = null;
     press(null);
   }
 
-  function place(event) {
-    const box = canvas.getBoundingClientRect();
-    return [((event.clientX - box.left) / box.width) * canvas.width,
-      ((event.clientY - box.top) / box.height) * canvas.height];
+  function trace(context, points) {
+    [context.lineWidth, context.lineCap, context.lineJoin, context.strokeStyle] = [PEN, "round", "round", "#000"];
+    context.beginPath();
+    context.moveTo(...points[0]);
+    for (const point of points) context.lineTo(...point);
+    context.stroke();
   }
 
-  function stroke(from, to) {
-    [pen.lineWidth, pen.lineCap, pen.strokeStyle] = [PEN, "round", "#000"];
-    pen.beginPath();
-    pen.moveTo(...from);
-    pen.lineTo(...to);
-    pen.stroke();
+  /** The drawing or the image on the large canvas, moved as the network's is; with noise, the pixels themselves. */
+  function redraw(frame) {
+    const { right, down, turn, scale, noise } = moved();
+    pen.setTransform(1, 0, 0, 1, 0, 0);
+    pen.clearRect(0, 0, canvas.width, canvas.height);
+    const cells = (values, side, edge) => {
+      for (let i = 0; i < values.length; i++) {
+        const x = (i % side) - edge, y = Math.floor(i / side) - edge;
+        if (!values[i]) continue;
+        pen.fillStyle = `rgb(0 0 0 / ${values[i] / 255})`;
+        pen.fillRect(x * CELL, y * CELL, CELL, CELL);
+      }
+    };
+    if (noise) {
+      cells(frame, LeNet.FRAME, (LeNet.FRAME - LeNet.IMAGE) / 2);
+      return;
+    }
+    pen.translate(MIDDLE + right * CELL, MIDDLE + down * CELL);
+    pen.rotate((turn * Math.PI) / 180);
+    pen.scale(scale, scale);
+    pen.translate(-MIDDLE, -MIDDLE);
+    if (strokes.length) strokes.forEach((points) => trace(pen, points));
+    else if (image) cells(image, LeNet.IMAGE, 0);
+  }
+
+  /** Where a pointer is on the drawing, before it is moved. */
+  function place(event) {
+    const box = canvas.getBoundingClientRect(), { right, down, turn, scale } = moved();
+    const x = ((event.clientX - box.left) / box.width) * canvas.width - MIDDLE - right * CELL;
+    const y = ((event.clientY - box.top) / box.height) * canvas.height - MIDDLE - down * CELL;
+    const radians = (turn * Math.PI) / 180, cos = Math.cos(radians) / scale, sin = Math.sin(radians) / scale;
+    return [cos * x + sin * y + MIDDLE, -sin * x + cos * y + MIDDLE];
+  }
+
+  function extend(points) {
+    const stroke = strokes.at(-1);
+    trace(ink, stroke.length ? [stroke.at(-1), ...points] : points);
+    stroke.push(...points);
     if (due) return;
     due = true; // once a frame of the screen, however many points came
     requestAnimationFrame(() => {
       due = false;
-      if (!drawn) return;
-      const colours = pen.getImageData(0, 0, canvas.width, canvas.height).data;
-      const ink = Uint8Array.from({ length: canvas.width * canvas.height }, (_, i) => colours[4 * i + 3]);
-      image = LeNet.fromDrawing(ink, canvas.width, canvas.height);
+      if (!strokes.length) return;
+      const colours = ink.getImageData(0, 0, sheet.width, sheet.height).data;
+      const inked = Uint8Array.from({ length: sheet.width * sheet.height }, (_, i) => colours[4 * i + 3]);
+      image = LeNet.fromDrawing(inked, sheet.width, sheet.height);
       update();
     });
   }
 
   canvas.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0) return;
-    if (!drawn) wipe();
-    last = place(event);
-    stroke(last, last);
+    if (event.button !== 0 || held !== null) return;
+    held = event.pointerId;
+    try { // one that a test made cannot be held
+      canvas.setPointerCapture(held);
+    } catch { /* it draws as long as it stays on the canvas */ }
+    if (!strokes.length) wipe();
+    strokes.push([]);
+    extend([place(event)]); // a tap is a dot
   });
-  addEventListener("pointermove", (event) => {
-    if (!last) return;
-    const next = place(event);
-    stroke(last, next);
-    last = next;
+  canvas.addEventListener("pointermove", (event) => {
+    if (event.pointerId !== held) return;
+    const events = event.getCoalescedEvents?.() ?? [];
+    extend((events.length ? events : [event]).map(place));
   });
-  for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => { last = null; });
+  for (const end of ["pointerup", "pointercancel"]) {
+    addEventListener(end, (event) => { if (event.pointerId === held) held = null; });
+  }
 
   /** Mark the tile whose image is shown. */
   function press(tile) {
@@ -256,22 +333,16 @@
   }
 
   function pick(tile) {
+    wipe();
     image = imageOf(Number(tile.dataset.image));
-    drawn = false;
     press(tile);
-    pen.clearRect(0, 0, canvas.width, canvas.height);
-    const side = canvas.width / LeNet.IMAGE;
-    image.forEach((value, i) => {
-      pen.fillStyle = `rgb(0 0 0 / ${value / 255})`;
-      pen.fillRect((i % LeNet.IMAGE) * side, Math.floor(i / LeNet.IMAGE) * side, side, side);
-    });
     update();
   }
 
   for (const tile of all(".tile[data-image]")) {
     tile.addEventListener("click", () => {
       pick(tile);
-      if (!tile.closest("#errors") || find("#told a")) return;
+      if (!tile.closest("#wall") || find("#told a")) return;
       const link = document.createElement("a"), paragraph = document.createElement("p");
       [link.href, link.textContent] = ["#live", "See what the network at work makes of it"];
       paragraph.append(link);
@@ -286,7 +357,7 @@
   });
   find("#nets").addEventListener("change", (event) => { net = nets[event.target.value]; update(); });
 
-  all("#outputs .code").forEach((code, digit) => paint(code, LAYOUT.f6, data.codes[digit], -1, 1));
+  all("#outputs .code").forEach((code, digit) => paint(code, BITMAPS, data.codes[digit], -1, 1));
   all("#outputs .code").forEach((code) => code.style.removeProperty("width"));
   // A browser that goes back keeps what was chosen.
   net = nets[Number(find("#nets input:checked").value)];

@@ -62,4 +62,4 @@ def _most_common(rows: pd.DataFrame, column: str) -> str:
     return "".join(str(each[column].mode().iloc[0]) for _, each in rows.groupby("place"))
 
 
-TABLES = {"codes": Generated(codes, ("codes.csv",), Shown("network", 9))}
+TABLES = {"codes": Generated(codes, ("codes.csv",), Shown("printed", 9))}

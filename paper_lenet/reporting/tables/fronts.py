@@ -63,4 +63,4 @@ def _place(front: str) -> tuple[int, str]:
     return next((k for k, kind in enumerate(("1998", "ours", "random")) if front.startswith(kind)), 3), front
 
 
-TABLES = {"fronts": Generated(fronts, ("fronts.csv",), Shown("network", 8, "docs/1998.md"))}
+TABLES = {"fronts": Generated(fronts, ("fronts.csv",), Shown("printed", 8, "docs/1998.md"))}
