@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 from pictures.draw import DIGITS, parse_path
+from PIL import Image
 from synthetic_report import images, networks, outputs, tables, write_results
 from synthetic_runs import ROOT
 

@@ -69,7 +69,7 @@ SECTIONS = (
     Section(
         "printed",
         "The network of 1998, out of a printed page",
-        "Fig. 13 prints every state of a trained LeNet-5. Its first four layers are recovered from the grey values of the "
+        "Fig. 13 prints every state of a trained LeNet-5. Its first four layers are recovered from the greys of the "
         "page. They predict the states of Fig. 25, and with new upper layers they still read MNIST.",
         "kernels-1998",
         "fronts",
@@ -83,8 +83,8 @@ SECTIONS = (
     Section(
         WALL,
         "It fails where the paper's network failed",
-        "Fig. 8 shows the 82 test images that the paper's network got wrong, trained with distortions. The table says how "
-        "many of them a seed of ours gets wrong, too.",
+        "Fig. 8 shows the 82 test images that the paper's network got wrong, trained with distortions. The table says "
+        "how many of them a seed of ours gets wrong, too.",
         "",
         "overlap",
         ("errors of a seed", "of these, among", "expected by chance", "expected by equal difficulty"),
@@ -93,8 +93,8 @@ SECTIONS = (
     Section(
         "deviations",
         "Where the paper leaves a choice",
-        "What each deviation from the text changes in the test error, one at a time. The studies that chose the reading of "
-        "the recipe never looked at the test set. The tags are those of DEVIATIONS.md.",
+        "What each deviation from the text changes in the test error, one at a time. The studies that chose the "
+        "reading of the recipe never looked at the test set. The tags are those of DEVIATIONS.md.",
         "recipes",
         "deviations",
         ("D1", "D2", "D3", "D5", "D6", "D9", "D11", "D12"),
@@ -115,18 +115,18 @@ SECTIONS = (
     Section(
         "today",
         "From the recipe of 1998 to that of today",
-        "One step upon another, and below it each detail by itself. Three public tutorials that call their networks LeNet-5 "
-        "are there, too.",
+        "One step upon another, and below it each detail by itself. Three public tutorials of networks that "
+        "they call LeNet-5 are there, too.",
         "ablation-ladder",
         "ablation-ladder",
-        tuple("0 2 3 4 5 6 7 8".split()),
+        ("0 ", "2 ", "3 ", "4 ", "5 ", "6 ", "7 ", "8 "),
         ("test error, %", "minus 1998, points", "its 95 % interval", "p by Holm"),
     ),
     Section(
         "strings",
         "Strings of digits, read without cutting them",
-        "Sections V to X: a network that moves over the string (SDNN), or pieces between cuts (HOS), trained on characters or "
-        "on whole strings; beside them the ways of today.",
+        "Sections V to X: a network that moves over the string (SDNN), or pieces between cuts (HOS), trained on "
+        "characters or on whole strings; beside them the ways of today.",
         "fig25-26",
         "strings-short",
     ),
@@ -142,8 +142,8 @@ SECTIONS = (
     Section(
         "network",
         "The network and its training, in figures",
-        "The codes that F6 is compared with, the connections, the kernels, the learning rates, and which digit is taken for "
-        "which.",
+        "The codes that F6 is compared with, the connections, the kernels, the learning rates, and which digit is "
+        "taken for which.",
     ),
     Section(
         "figures",
