@@ -1,8 +1,8 @@
 """Trained networks to take away: what predicting needs, in one file.
 
 The folder weights/ has of each released network <name>.safetensors and <name>.md, its model card, and of all of them
-digests.json, sealed. experiments/release.py writes these files; nothing else does. limits.json, by
-experiments/limits.py, has beyond which an answer of theirs is not sure.
+digests.json, sealed. experiments/release.py and experiments/fronts.py write these files; nothing else does.
+limits.json, by experiments/limits.py, has beyond which an answer of theirs is not sure.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
 DIGESTS, LIMITS = "digests.json", "limits.json"
 # Each with the experiment of conf/experiment whose first seed it is.
 RELEASED = {"lenet5-1998": "lenet5", "lenet5-modern": "modern"}
+FRONT = "front-1998"  # the layers recovered from Fig. 13 with upper ones of ours, by experiments/fronts.py
 VALUES = "input.values"
 AT_ONCE = 500  # images, for the memory that their states take
 
@@ -129,12 +130,12 @@ class Recogniser(nn.Module):
 
 
 def load_pretrained(name: str) -> Recogniser:
-    """A released network, in evaluation mode. names: those of RELEASED.
+    """A released network, in evaluation mode. names: those of RELEASED, and FRONT.
 
     Raises ConfigError for another name, and RecordError for a file that is missing, damaged or not the released one.
     """
-    if name not in RELEASED:
-        raise ConfigError(f"{name}: no such network; there are {', '.join(RELEASED)}")
+    if name not in (*RELEASED, FRONT):
+        raise ConfigError(f"{name}: no such network; there are {', '.join((*RELEASED, FRONT))}")
     return released(name, WEIGHTS)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from paper_lenet.config import OWN
 from paper_lenet.data import Data, load, values_of
 from paper_lenet.files import read_tensors
-from paper_lenet.network.pretrained import RELEASED, VALUES, Recogniser, load_file, load_pretrained, recogniser
+from paper_lenet.network.pretrained import FRONT, RELEASED, VALUES, Recogniser, load_file, load_pretrained, recogniser
 from paper_lenet.runs.collect import CollectError, Run
 
 
@@ -20,7 +20,7 @@ def load_network(name: str) -> Recogniser:
     Raises ConfigError, RecordError, CollectError or DataError.
     """
     path = Path(name)
-    if name in RELEASED or not path.exists():
+    if name in (*RELEASED, FRONT) or not path.exists():
         return load_pretrained(name)
     return load_run(path) if path.is_dir() else load_file(path)
 

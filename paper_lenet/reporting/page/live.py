@@ -24,7 +24,10 @@ from paper_lenet.paper.connections import pairs
 from paper_lenet.reporting.results import TableError, finished, read_errors
 from paper_lenet.reporting.tables.claims import SYSTEMS, published_test
 
-TITLES = {"lenet5-1998": "LeNet-5 of 1998", "lenet5-modern": "its layers as trained today"}
+TITLES = {
+    **{"lenet5-1998": "LeNet-5, trained again", "lenet5-modern": "its layers, trained as today"},
+    "front-1998": "layers of 1998, out of Fig. 13",
+}
 # The first test images that the page offers beside those of Fig. 8.
 FIRST_IMAGES = 40
 # What lenet.js calls the two kinds of pooling, and what a trainable one multiplies the sum of its inputs by.
@@ -95,9 +98,12 @@ class Tile:
 
 
 def nets(folder: Path = WEIGHTS) -> list[Net]:
-    """The released networks of a folder, none where there is none. Raises RecordError for a damaged or foreign file."""
-    found = []
-    for name in digests(folder):
+    """The released networks of a folder in the order of TITLES, none where there is none.
+
+    Raises RecordError for a damaged or foreign file.
+    """
+    found, order = [], list(TITLES)
+    for name in sorted(digests(folder), key=lambda name: order.index(name) if name in order else len(order)):
         net = released(name, folder)
         ends = float(net.values[0]), float(net.values[-1])
         known = limits(name) if folder == WEIGHTS else None
