@@ -26,7 +26,7 @@ from paper_lenet.commands.composition import check_sweep, compose
 from paper_lenet.config.rules import CHOICES
 from paper_lenet.data import DIRECTORY_VARIABLE
 from paper_lenet.data.digits import read_digits
-from paper_lenet.network.pretrained import RELEASED
+from paper_lenet.network.pretrained import FRONT, RELEASED
 from paper_lenet.reporting.tables.build import HEADLINE, generated
 
 WEIGHTS = sorted((ROOT / "paper_lenet" / "weights").glob("*.md"))
@@ -311,7 +311,9 @@ def test_groups_of_keys() -> None:
     assert named == {**files, "engine": sorted(CHOICES["engine.name"])}
 
 
-@pytest.mark.parametrize("card", [path for path in WEIGHTS if path.stem in RELEASED], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "card", [path for path in WEIGHTS if path.stem in (*RELEASED, FRONT)], ids=lambda path: path.stem
+)
 def test_model_cards(card: Path) -> None:
     (code,) = re.findall(r"^```python\n(.*?)^```$", card.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     scope = {"images": torch.zeros(3, 28, 28, dtype=torch.uint8)}

@@ -26,7 +26,7 @@ from paper_lenet.learning.patterns import Patterns
 from paper_lenet.network import pretrained
 from paper_lenet.network.lenet5 import build
 from paper_lenet.network.modern import ModernNet
-from paper_lenet.network.pretrained import RELEASED, load_file, load_pretrained
+from paper_lenet.network.pretrained import FRONT, RELEASED, load_file, load_pretrained
 from paper_lenet.release.cards import release
 from paper_lenet.runs.collect import CollectError, collect
 from paper_lenet.runs.records import RunWriter, run_folder, write_job
@@ -222,7 +222,7 @@ def test_changed_files_are_refused(place: Path) -> None:
     refused(lambda: path.write_bytes(content[:-1] + b"\0"), r"1998\.safetensors: damaged, or not the released file")
     refused(lambda: shutil.copy(other, path), r"1998\.safetensors: damaged, or not the released file")
     refused(path.unlink, r"1998\.safetensors: cannot be read: No such file")
-    refused(lambda: None, "lenet: no such network; there are lenet5-1998, lenet5-modern$", "lenet")
+    refused(lambda: None, "lenet: no such network; there are lenet5-1998, lenet5-modern, front-1998$", "lenet")
     digests = path.with_name(pretrained.DIGESTS)
     sealed_list = digests.read_text(encoding="utf-8")
     refused(
@@ -306,7 +306,7 @@ def test_what_is_released_here_loads(monkeypatch: pytest.MonkeyPatch) -> None:
     folder = ROOT / "paper_lenet" / "weights"
     monkeypatch.setattr(pretrained, "WEIGHTS", folder)
     for name, digest in pretrained.digests(folder).items():
-        assert name in RELEASED
+        assert name in (*RELEASED, FRONT)
         assert load_pretrained(name).about["name"] == name
         assert f"SHA-256 {digest}" in (folder / f"{name}.md").read_text(encoding="utf-8")
 

@@ -174,7 +174,7 @@ def test_networks_from_files(tmp_path: Path) -> None:
         json_text(sealed({"lenet5-1998": sha256(path.read_bytes())})), encoding="utf-8"
     )
     (found,) = nets(tmp_path)
-    assert (found.title, found.model, found.ends) == ("LeNet-5 of 1998", net.model, net.ends)
+    assert (found.title, found.model, found.ends) == ("LeNet-5, trained again", net.model, net.ends)
     assert found.for_page()["weights"] == net.for_page()["weights"]
     path.write_bytes(tensor_bytes({**about, "seed": 1}, {**net.state, "input.values": values}))
     with pytest.raises(RecordError, match="not the released file"):

@@ -192,7 +192,7 @@ outputs are the bitmaps of Fig. 3.
 | test error of this seed | {wrong} of {size:,} images |
 | test error of all seeds | {mean} ± {std} %, mean ± std of {n} heads (results/fronts.csv) |
 | code | commit {commit} |
-| made with | torch {torch}, numba {numba}; {cpu}, {date} |
+| made with | torch {torch}, numba {numba}; {cpu}, {date:.10} |
 | file | {bytes:,} bytes, SHA-256 {sha256} |
 
 ```python

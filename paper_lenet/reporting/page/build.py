@@ -50,6 +50,7 @@ class Section:
 
 
 LONGEST = 8  # rows of a short table
+EMBEDDED = 2  # sections whose figure is in the page itself, so that it begins whole wherever it lies
 WALL = "errors"  # the section that has the paper's 82 errors
 SECTIONS = (
     Section(
@@ -185,7 +186,7 @@ class ShownTable:
 class ShownFigure:
     """A figure of results/figures.
 
-    source: it itself, for what is seen at once.  file: where it is, for what is unfolded.  formats: of its files.
+    source: it itself.  file: where it is, for those that are loaded when they are seen.  formats: of its files.
     """
 
     name: str
@@ -232,6 +233,7 @@ def page(tables: Iterable[tuple[Table, Shown]], results: Path, data: Data | None
         gallery_source=source,
         wall=errors_wall,
         has_mnist=data is not None,
+        EMBEDDED=EMBEDDED,
         jobs=jobs(results),
         redraw=REDRAW,
         bibliography=bibliography.read_text(encoding="utf-8") if bibliography.exists() else None,
