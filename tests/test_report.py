@@ -19,11 +19,11 @@ from paper_lenet import paper
 from paper_lenet.config import ModelConfig
 from paper_lenet.config.studies import Shown
 from paper_lenet.data import DIRECTORY_VARIABLE
-from paper_lenet.data.pictures import as_mnist
+from paper_lenet.data.pictures import as_mnist, as_strip
 from paper_lenet.files import RecordError, json_text, sealed, sha256, tensor_bytes
 from paper_lenet.reporting.formats import Table
 from paper_lenet.reporting.page.build import jobs, page
-from paper_lenet.reporting.page.live import Net, nets
+from paper_lenet.reporting.page.live import Net, nets, strings
 from paper_lenet.reporting.results import TableError
 from paper_lenet.reporting.tables import build as tables_build
 from paper_lenet.reporting.tables import claims
@@ -256,3 +256,39 @@ def test_javascript_makes_drawings_like_mnist() -> None:
         assert np.abs(np.array(centre) - paper.IMAGE_SIZE / 2).max() <= 0.5
     for image, drawing in zip(made, drawings, strict=False):
         np.testing.assert_array_equal(np.reshape(image, (28, 28)), as_mnist(drawing.astype(np.uint8)))
+
+
+def test_javascript_reads_strings() -> None:
+    """The strings that the paper prints, by both readers: F6, penalties and what is read are those of PyTorch."""
+    shown = strings()
+    program = """
+        const { nets, examples } = inputs[0];
+        return nets.map(({ net: about, model }) => {
+          const net = LeNet.load(about);
+          return examples.map(({ pixels }) => {
+            const states = LeNet.run(net, LeNet.bytes(pixels));
+            return [Array.from(states.f6), Array.from(states.output), LeNet.read(net, model).digits];
+          });
+        });
+    """
+    begin, end = "LeNet.strings = ", ";\n"
+    script = shown.script()
+    assert script.startswith(begin) and script.endswith(end)
+    found = node(program, json.loads(script.removeprefix(begin).removesuffix(end)))
+    assert isinstance(found, list)
+    for reader, of_reader in zip(shown.readers.values(), found, strict=True):
+        assert reader.model.longest and reader.model.apart  # what the page's character models have
+        for strip, (f6, output, digits) in zip(shown.examples.values(), of_reader, strict=True):
+            for given, right in zip((f6, output), reader.states(strip), strict=True):
+                np.testing.assert_allclose(np.reshape(given, right.shape), right, rtol=1e-5, atol=1e-4)
+            assert tuple(digits) == reader.read(strip).digits
+
+
+def test_javascript_makes_strips_of_drawings() -> None:
+    rng = np.random.default_rng(0)
+    drawing = np.zeros((50, 160), np.uint8)
+    for left in (10, 60, 110):
+        drawing[8:40, left : left + 25] = rng.integers(0, 256, (32, 25))
+    program = "return Array.from(LeNet.stripOf(inputs[0], 160, 50));"
+    made = np.reshape(node(program, drawing.ravel().tolist()), (32, -1))
+    np.testing.assert_array_equal(made, as_strip(drawing))

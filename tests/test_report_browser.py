@@ -19,7 +19,7 @@ from synthetic_runs import ROOT
 
 from paper_lenet.data import mnist_at_hand
 from paper_lenet.reporting.page.build import page
-from paper_lenet.reporting.page.live import Net, nets
+from paper_lenet.reporting.page.live import STRINGS, Net, nets, strings
 from paper_lenet.reporting.tables.build import available, made
 
 pytestmark = pytest.mark.slow
@@ -141,6 +141,52 @@ def test_is_read_to_the_end(width: int, height: int, tmp_path: Path) -> None:
     long, wide, shown = read(browse(tmp_path, "--dump-dom", frame.as_uri()), "told")
     assert wide <= shown == width
     assert long / height <= SCREENS[width, height]
+
+
+DRAW_ROWS = """
+  requestAnimationFrame = queueMicrotask;
+  addEventListener("load", async () => {
+    const row = document.querySelector("#row"), box = row.getBoundingClientRect(), answers = [];
+    const point = (kind, [x, y]) => row.dispatchEvent(new PointerEvent(kind, {
+      bubbles: true, button: 0, pointerId: 7, clientX: box.left + x * box.height, clientY: box.top + y * box.height }));
+    const until = async (done) => { while (!done()) await new Promise((go) => setTimeout(go, 20)); };
+    const said = () => document.querySelector("#row-answer").textContent;
+    document.querySelector("#examples button").click();
+    await until(() => said().startsWith("It reads"));
+    document.querySelectorAll("#readers input")[1].click();
+    for (const strokes of DRAWN) {
+      document.querySelector("#row-clear").click();
+      for (const [first, ...rest] of strokes) {
+        point("pointerdown", first);
+        rest.forEach((next) => point("pointermove", next));
+        point("pointerup", rest.at(-1) ?? first);
+      }
+      await null;
+      answers.push(said());
+    }
+    const result = document.createElement("pre");
+    result.id = "read";
+    result.textContent = JSON.stringify([answers, document.querySelectorAll("#film li").length]);
+    document.body.append(result);
+  });
+"""
+ROWS = ("305", "472", "916")
+
+
+def test_three_drawn_strings_are_read(written: Path, tmp_path: Path) -> None:
+    digits = dict(zip(DIGITS, drawn_digits(), strict=True))
+    rows = [
+        [[[x + 0.2 + 0.75 * k, y] for x, y in stroke] for k, digit in enumerate(row) for stroke in digits[digit]]
+        for row in ROWS
+    ]
+    results = written.parent.parent
+    text = page(tables(), results, None, shown_networks(), strings())
+    script = DRAW_ROWS.replace("DRAWN", json.dumps(rows))
+    path = written.with_name("rows.html")
+    path.write_text(text.replace("<header>", f"<script>{script}</script><header>"), encoding="utf-8")
+    path.with_name(STRINGS).write_text(strings().script(), encoding="utf-8")
+    answers, positions = read(browse(tmp_path, "--dump-dom", path.as_uri()), "read")
+    assert answers == [f"It reads {row}." for row in ROWS] and positions > 10
 
 
 DRAW = """

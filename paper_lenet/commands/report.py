@@ -11,7 +11,7 @@ from paper_lenet.commands.places import add_place, place_of
 from paper_lenet.data import mnist_at_hand
 from paper_lenet.files import write_atomic
 from paper_lenet.reporting.page.build import page
-from paper_lenet.reporting.page.live import nets
+from paper_lenet.reporting.page.live import STRINGS, nets, strings
 from paper_lenet.reporting.tables.build import available, made
 
 
@@ -23,7 +23,8 @@ def main() -> int:
     data = mnist_at_hand()
     if data is None:
         print("report: MNIST is not at hand; the page goes without its images")
-    html = page(made(results, available(results)), results, data, nets())
+    html = page(made(results, available(results)), results, data, nets(), strings())
+    write_atomic(target.with_name(STRINGS), strings().script())
     write_atomic(target, html)
     print(f"wrote {target} ({len(html.encode()) / 1e6:.1f} MB); open it in a browser")
     return 0

@@ -23,7 +23,7 @@ from paper_lenet.paper import bitmaps
 from paper_lenet.reporting.figures.build import generated
 from paper_lenet.reporting.figures.common import Drawing
 from paper_lenet.reporting.formats import Table
-from paper_lenet.reporting.page.live import Net, base64_of, gallery, wall
+from paper_lenet.reporting.page.live import Net, Strings, base64_of, gallery, wall
 from paper_lenet.reporting.results import TableError, read_results
 from paper_lenet.reporting.tables import claims
 
@@ -51,7 +51,7 @@ class Section:
 
 LONGEST = 8  # rows of a short table
 EMBEDDED = 2  # sections whose figure is in the page itself, so that it begins whole wherever it lies
-WALL = "errors"  # the section that has the paper's 82 errors
+WALL, ROWS = "errors", "strings"  # the sections that have the paper's 82 errors, and strings to be drawn
 SECTIONS = (
     Section(
         "headline",
@@ -124,7 +124,7 @@ SECTIONS = (
         ("test error, %", "minus 1998, points", "its 95 % interval", "p by Holm"),
     ),
     Section(
-        "strings",
+        ROWS,
         "Strings of digits, read without cutting them",
         "Sections V to X: a network that moves over the string (SDNN), or pieces between cuts (HOS), trained on "
         "characters or on whole strings; beside them the ways of today.",
@@ -197,12 +197,19 @@ class ShownFigure:
     formats: list[str]
 
 
-def page(tables: Iterable[tuple[Table, Shown]], results: Path, data: Data | None, nets: Sequence[Net]) -> str:
+def page(
+    tables: Iterable[tuple[Table, Shown]],
+    results: Path,
+    data: Data | None,
+    nets: Sequence[Net],
+    strings: Strings | None = None,
+) -> str:
     """The whole page as HTML text; nothing is written.
 
     tables: all that it shows, and where.
     results: the folder with figures, runs and errors; the page's links expect it in results/<folder>/.
     data: MNIST, or None, and then images that need it are left out.  nets: what can be tried on the page.
+    strings: what reads strings on it; the page loads its script from the file STRINGS beside it.
     Raises TableError where a file in results cannot be read.
     """
     shown_tables = [_table(results, table, shown) for table, shown in tables]
@@ -225,7 +232,7 @@ def page(tables: Iterable[tuple[Table, Shown]], results: Path, data: Data | None
     environment.filters["inline"] = _inline
     environment.filters["counted"] = _counted
     return environment.get_template("page.html.j2").render(
-        parts=_divided(shown_tables, figures),
+        parts=_divided(shown_tables, figures, [WALL, *([ROWS] if strings else [])]),
         result=_result(shown_tables),
         counts=_counts(shown_tables),
         nets=[(net.name, net.title) for net in nets],
@@ -234,6 +241,7 @@ def page(tables: Iterable[tuple[Table, Shown]], results: Path, data: Data | None
         wall=errors_wall,
         has_mnist=data is not None,
         EMBEDDED=EMBEDDED,
+        strings=strings,
         jobs=jobs(results),
         redraw=REDRAW,
         bibliography=bibliography.read_text(encoding="utf-8") if bibliography.exists() else None,
@@ -255,7 +263,10 @@ def _part(name: str) -> str:
 
 @dataclass(frozen=True)
 class Part:
-    """A section with what is in it: the commands of its studies, what is seen at once, and what is unfolded."""
+    """A section with what is in it: the commands of its studies, what is seen at once, and what is unfolded.
+
+    tried: whether there is something in it to be tried or pointed at.
+    """
 
     section: Section
     commands: list[str]
@@ -263,15 +274,16 @@ class Part:
     figure: ShownFigure | None
     tables: list[ShownTable]
     figures: list[ShownFigure]
+    tried: bool
 
     @property
     def open(self) -> bool:
         """Whether anything of it is seen at once."""
-        return bool(self.table or self.figure or self.section.key == WALL)
+        return bool(self.table or self.figure or self.tried)
 
 
-def _divided(tables: Sequence[ShownTable], figures: Sequence[ShownFigure]) -> list[Part]:
-    """Each section that shows anything."""
+def _divided(tables: Sequence[ShownTable], figures: Sequence[ShownFigure], tried: Sequence[str]) -> list[Part]:
+    """Each section that shows anything; tried: keys of those that have more than tables and figures."""
     divided = []
     for section in SECTIONS:
         own_tables, own_figures = _of(section, tables), _of(section, figures)
@@ -279,7 +291,7 @@ def _divided(tables: Sequence[ShownTable], figures: Sequence[ShownFigure]) -> li
         table = next((_short(each, section) for each in tables if each.name == section.table), None)
         figure = next((each for each in figures if each.name == section.figure), None)
         own_figures = [each for each in own_figures if each is not figure]
-        part = Part(section, list(commands), table, figure, own_tables, own_figures)
+        part = Part(section, list(commands), table, figure, own_tables, own_figures, section.key in tried)
         if part.open or own_tables or own_figures:
             divided.append(part)
     return divided

@@ -1,12 +1,14 @@
 // LeNet-5's forward pass and what comes before it, in plain JavaScript: for the report page, and for node in tests.
 //
 // Legend: c1 s2 c3 s4 c5 f6 output, the layers in the paper's own naming (Fig. 2, p. 7); an image is 28x28 and a frame
-// 32x32 numbers from 0, paper, to 255, full ink.
+// 32x32 numbers from 0, paper, to 255, full ink; a strip is a wider frame, 32x(32 + 4k), that the network moves over in
+// 1 + k positions (Section VII).
 "use strict";
 
 const LeNet = (() => {
   const A = 1.7159, S = 2 / 3; // Eq. 6, p. 8 and Appendix A, p. 41
   const IMAGE = 28, FRAME = 32, KERNEL = 5, MAPS1 = 6, MAPS3 = 16;
+  const MARGIN = 14; // columns beside the digits of a strip
   const BOX = 20; // MNIST's digits fit a box of 20x20, and their centre of mass is in the middle (p. 9-10)
 
   const SQUASH = {
@@ -34,40 +36,49 @@ const LeNet = (() => {
       parameters[name] = Float64Array.from({ length: size }, (_, i) => view.getFloat32(4 * (at + i), true));
       at += size;
     }
-    const states = {};
-    const sizes = {
-      input: FRAME * FRAME, c1: MAPS1 * 784, s2: MAPS1 * 196, c3: MAPS3 * 100, s4: MAPS3 * 25,
-      c5: parameters["c5.bias"].length, f6: parameters["f6.bias"].length, output: 10,
-    };
-    for (const [name, size] of Object.entries(sizes)) states[name] = new Float64Array(size);
-    return { ...about, parameters, states };
+    return { ...about, parameters, ...room(parameters, FRAME) };
   }
 
-  /** Weighted sums of maps (side x side) by 5x5 kernels, one a pair [map out, map in]. */
-  function convolve(input, side, pairs, kernels, bias, out) {
-    const small = side - KERNEL + 1;
-    for (let map = 0; map < bias.length; map++) out.fill(bias[map], map * small * small, (map + 1) * small * small);
+  /** Room for the states of a frame so many pixels wide, and its number of positions. */
+  function room(parameters, width) {
+    const positions = (width - FRAME) / 4 + 1, states = {};
+    const classes = (parameters["output.centres"] || parameters["output.weight"]).length / parameters["f6.bias"].length;
+    const sizes = {
+      input: FRAME * width, c1: MAPS1 * 28 * (width - 4), s2: MAPS1 * 14 * (width / 2 - 2),
+      c3: MAPS3 * 10 * (width / 2 - 6), s4: MAPS3 * 5 * (positions + 4),
+      c5: positions * parameters["c5.bias"].length, f6: positions * parameters["f6.bias"].length,
+      output: positions * classes,
+    };
+    for (const [name, size] of Object.entries(sizes)) states[name] = new Float64Array(size);
+    return { states, width, positions, classes };
+  }
+
+  /** Weighted sums of maps (high x wide) by 5x5 kernels, one a pair [map out, map in]. */
+  function convolve(input, high, wide, pairs, kernels, bias, out) {
+    const rows = high - KERNEL + 1, columns = wide - KERNEL + 1, size = rows * columns;
+    for (let map = 0; map < bias.length; map++) out.fill(bias[map], map * size, (map + 1) * size);
     for (let p = 0; p < pairs.length; p++) {
-      const to = pairs[p][0] * small * small, from = pairs[p][1] * side * side;
+      const to = pairs[p][0] * size, from = pairs[p][1] * high * wide;
       for (let k = 0; k < KERNEL * KERNEL; k++) {
         const w = kernels[p * KERNEL * KERNEL + k];
-        const shift = from + Math.floor(k / KERNEL) * side + (k % KERNEL);
-        for (let y = 0; y < small; y++) {
-          const row = to + y * small, source = shift + y * side;
-          for (let x = 0; x < small; x++) out[row + x] += w * input[source + x];
+        const shift = from + Math.floor(k / KERNEL) * wide + (k % KERNEL);
+        for (let y = 0; y < rows; y++) {
+          const row = to + y * columns, source = shift + y * wide;
+          for (let x = 0; x < columns; x++) out[row + x] += w * input[source + x];
         }
       }
     }
   }
 
-  /** 2x2 inputs added, times a coefficient and plus a bias a map (p. 7), or the largest of them. */
-  function pool(net, name, input, side, out) {
-    const half = side / 2, coefficient = net.parameters[`${name}.coefficient`], bias = net.parameters[`${name}.bias`];
+  /** 2x2 inputs (of maps high x wide) added, times a coefficient and plus a bias a map (p. 7), or the largest of them. */
+  function pool(net, name, input, high, wide, out) {
+    const columns = wide / 2, size = (high / 2) * columns;
+    const coefficient = net.parameters[`${name}.coefficient`], bias = net.parameters[`${name}.bias`];
     const squash = SQUASH[net.activation], trainable = net.pooling === "trainable";
     for (let i = 0; i < out.length; i++) {
-      const map = Math.floor(i / (half * half)), place = i % (half * half);
-      const at = map * side * side + 2 * side * Math.floor(place / half) + 2 * (place % half);
-      const [a, b, c, d] = [input[at], input[at + 1], input[at + side], input[at + side + 1]];
+      const map = Math.floor(i / size), place = i % size;
+      const at = map * high * wide + 2 * wide * Math.floor(place / columns) + 2 * (place % columns);
+      const [a, b, c, d] = [input[at], input[at + 1], input[at + wide], input[at + wide + 1]];
       out[i] = trainable ? squash(coefficient[map] * (a + b + c + d) + bias[map]) : Math.max(a, b, c, d);
     }
   }
@@ -81,37 +92,90 @@ const LeNet = (() => {
     }
   }
 
+  /** The part of an array that belongs to a position, of so many alike. */
+  function at(array, position, positions) {
+    const size = array.length / positions;
+    return array.subarray(position * size, (position + 1) * size);
+  }
+
   function squashAll(net, states) {
     const squash = SQUASH[net.activation];
     for (let i = 0; i < states.length; i++) states[i] = squash(states[i]);
   }
 
-  /** The states of every layer for a frame: penalties as output where it is "rbf", else ten weighted sums. */
+  /**
+   * The states of every layer for a frame or a strip, those of c5, f6 and output position by position: penalties as output
+   * where it is "rbf", else weighted sums.
+   */
   function run(net, frame) {
-    const { parameters: p, states: s } = net;
+    const wide = frame.length / FRAME;
+    if (wide !== net.width) Object.assign(net, room(net.parameters, wide));
+    const { parameters: p, states: s, positions } = net;
     const [low, high] = net.ends;
     for (let i = 0; i < s.input.length; i++) s.input[i] = low + ((high - low) * frame[i]) / 255;
-    convolve(s.input, FRAME, net.pairs1, p["c1.weight"], p["c1.bias"], s.c1);
+    convolve(s.input, FRAME, wide, net.pairs1, p["c1.weight"], p["c1.bias"], s.c1);
     squashAll(net, s.c1);
-    pool(net, "s2", s.c1, 28, s.s2);
-    convolve(s.s2, 14, net.pairs3, p["c3.weight"], p["c3.bias"], s.c3);
+    pool(net, "s2", s.c1, 28, wide - 4, s.s2);
+    convolve(s.s2, 14, wide / 2 - 2, net.pairs3, p["c3.weight"], p["c3.bias"], s.c3);
     squashAll(net, s.c3);
-    pool(net, "s4", s.c3, 10, s.s4);
-    dense(s.s4, p["c5.weight"], p["c5.bias"], s.c5);
-    squashAll(net, s.c5);
-    dense(s.c5, p["f6.weight"], p["f6.bias"], s.f6);
-    squashAll(net, s.f6);
-    if (net.output === "rbf") {
-      const centres = p["output.centres"];
-      for (let i = 0; i < s.output.length; i++) {
-        let penalty = 0; // Eq. 7, p. 8
-        for (let j = 0; j < s.f6.length; j++) penalty += (s.f6[j] - centres[i * s.f6.length + j]) ** 2;
-        s.output[i] = net.factor * penalty;
+    pool(net, "s4", s.c3, 10, wide / 2 - 6, s.s4);
+    const seen = new Float64Array(MAPS3 * KERNEL * KERNEL), columns = positions + KERNEL - 1;
+    for (let k = 0; k < positions; k++) {
+      const [c5, f6, output] = [s.c5, s.f6, s.output].map((states) => at(states, k, positions));
+      for (let i = 0; i < seen.length; i++) seen[i] = s.s4[Math.floor(i / KERNEL) * columns + k + (i % KERNEL)];
+      dense(seen, p["c5.weight"], p["c5.bias"], c5);
+      squashAll(net, c5);
+      dense(c5, p["f6.weight"], p["f6.bias"], f6);
+      squashAll(net, f6);
+      if (net.output !== "rbf") dense(f6, p["output.weight"], p["output.bias"], output);
+      else {
+        const centres = p["output.centres"];
+        for (let i = 0; i < output.length; i++) {
+          let penalty = 0; // Eq. 7, p. 8
+          for (let j = 0; j < f6.length; j++) penalty += (f6[j] - centres[i * f6.length + j]) ** 2;
+          output[i] = net.factor * penalty;
+        }
       }
-    } else {
-      dense(s.f6, p["output.weight"], p["output.bias"], s.output);
     }
     return s;
+  }
+
+  /**
+   * What is read in a strip by the best path (Viterbi) through a character model: the penalties of all positions, whose
+   * last class is the blank. model: longest, at how many neighbouring positions a character is seen at most; apart, how
+   * many blanks stand between two, at least one. Returns the digits, and of each position the class of the path.
+   */
+  function read(net, { longest, apart }) {
+    const { output } = net.states, { classes, positions } = net, blank = classes - 1;
+    // nodes: after 1, 2, ... blanks, the last of them after enough; then character by character how often it was seen
+    const enough = apart - 1, nodes = apart + blank * longest;
+    const character = (node) => (node < apart ? blank : Math.floor((node - apart) / longest));
+    let costs = new Float64Array(nodes).fill(Infinity);
+    costs[enough] = 0; // a string may begin at once
+    const from = [];
+    for (let k = 0; k < positions; k++) {
+      const next = new Float64Array(nodes).fill(Infinity), came = new Int32Array(nodes), penalty = at(output, k, positions);
+      const go = (a, b) => {
+        const cost = costs[a] + penalty[character(b)];
+        if (cost < next[b]) [next[b], came[b]] = [cost, a];
+      };
+      for (let node = 0; node < nodes; node++) {
+        if (costs[node] === Infinity) continue;
+        go(node, node < apart ? Math.min(node + 1, enough) : 0);
+        if (node === enough) for (let c = 0; c < blank; c++) go(node, apart + c * longest);
+        if (node >= apart && (node - apart) % longest !== longest - 1) go(node, node + 1);
+      }
+      from.push(came);
+      costs = next;
+    }
+    let node = costs.indexOf(Math.min(...costs));
+    const path = [], digits = [];
+    for (let k = positions - 1; k >= 0; k--) {
+      path.unshift(character(node));
+      if (node >= apart && (node - apart) % longest === 0) digits.unshift(character(node));
+      node = from[k][node];
+    }
+    return { digits, path };
   }
 
   /** Classes, the best first: by the smallest penalty, or the largest weighted sum; of equals the lower class. */
@@ -172,12 +236,8 @@ const LeNet = (() => {
     return out;
   }
 
-  /**
-   * A drawing made like MNIST's images (p. 9-10): its ink scaled so that the longer side is 20 pixels, by averaging areas,
-   * and put into 28x28 with its centre of mass in the middle; the darkest pixel becomes full ink. ink: 0 to 255, row by
-   * row. In whole numbers. Returns null for an empty drawing.
-   */
-  function fromDrawing(ink, width, height) {
+  /** The box of a drawing's ink, faint ink left out: its sides, and its values line by line. Null for an empty one. */
+  function inked(ink, width, height) {
     let [left, right, top, bottom, peak] = [width, -1, height, -1, 0];
     for (let i = 0; i < ink.length; i++) peak = Math.max(peak, ink[i]);
     const faint = (value) => value === 0 || 4 * value < peak;
@@ -187,16 +247,31 @@ const LeNet = (() => {
       [left, right, top, bottom] = [Math.min(left, x), Math.max(right, x), Math.min(top, y), Math.max(bottom, y)];
     }
     if (right < 0) return null;
-    const wide = right - left + 1, high = bottom - top + 1, longer = Math.max(wide, high);
-    const [columns, rows] = [wide, high].map((n) => Math.max(1, Math.floor((2 * BOX * n + longer) / (2 * longer))));
-    const inked = (y, x) => {
-      const value = ink[(top + y) * width + left + x];
-      return faint(value) ? 0 : value;
+    const value = (y, x) => {
+      const found = ink[(top + y) * width + left + x];
+      return faint(found) ? 0 : found;
     };
-    const bands = areaSums(high, wide, rows, inked); // rows x wide
+    return { wide: right - left + 1, high: bottom - top + 1, value };
+  }
+
+  /** A box of ink scaled to columns x rows by averaging areas, column by column; its darkest pixel becomes full ink. */
+  function scaled({ wide, high, value }, rows, columns) {
+    const bands = areaSums(high, wide, rows, value); // rows x wide
     const sums = areaSums(wide, rows, columns, (x, y) => bands[y * wide + x]); // columns x rows
     const most = sums.reduce((a, b) => Math.max(a, b));
-    const box = sums.map((sum) => Math.floor((510 * sum + most) / (2 * most)));
+    return sums.map((sum) => Math.floor((510 * sum + most) / (2 * most)));
+  }
+
+  /**
+   * A drawing made like MNIST's images (p. 9-10): its ink scaled so that the longer side is 20 pixels, and put into 28x28
+   * with its centre of mass in the middle. ink: 0 to 255, row by row. In whole numbers. Null for an empty drawing.
+   */
+  function fromDrawing(ink, width, height) {
+    const found = inked(ink, width, height);
+    if (!found) return null;
+    const { wide, high } = found, longer = Math.max(wide, high);
+    const [columns, rows] = [wide, high].map((n) => Math.max(1, Math.floor((2 * BOX * n + longer) / (2 * longer))));
+    const box = scaled(found, rows, columns);
     let mass = 0, down = 0, across = 0;
     box.forEach((value, i) => {
       [mass, down, across] = [mass + value, down + value * (i % rows), across + value * Math.floor(i / rows)];
@@ -209,7 +284,23 @@ const LeNet = (() => {
     return image;
   }
 
-  return { IMAGE, FRAME, A, bytes, load, run, ranking, softmax, frame, fromDrawing };
+  /**
+   * A drawing of digits in a row as a strip: its ink scaled to a height of 20 pixels, with paper around it so that the
+   * network may begin and end beside it. ink: as in `fromDrawing`. Null for an empty drawing.
+   */
+  function stripOf(ink, width, height) {
+    const found = inked(ink, width, height);
+    if (!found) return null;
+    const columns = Math.max(1, Math.floor((2 * BOX * found.wide + found.high) / (2 * found.high)));
+    const whole = Math.max(FRAME, columns + 2 * MARGIN), wide = whole + ((((FRAME - whole) % 4) + 4) % 4);
+    const strip = new Uint8Array(FRAME * wide), top = (FRAME - BOX) / 2;
+    scaled(found, BOX, columns).forEach((value, i) => {
+      strip[(top + (i % BOX)) * wide + MARGIN + Math.floor(i / BOX)] = value;
+    });
+    return strip;
+  }
+
+  return { IMAGE, FRAME, A, bytes, load, run, read, at, ranking, softmax, frame, fromDrawing, stripOf };
 })();
 
 if (typeof module !== "undefined") module.exports = LeNet;

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,16 @@ from paper_lenet.network.modern import table_of
 from paper_lenet.network.pretrained import WEIGHTS, digests, limits, model_of, released, state_of
 from paper_lenet.paper import bitmaps
 from paper_lenet.paper.connections import pairs
+from paper_lenet.recovery.codes import printed_strings, strip_of
 from paper_lenet.reporting.results import TableError, finished, read_errors
 from paper_lenet.reporting.tables.claims import SYSTEMS, published_test
+from paper_lenet.strings.reader import Reader, load_reader
 
 TITLES = {
     **{"lenet5-1998": "LeNet-5, trained again", "lenet5-modern": "its layers, trained as today"},
     "front-1998": "layers of 1998, out of Fig. 13",
 }
+STRINGS = "strings.js"  # beside the page
 # The first test images that the page offers beside those of Fig. 8.
 FIRST_IMAGES = 40
 # What lenet.js calls the two kinds of pooling, and what a trainable one multiplies the sum of its inputs by.
@@ -67,7 +71,7 @@ class Net:
         arrays = {name: np.asarray(values, np.float32) for name, values in sorted(self.state.items())}
         arrays |= {name: scale * values for name, values in arrays.items() if name.endswith(".coefficient")}
         if model.output == "rbf":
-            arrays["output.centres"] = bitmaps.DIGITS.numpy()
+            arrays["output.centres"] = bitmaps.codes(model.characters()).numpy()
         maps = len(arrays["c1.bias"])
         return {
             "name": self.name,
@@ -110,6 +114,39 @@ def nets(folder: Path = WEIGHTS) -> list[Net]:
         limit = known.score if known else None
         found.append(Net(name, TITLES.get(name, name), model_of(net.about), ends, state_of(net), limit))
     return found
+
+
+@dataclass(frozen=True)
+class Strings:
+    """What reads strings of digits on the page, and strings to be read.
+
+    readers: by what they have learned.  examples: strips, bytes (32, 32 + 4 k), by what is said of them.
+    """
+
+    readers: Mapping[str, Reader]
+    examples: Mapping[str, Images]
+
+    def script(self) -> str:
+        """What the page loads: as JavaScript, all of it. Raises TableError as `Net.for_page` does."""
+        found = []
+        for reader in self.readers.values():
+            network = reader.network
+            model = ModelConfig(rbf_factor=network.output.factor, blank=True)
+            state = {name: values.numpy() for name, values in network.state_dict().items()}
+            ends = (paper.BACKGROUND, paper.FOREGROUND)
+            found.append({"net": Net("strings", "", model, ends, state).for_page(), "model": asdict(reader.model)})
+        examples = [
+            {"width": strip.shape[1], "pixels": base64_of(np.ascontiguousarray(strip).tobytes())}
+            for strip in self.examples.values()
+        ]
+        return f"LeNet.strings = {json.dumps({'nets': found, 'examples': examples}, separators=(',', ':'))};\n"
+
+
+def strings() -> Strings:
+    """The released readers, and the strings that the paper prints."""
+    examples = {string.of: strip_of(string.picture) for string in printed_strings()}
+    learned = {"windows of three characters": "windows-1998", "then whole strings": "strings-1998"}
+    return Strings({what: load_reader(name) for what, name in learned.items()}, examples)
 
 
 def gallery(data: Data | None) -> tuple[Images, list[Tile], str]:

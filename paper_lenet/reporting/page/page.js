@@ -233,6 +233,28 @@
 
   // ---- drawing
 
+  /** One pointer at a time draws: begin at its first event, then all of its events in turn; a tap is one of them. */
+  function pointed(on, begin, go) {
+    let held = null;
+    on.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0 || held !== null) return;
+      held = event.pointerId;
+      try { // one that a test made cannot be held
+        on.setPointerCapture(held);
+      } catch { /* it draws as long as it stays on the canvas */ }
+      begin();
+      go([event]);
+    });
+    on.addEventListener("pointermove", (event) => {
+      if (event.pointerId !== held) return;
+      const events = event.getCoalescedEvents?.() ?? [];
+      go(events.length ? events : [event]);
+    });
+    for (const end of ["pointerup", "pointercancel"]) {
+      addEventListener(end, (event) => { if (event.pointerId === held) held = null; });
+    }
+  }
+
   const canvas = find("#draw"), pen = canvas.getContext("2d");
   const MIDDLE = canvas.width / 2, CELL = canvas.width / LeNet.IMAGE;
   // As wide as MNIST's strokes once a digit of most of the canvas's height has become 20 pixels high.
@@ -241,7 +263,7 @@
   const sheet = Object.assign(document.createElement("canvas"), { width: canvas.width, height: canvas.height });
   const ink = sheet.getContext("2d", { willReadFrequently: true });
   let strokes = []; // each a list of points of the canvas, before it is moved; empty where an image was picked
-  let held = null, due = false; // the pointer that draws
+  let due = false;
 
   function wipe() {
     ink.clearRect(0, 0, sheet.width, sheet.height);
@@ -250,8 +272,8 @@
     press(null);
   }
 
-  function trace(context, points) {
-    [context.lineWidth, context.lineCap, context.lineJoin, context.strokeStyle] = [PEN, "round", "round", "#000"];
+  function trace(context, points, wide = PEN) {
+    [context.lineWidth, context.lineCap, context.lineJoin, context.strokeStyle] = [wide, "round", "round", "#000"];
     context.beginPath();
     context.moveTo(...points[0]);
     for (const point of points) context.lineTo(...point);
@@ -308,24 +330,10 @@
     });
   }
 
-  canvas.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0 || held !== null) return;
-    held = event.pointerId;
-    try { // one that a test made cannot be held
-      canvas.setPointerCapture(held);
-    } catch { /* it draws as long as it stays on the canvas */ }
+  pointed(canvas, () => {
     if (!strokes.length) wipe();
     strokes.push([]);
-    extend([place(event)]); // a tap is a dot
-  });
-  canvas.addEventListener("pointermove", (event) => {
-    if (event.pointerId !== held) return;
-    const events = event.getCoalescedEvents?.() ?? [];
-    extend((events.length ? events : [event]).map(place));
-  });
-  for (const end of ["pointerup", "pointercancel"]) {
-    addEventListener(end, (event) => { if (event.pointerId === held) held = null; });
-  }
+  }, (events) => extend(events.map(place)));
 
   /** Mark the tile whose image is shown. */
   function press(tile) {
@@ -362,6 +370,99 @@
   // A browser that goes back keeps what was chosen.
   net = nets[Number(find("#nets input:checked").value)];
   pick(find(".tile[data-image]"));
+
+  // ---- strings of digits
+
+  const row = find("#row");
+  if (row) {
+    const line = row.getContext("2d", { willReadFrequently: true });
+    let strip = null, points = [], readers = [], reader = null, coming = false;
+
+    /** The readers come when the part is near, in a file beside the page. */
+    const load = (then) => {
+      if (readers.length) then();
+      else if (!coming) {
+        coming = true;
+        const script = Object.assign(document.createElement("script"), { src: "strings.js" });
+        script.addEventListener("error", () => { find("#row-answer").textContent = "strings.js is not beside this page."; });
+        script.addEventListener("load", () => {
+          readers = LeNet.strings.nets.map((about) => ({ ...about, net: LeNet.load(about.net) }));
+          reader = readers[Number(find("#readers input:checked").value)];
+          then();
+        });
+        document.head.append(script);
+      }
+    };
+
+    const example = (k) => {
+      const { pixels: text, width } = LeNet.strings.examples[k];
+      strip = LeNet.bytes(text);
+      points = [];
+      line.clearRect(0, 0, row.width, row.height);
+      const cell = Math.min(row.width / width, row.height / LeNet.FRAME);
+      strip.forEach((value, i) => {
+        line.fillStyle = `rgb(0 0 0 / ${value / 255})`;
+        line.fillRect((i % width) * cell, Math.floor(i / width) * cell, cell, cell);
+      });
+      shown();
+    };
+
+    const shown = () => {
+      const film = find("#film"), said = find("#row-answer");
+      film.replaceChildren();
+      if (!strip || !reader) {
+        said.textContent = "Nothing drawn yet.";
+        return;
+      }
+      const { net: network, model } = reader;
+      const states = LeNet.run(network, strip), { positions } = network, { digits, path } = LeNet.read(network, model);
+      for (let k = 0; k < positions; k++) {
+        const item = document.createElement("li"), code = document.createElement("canvas");
+        paint(code, BITMAPS, LeNet.at(states.f6, k, positions), -1, 1);
+        code.removeAttribute("style");
+        const nearest = LeNet.ranking(network, LeNet.at(states.output, k, positions))[0], names = [..."0123456789", "·"];
+        item.append(code, names[nearest]);
+        item.classList.toggle("taken", path[k] !== names.length - 1);
+        film.append(item);
+      }
+      said.textContent = digits.length ? `It reads ${digits.join("")}.` : "It sees no digit.";
+    };
+
+    const placed = (event) => {
+      const box = row.getBoundingClientRect();
+      return [((event.clientX - box.left) / box.width) * row.width, ((event.clientY - box.top) / box.height) * row.height];
+    };
+    let next = false;
+    const drew = () => {
+      next = false;
+      const colours = line.getImageData(0, 0, row.width, row.height).data;
+      const inked = Uint8Array.from({ length: row.width * row.height }, (_, i) => colours[4 * i + 3]);
+      strip = LeNet.stripOf(inked, row.width, row.height);
+      load(shown);
+    };
+    pointed(row, () => {
+      if (!points.length) line.clearRect(0, 0, row.width, row.height);
+      points.push([]);
+    }, (events) => {
+      const stroke = points.at(-1), more = events.map(placed);
+      trace(line, stroke.length ? [stroke.at(-1), ...more] : more, PEN / 2);
+      stroke.push(...more);
+      if (!next) requestAnimationFrame(drew);
+      next = true;
+    });
+    find("#row-clear").addEventListener("click", () => {
+      line.clearRect(0, 0, row.width, row.height);
+      [strip, points] = [null, []];
+      shown();
+    });
+    all("#examples button").forEach((button, k) => button.addEventListener("click", () => load(() => example(k))));
+    find("#readers").addEventListener("change", (event) => load(() => { reader = readers[event.target.value]; shown(); }));
+    new IntersectionObserver((entries, watch) => {
+      if (!entries.some((entry) => entry.isIntersecting)) return;
+      watch.disconnect();
+      load(() => { if (!strip) example(0); });
+    }, { rootMargin: "400px" }).observe(row);
+  }
 
   // ---- what the tests read: index.html#selftest
 
