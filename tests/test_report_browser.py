@@ -56,6 +56,9 @@ USE = """
     $("#wall .tile").focus();
     document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
     told.push($("#told").textContent);
+    $("#layer-c3 canvas").focus();
+    document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
+    told.push($("#unit").textContent);
     const themes = [0, 1].map(() => { $("#theme").click(); return document.documentElement.dataset.theme; });
     requestAnimationFrame(() => requestAnimationFrame(() => {
       told.push($("#answer").textContent);
@@ -259,7 +262,9 @@ def test_golden_outputs(written: Path, tmp_path: Path) -> None:
 def test_use(written: Path, tmp_path: Path) -> None:
     found = read(browse(tmp_path, "--dump-dom", written.with_name("use.html").as_uri()), "used")
     assert found["faults"] == []
-    empty, told, answer = found["told"]
+    empty, told, unit, answer = found["told"]
+    assert unit.startswith("C3, map 0, row 0, column 1, fed by S2's maps 0, 1, 2 (Table I): ")
+    assert unit.endswith("; it sees the framed 14×14 pixels.")
     assert empty == "Nothing drawn yet."
     assert told.startswith("Test image 449: a 3; the paper's network took it for a 5.")
     assert answer.startswith("It sees a ") and found["changed"]

@@ -210,6 +210,7 @@
         + "−1.7 to 1.7."
       : "Bars are probabilities, by softmax, the numbers weighted sums: the largest wins. Short of the line an answer is not "
         + "sure. F6 has no codes to be compared with. Layers are drawn from 0, white, to their largest state, black.";
+    tellUnit();
     say(found);
     const others = nets.filter((other) => other !== net && image !== null).map((other) => {
       const { ranking: [best], told } = answer(other, frame);
@@ -364,6 +365,60 @@
     update();
   });
   find("#nets").addEventListener("change", (event) => { net = nets[event.target.value]; update(); });
+
+  // ---- a unit: what it sees, what feeds it
+
+  // Rows (and columns) of the input that a unit sees: how many, and how many further the next one begins.
+  const SEES = { c1: [5, 1], s2: [6, 2], c3: [14, 2], s4: [16, 4], c5: [32, 0], f6: [32, 0] };
+  const field = find("#field");
+  let pointedAt = null; // layer, map, row and column
+
+  function tellUnit() {
+    field.hidden = !pointedAt;
+    if (!pointedAt) {
+      find("#unit").textContent = find("#unit").dataset.usual;
+      return;
+    }
+    const { name, map, y, x } = pointedAt, [maps, , width, height] = LAYOUT[name], [size, step] = SEES[name];
+    const number = (map * height + y) * width + x, percent = (pixels_) => `${(100 * pixels_) / LeNet.FRAME}%`;
+    Object.assign(field.style, {
+      left: percent(step * x), top: percent(step * y), width: percent(size), height: percent(size),
+    });
+    const state = net.states[name][number].toFixed(2), layer = name.toUpperCase();
+    const from = { c1: [0], s2: [map], s4: [map], c3: net.pairs3.filter(([to]) => to === map).map(([, each]) => each) }[name];
+    const below = { s2: "C1", c3: "S2", s4: "C3" }[name];
+    const fed = !below ? "" : `, fed by ${below}'s map${from.length > 1 ? "s" : ""} ${from.join(", ")}`;
+    const place = maps > 1 ? `map ${map}, row ${y}, column ${x}` : `unit ${number}`;
+    const seen = step ? `the framed ${size}×${size} pixels` : "the whole image";
+    find("#unit").textContent = `${layer}, ${place}${fed}${name === "c3" ? " (Table I)" : ""}: ${state}; it sees ${seen}.`;
+  }
+
+  for (const name of Object.keys(SEES)) {
+    const drawn = find(`#layer-${name} canvas`), [maps, columns, width, height] = LAYOUT[name];
+    drawn.tabIndex = 0;
+    const go = (unit) => { pointedAt = unit; tellUnit(); };
+    drawn.addEventListener("pointermove", (event) => {
+      const box = drawn.getBoundingClientRect();
+      const across = Math.floor(((event.clientX - box.left) / box.width) * drawn.width);
+      const down = Math.floor(((event.clientY - box.top) / box.height) * drawn.height);
+      const map = Math.floor(down / (height + 1)) * columns + Math.floor(across / (width + 1));
+      const [x, y] = [across % (width + 1), down % (height + 1)];
+      if (map < maps && x < width && y < height) go({ name, map, y, x });
+    });
+    drawn.addEventListener("focus", () => go({ name, map: 0, y: 0, x: 0 }));
+    for (const end of ["pointerleave", "blur"]) drawn.addEventListener(end, () => go(null));
+    drawn.addEventListener("keydown", (event) => {
+      const [down, right] = { ArrowDown: [1, 0], ArrowUp: [-1, 0], ArrowRight: [0, 1], ArrowLeft: [0, -1] }[event.key] ?? [0, 0];
+      if (!pointedAt || !(down || right)) return;
+      event.preventDefault();
+      let { map, y, x } = pointedAt;
+      [y, x] = [y + down, x + right];
+      if (x < 0 || x >= width) [map, x] = [map + Math.sign(right), x < 0 ? width - 1 : 0]; // on to the map beside it
+      if (map >= 0 && map < maps && y >= 0 && y < height) go({ name, map, y, x });
+    });
+  }
+
+  // ---- the first image
 
   all("#outputs .code").forEach((code, digit) => paint(code, BITMAPS, data.codes[digit], -1, 1));
   all("#outputs .code").forEach((code) => code.style.removeProperty("width"));
