@@ -56,6 +56,11 @@ USE = """
     $("#wall .tile").focus();
     document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
     told.push($("#told").textContent);
+    $("#guess").click();
+    $("#wall .tile").focus();
+    told.push($("#told").textContent);
+    $("#wall .tile").click();
+    told.push($("#told").textContent);
     $("#layer-c3 canvas").focus();
     document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
     told.push($("#unit").textContent);
@@ -208,6 +213,8 @@ DRAW = """
       await null;
       answers.push(document.querySelector("#answer strong").textContent);
     }
+    document.querySelector("#share").click();
+    answers.push(location.hash);
     const result = document.createElement("pre");
     result.id = "read";
     result.textContent = JSON.stringify(answers);
@@ -233,7 +240,15 @@ def test_ten_drawn_digits_are_read(written: Path, tmp_path: Path) -> None:
     path.write_text(
         written.read_text(encoding="utf-8").replace("<header>", f"<script>{script}</script><header>"), encoding="utf-8"
     )
-    assert read(browse(tmp_path, "--dump-dom", path.as_uri()), "read") == list(DIGITS)
+    *answers, link = read(browse(tmp_path, "--dump-dom", path.as_uri()), "read")
+    assert answers == list(DIGITS)
+    # a link that carries the last drawing
+    again = "requestAnimationFrame = queueMicrotask;"
+    written.write_text(
+        written.read_text(encoding="utf-8").replace("<header>", f"<script>{again}</script><header>"), encoding="utf-8"
+    )
+    dom = browse(tmp_path, "--dump-dom", written.as_uri() + link)
+    assert re.findall(r'<p id="answer".*?<strong>(.)</strong>', dom) == ["9"]
 
 
 def browse(folder: Path, *arguments: str) -> str:
@@ -262,7 +277,9 @@ def test_golden_outputs(written: Path, tmp_path: Path) -> None:
 def test_use(written: Path, tmp_path: Path) -> None:
     found = read(browse(tmp_path, "--dump-dom", written.with_name("use.html").as_uri()), "used")
     assert found["faults"] == []
-    empty, told, unit, answer = found["told"]
+    empty, told, asked, guessed, unit, answer = found["told"]
+    assert asked == "Which digit is it? A click, or Enter, tells."
+    assert guessed.startswith("Test image 247: a 4; the paper's network took it for a 6.")
     assert unit.startswith("C3, map 0, row 0, column 1, fed by S2's maps 0, 1, 2 (Table I): ")
     assert unit.endswith("; it sees the framed 14×14 pixels.")
     assert empty == "Nothing drawn yet."

@@ -106,13 +106,16 @@
   all(".tiles").forEach(roving);
 
   let toldOf = null;
+  const guessing = find("#guess");
   function tell(event) {
     const tile = event.target.closest(".tile");
     if (!tile || tile === toldOf) return;
     toldOf = tile;
-    const lines = all(".told > span", tile).map((line) => {
+    const hidden = guessing.checked && !tile.classList.contains("guessed");
+    const lines = (hidden ? ["Which digit is it? A click, or Enter, tells."]
+      : all(".told > span", tile).map((line) => line.textContent)).map((text) => {
       const paragraph = document.createElement("p");
-      paragraph.textContent = line.textContent;
+      paragraph.textContent = text;
       return paragraph;
     });
     find("#told").replaceChildren(...lines);
@@ -120,6 +123,17 @@
   if (find("#wall")) {
     find("#wall").addEventListener("pointerover", tell);
     find("#wall").addEventListener("focusin", tell);
+    find("#wall").addEventListener("click", (event) => {
+      event.target.closest(".tile")?.classList.add("guessed");
+      toldOf = null;
+      tell(event);
+    }, true); // before the tile's own, which adds to what is told
+    guessing.addEventListener("change", () => {
+      find("#wall").classList.toggle("quiz", guessing.checked);
+      all("#wall .guessed").forEach((tile) => tile.classList.remove("guessed"));
+      find("#told").replaceChildren();
+      toldOf = null;
+    });
   }
 
   // ---- networks
@@ -336,6 +350,40 @@
     strokes.push([]);
   }, (events) => extend(events.map(place)));
 
+  /** A drawing as text, for a link: its strokes as bytes, points in 255ths of the canvas, 0 between two strokes. */
+  function written() {
+    const byte = (value) => Math.min(255, Math.max(1, Math.round((255 * value) / canvas.width)));
+    const bytes = strokes.flatMap((points) => [...points.flat().map(byte), 0]);
+    return btoa(String.fromCharCode(...bytes));
+  }
+
+  /** The strokes of such a text; none of another one. */
+  function unwritten(text) {
+    let bytes;
+    try {
+      bytes = LeNet.bytes(text);
+    } catch {
+      return [];
+    }
+    const found = [[]];
+    for (const value of bytes) {
+      if (value) found.at(-1).push((value * canvas.width) / 255);
+      else found.push([]);
+    }
+    const pairs = (values) => Array.from({ length: Math.floor(values.length / 2) }, (_, k) => values.slice(2 * k, 2 * k + 2));
+    return found.map(pairs).filter((points) => points.length);
+  }
+
+  find("#share").addEventListener("click", async () => {
+    history.replaceState(null, "", strokes.length ? `#drawn=${written()}` : "#");
+    let said = strokes.length ? "The address of this page has the drawing now." : "Nothing is drawn.";
+    try {
+      if (strokes.length) await navigator.clipboard.writeText(location.href);
+      if (strokes.length) said = "A link to this drawing is copied.";
+    } catch { /* a browser may refuse it for a file */ }
+    find("#shared").textContent = said;
+  });
+
   /** Mark the tile whose image is shown. */
   function press(tile) {
     all(".tile[data-image]").forEach((other) => other.setAttribute("aria-pressed", String(other === tile)));
@@ -425,6 +473,14 @@
   // A browser that goes back keeps what was chosen.
   net = nets[Number(find("#nets input:checked").value)];
   pick(find(".tile[data-image]"));
+  const given = unwritten(location.hash.match(/^#drawn=(.+)$/)?.[1] ?? "");
+  if (given.length) {
+    wipe();
+    for (const points of given) {
+      strokes.push([]);
+      extend(points);
+    }
+  }
 
   // ---- strings of digits
 
