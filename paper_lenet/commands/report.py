@@ -8,10 +8,11 @@ from __future__ import annotations
 import argparse
 
 from paper_lenet.commands.places import add_place, place_of
+from paper_lenet.commands.replay import FILE
 from paper_lenet.data import mnist_at_hand
 from paper_lenet.files import write_atomic
 from paper_lenet.reporting.page.build import page
-from paper_lenet.reporting.page.live import STRINGS, nets, strings
+from paper_lenet.reporting.page.live import REPLAY, STRINGS, nets, replay_script, strings
 from paper_lenet.reporting.tables.build import available, made
 
 
@@ -23,7 +24,10 @@ def main() -> int:
     data = mnist_at_hand()
     if data is None:
         print("report: MNIST is not at hand; the page goes without its images")
-    html = page(made(results, available(results)), results, data, nets(), strings())
+    recorded = results / FILE
+    html = page(made(results, available(results)), results, data, nets(), strings(), recorded.exists())
+    if recorded.exists():
+        write_atomic(target.with_name(REPLAY), replay_script(recorded))
     write_atomic(target.with_name(STRINGS), strings().script())
     write_atomic(target, html)
     print(f"wrote {target} ({len(html.encode()) / 1e6:.1f} MB); open it in a browser")

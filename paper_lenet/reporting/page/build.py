@@ -203,13 +203,15 @@ def page(
     data: Data | None,
     nets: Sequence[Net],
     strings: Strings | None = None,
+    replay: bool = False,
 ) -> str:
     """The whole page as HTML text; nothing is written.
 
     tables: all that it shows, and where.
     results: the folder with figures, runs and errors; the page's links expect it in results/<folder>/.
     data: MNIST, or None, and then images that need it are left out.  nets: what can be tried on the page.
-    strings: what reads strings on it; the page loads its script from the file STRINGS beside it.
+    strings: what reads strings on it.  replay: whether a training is recorded. Their scripts are loaded from the files
+    STRINGS and REPLAY beside the page.
     Raises TableError where a file in results cannot be read.
     """
     shown_tables = [_table(results, table, shown) for table, shown in tables]
@@ -242,6 +244,7 @@ def page(
         has_mnist=data is not None,
         EMBEDDED=EMBEDDED,
         strings=strings,
+        replay=replay,
         jobs=jobs(results),
         redraw=REDRAW,
         bibliography=bibliography.read_text(encoding="utf-8") if bibliography.exists() else None,

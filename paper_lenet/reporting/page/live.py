@@ -18,6 +18,7 @@ from PIL import Image
 from paper_lenet import paper
 from paper_lenet.config import DataConfig, ModelConfig
 from paper_lenet.data import Data, Images, load
+from paper_lenet.files import read_tensors
 from paper_lenet.network.modern import table_of
 from paper_lenet.network.pretrained import WEIGHTS, digests, limits, model_of, released, state_of
 from paper_lenet.paper import bitmaps
@@ -31,7 +32,7 @@ TITLES = {
     **{"lenet5-1998": "LeNet-5, trained again", "lenet5-modern": "its layers, trained as today"},
     "front-1998": "layers of 1998, out of Fig. 13",
 }
-STRINGS = "strings.js"  # beside the page
+STRINGS, REPLAY = "strings.js", "replay.js"  # beside the page
 # The first test images that the page offers beside those of Fig. 8.
 FIRST_IMAGES = 40
 # What lenet.js calls the two kinds of pooling, and what a trainable one multiplies the sum of its inputs by.
@@ -147,6 +148,15 @@ def strings() -> Strings:
     examples = {string.of: strip_of(string.picture) for string in printed_strings()}
     learned = {"windows of three characters": "windows-1998", "then whole strings": "strings-1998"}
     return Strings({what: load_reader(name) for what, name in learned.items()}, examples)
+
+
+def replay_script(path: Path) -> str:
+    """A recorded training (experiments/replay.py) as the page loads it. Raises RecordError."""
+    about, tensors = read_tensors(path)
+    parts = {
+        name: {"shape": values.shape, "values": base64_of(values.tobytes())} for name, values in sorted(tensors.items())
+    }
+    return f"LeNet.replay = {json.dumps({'seed': about['seed'], **parts}, separators=(',', ':'))};\n"
 
 
 def gallery(data: Data | None) -> tuple[Images, list[Tile], str]:

@@ -482,6 +482,45 @@
     }
   }
 
+  // ---- one training, pass by pass
+
+  /** A file beside the page, once; then what is to be done with it. */
+  function beside(file, then, failed) {
+    const script = Object.assign(document.createElement("script"), { src: file });
+    script.addEventListener("load", then);
+    script.addEventListener("error", failed);
+    document.head.append(script);
+  }
+
+  find("#replay")?.addEventListener("toggle", () => beside("replay.js", () => {
+    const floats = (name) => new Float32Array(LeNet.bytes(LeNet.replay[name].values).buffer);
+    const [kernels, f6, output, train, test] = ["c1.weight", "f6", "output", "train_error", "test_error"].map(floats);
+    const passes = test.length, of = (array, pass) => LeNet.at(array, pass, passes + 1);
+    const wide = { x: (pass) => 5 + (200 * pass) / passes, y: (share) => 5 - 25 * Math.log10(Math.max(share, 1e-3)) - 5 };
+    const line = Array.from(test, (share, k) => `${wide.x(k + 1)},${wide.y(share)}`).join(" ");
+    find("#errors-by-pass").innerHTML = `<polyline points="${line}"/><circle r="3"/>`;
+    find("#pass").max = passes;
+    const go = () => {
+      const pass = Number(find("#pass").value), told = (share) => `${(100 * share).toFixed(2)} %`;
+      find("#pass + output").textContent = pass;
+      const right = Array.from({ length: 10 }, (_, k) => {
+        const penalties = LeNet.at(of(output, pass), k, 10);
+        return penalties.indexOf(Math.min(...penalties)) === k;
+      }).filter(Boolean).length;
+      find("#passed").textContent = pass
+        ? `Test error ${told(test[pass - 1])}, training error on the fly ${told(train[pass - 1])}; ${right} of the ten images are right.`
+        : `Before the first pass: ${right} of the ten images are right.`;
+      const most = Math.max(...kernels.map(Math.abs));
+      paint(find("#kernels"), [6, 6, 5, 5, 4], of(kernels, pass), -most, most);
+      paint(find("#codes"), [10, 10, 7, 12, 2], of(f6, pass), -1, 1);
+      const dot = find("#errors-by-pass circle");
+      dot.setAttribute("cx", wide.x(pass));
+      dot.setAttribute("cy", wide.y(pass ? test[pass - 1] : 0.9));
+    };
+    find("#pass").addEventListener("input", go);
+    go();
+  }, () => { find("#passed").textContent = "replay.js is not beside this page."; }), { once: true });
+
   // ---- strings of digits
 
   const row = find("#row");
@@ -494,14 +533,11 @@
       if (readers.length) then();
       else if (!coming) {
         coming = true;
-        const script = Object.assign(document.createElement("script"), { src: "strings.js" });
-        script.addEventListener("error", () => { find("#row-answer").textContent = "strings.js is not beside this page."; });
-        script.addEventListener("load", () => {
+        beside("strings.js", () => {
           readers = LeNet.strings.nets.map((about) => ({ ...about, net: LeNet.load(about.net) }));
           reader = readers[Number(find("#readers input:checked").value)];
           then();
-        });
-        document.head.append(script);
+        }, () => { find("#row-answer").textContent = "strings.js is not beside this page."; });
       }
     };
 
