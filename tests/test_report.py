@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
@@ -20,10 +21,11 @@ from paper_lenet.config import ModelConfig
 from paper_lenet.config.studies import Shown
 from paper_lenet.data import DIRECTORY_VARIABLE
 from paper_lenet.data.pictures import as_mnist, as_strip
-from paper_lenet.files import RecordError, json_text, sealed, sha256, tensor_bytes
+from paper_lenet.files import RecordError, json_text, read_tensors, sealed, sha256, tensor_bytes
+from paper_lenet.network.lenet5 import build
 from paper_lenet.reporting.formats import Table
 from paper_lenet.reporting.page.build import jobs, page
-from paper_lenet.reporting.page.live import Net, nets, strings
+from paper_lenet.reporting.page.live import Net, nets, replay_script, strings
 from paper_lenet.reporting.results import TableError
 from paper_lenet.reporting.tables import build as tables_build
 from paper_lenet.reporting.tables import claims
@@ -292,3 +294,24 @@ def test_javascript_makes_strips_of_drawings() -> None:
     program = "return Array.from(LeNet.stripOf(inputs[0], 160, 50));"
     made = np.reshape(node(program, drawing.ravel().tolist()), (32, -1))
     np.testing.assert_array_equal(made, as_strip(drawing))
+
+
+def test_a_training_is_recorded(
+    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From before the first pass on, and for the page in a file beside it."""
+    small = ("data=digits", "data.train_size=60", "engine=reference", "optim.passes=2", "optim.hessian_samples=5")
+    assert call(monkeypatch, "replay", "--results", results, *small) == 0
+    about, found = read_tensors(results / "replay.safetensors")
+    assert about["seed"] == 0 and found["c1.weight"].shape == (3, 6, 1, 5, 5)
+    assert found["f6"].shape == (3, 10, 84) and found["test_error"].shape == (2,)
+    net = build(ModelConfig(), 0)
+    np.testing.assert_array_equal(found["c1.weight"][0], net.c1.weight.detach().numpy())
+    assert np.abs(found["c1.weight"][1] - found["c1.weight"][0]).max() > 0
+    script = replay_script(results / "replay.safetensors")
+    told = json.loads(script.removeprefix("LeNet.replay = ").removesuffix(";\n"))
+    codes = np.frombuffer(base64.b64decode(told["f6"]["values"]), np.float32).reshape(told["f6"]["shape"])
+    np.testing.assert_array_equal(codes, found["f6"])
+    assert 'id="replay"' in page(tables(), results, None, networks("1998"), None, True)
+    assert call(monkeypatch, "replay", "--results", results, "model=mlp") == 1
+    assert "only of LeNet-5 as in 1998" in capsys.readouterr().err

@@ -496,8 +496,10 @@
     const floats = (name) => new Float32Array(LeNet.bytes(LeNet.replay[name].values).buffer);
     const [kernels, f6, output, train, test] = ["c1.weight", "f6", "output", "train_error", "test_error"].map(floats);
     const passes = test.length, of = (array, pass) => LeNet.at(array, pass, passes + 1);
-    const wide = { x: (pass) => 5 + (200 * pass) / passes, y: (share) => 5 - 25 * Math.log10(Math.max(share, 1e-3)) - 5 };
-    const line = Array.from(test, (share, k) => `${wide.x(k + 1)},${wide.y(share)}`).join(" ");
+    const [low, high] = [Math.min(...test), Math.max(...test)].map((share) => Math.log(Math.max(share, 1e-4)));
+    const x = (pass) => 5 + (200 * pass) / passes;
+    const y = (share) => 55 - (50 * (Math.log(Math.max(share, 1e-4)) - low)) / (high - low || 1);
+    const line = Array.from(test, (share, k) => `${x(k + 1)},${y(share)}`).join(" ");
     find("#errors-by-pass").innerHTML = `<polyline points="${line}"/><circle r="3"/>`;
     find("#pass").max = passes;
     const go = () => {
@@ -514,8 +516,8 @@
       paint(find("#kernels"), [6, 6, 5, 5, 4], of(kernels, pass), -most, most);
       paint(find("#codes"), [10, 10, 7, 12, 2], of(f6, pass), -1, 1);
       const dot = find("#errors-by-pass circle");
-      dot.setAttribute("cx", wide.x(pass));
-      dot.setAttribute("cy", wide.y(pass ? test[pass - 1] : 0.9));
+      dot.setAttribute("cx", x(pass));
+      dot.setAttribute("cy", pass ? y(test[pass - 1]) : 5);
     };
     find("#pass").addEventListener("input", go);
     go();
