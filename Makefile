@@ -74,7 +74,7 @@ tutorials: setup  ## three public tutorials of "LeNet-5" trained again, with the
 ablations: setup  ## what of 1998 still matters: rates chosen on hold-out images, one detail at a time, the ladder
 	$(STUDY) $@
 
-comparison: setup  ## Section III: the classifiers of Figs. 9 to 12, trained and measured; about five hours on two cores
+comparison: setup  ## Section III: the classifiers of Figs. 9 to 12, trained and measured; about two hours on two cores
 	$(STUDY) $@
 
 strings: setup  ## Sections V to X: strings of digits, cut or not, learned as a whole; amounts; two hours on two cores

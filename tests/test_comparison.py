@@ -228,7 +228,7 @@ def test_command(
     options = ("--results", str(tmp_path), "--workers", "1", "linear, sums not squashed", "knn euclidean")
     monkeypatch.setattr("sys.argv", ["comparison", *options])
     assert entry.run("comparison") == 0
-    assert "knn euclidean seed 0 k=3" in capsys.readouterr().out
+    assert "knn euclidean seed 0 k=5" in capsys.readouterr().out
     path = tmp_path / "runs" / "comparison.csv"
     before = path.read_bytes()
     assert len(before.splitlines()) == 3

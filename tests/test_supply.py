@@ -21,9 +21,11 @@ from synthetic_runs import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 # Installed by who exports to ONNX only, so not locked.
 NOT_LOCKED = {"heic", "onnx", "search", "tensorboard", "transducers"}
-OURS = {"paper_lenet", "experiments", "tests", "_start"} | {
-    path.stem for folder in ("tests", "results") for path in (ROOT / folder).rglob("*.py")
-}
+OURS = (
+    {"paper_lenet", "experiments", "tests", "_start"}
+    | {path.stem for folder in ("tests", "results") for path in (ROOT / folder).rglob("*.py")}
+    | {path.parent.name for path in (ROOT / "tests").rglob("*.py")}
+)
 
 
 def canonical(requirement: str) -> str:

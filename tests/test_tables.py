@@ -114,27 +114,6 @@ def test_errata_name_all_runs_of_the_earlier_rule() -> None:
     assert sorted(found) == sorted((name, seed, error) for name, _, seed, _, error in cells)
 
 
-def lowest_mean(runs: pd.DataFrame, counted: pd.Series[bool]) -> str:
-    """The configuration of the lowest mean among those of which every run counts."""
-    groups = {str(fingerprint): group for fingerprint, group in runs.groupby("fingerprint")}
-    means = {fp: group["test_error_percent"].mean() for fp, group in groups.items() if counted[group.index].all()}
-    return min(means, key=lambda fingerprint: means[fingerprint])
-
-
-def test_no_choice_depends_on_the_earlier_rule() -> None:
-    """As results/ERRATA.md says: counted in the means, the runs that it lists would have changed no choice."""
-    seen = 0
-    for path in sorted((ROOT / "results" / "env").glob("choice-*.json")):
-        runs = read_runs(ROOT / "results", path.stem)
-        guessing = runs["training_set_error_percent"] >= GUESSING_PERCENT
-        by_both = runs["diverged_at"].notna() | ((runs["status"] == "diverged") & guessing)
-        for _, of_label in runs.groupby("label"):
-            ok = (of_label["status"] == "ok", ~by_both[of_label.index])
-            assert lowest_mean(of_label, ok[0]) == lowest_mean(of_label, ok[1]), path.stem
-            seen += int((ok[0] != ok[1]).any())
-    assert seen >= 4
-
-
 def test_all_diverged(tmp_path: Path) -> None:
     job = config(tmp_path / "outputs", [0, 1, 2], passes=20)
     write_job(job)
