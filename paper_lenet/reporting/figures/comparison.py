@@ -1,4 +1,4 @@
-"""Figs. 9 to 12 redrawn, the paper's bars and ours side by side; what rejecting gains; and Sec. III-E's estimates."""
+"""Figs. 9 to 12 redrawn, the paper's numbers beside ours; what rejecting gains; and Sec. III-E's estimates."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from paper_lenet import paper
 from paper_lenet.classifiers.invariance import COLUMNS as INVARIANCE_COLUMNS
@@ -23,12 +24,12 @@ from paper_lenet.reporting.results import TableError, numbers, read_csv
 from paper_lenet.reporting.tables.common import runs_of
 from paper_lenet.reporting.tables.comparison import ADDS, COMPARISON, ERROR, MEMORY, REJECT, Line, lines
 
-ROW_HEIGHT, AROUND = 0.2, 0.8
-BAR = 0.38
+ROW_HEIGHT, AROUND = 0.17, 0.8
+WIDE = 100  # a wider range of numbers has ticks at powers of ten only
 
 
 @dataclass(frozen=True)
-class Bars:
+class Compared:
     """One figure: its caption, the paper's column, ours and its factor to the paper's unit, the axis."""
 
     caption: str
@@ -36,32 +37,31 @@ class Bars:
     ours: str
     factor: float
     label: str
-    log: bool
     digits: Callable[[float], str]
 
 
-BARS = {
-    "fig9": Bars("Test errors of the paper's classifiers, its numbers beside ours.", ERROR, "error_percent", 1.0,
-                 "test error, %", False, lambda v: f"{v:.2f}".rstrip("0").rstrip(".")),
-    "fig10": Bars("How much each must reject for 0.5 % error, the paper's numbers beside ours.", REJECT,
-                  "reject_percent", 1.0, "rejected for 0.5 % error, %", False,
+COMPARED = {
+    "fig9": Compared("Test errors of the paper's classifiers, its numbers beside ours.", ERROR, "error_percent", 1.0,
+                 "test error, %", lambda v: f"{v:.2f}".rstrip("0").rstrip(".")),
+    "fig10": Compared("How much each must reject for 0.5 % error, the paper's numbers beside ours.", REJECT,
+                  "reject_percent", 1.0, "rejected for 0.5 % error, %",
                   lambda v: f"{v:.1f}".removesuffix(".0")),
-    "fig11": Bars("Multiply-adds of one recognition, the paper's numbers beside ours.", ADDS, "multiply_adds", 1e-3,
-                  "multiply-adds a recognition, thousands", True, lambda v: f"{v:,.0f}"),
-    "fig12": Bars("Variables that each must store, the paper's numbers beside ours.", MEMORY, "variables", 1e-3,
-                  "variables stored, thousands", True, lambda v: f"{v:,.0f}"),
+    "fig11": Compared("Multiply-adds of one recognition, the paper's numbers beside ours.", ADDS, "multiply_adds", 1e-3,
+                  "multiply-adds a recognition, thousands", lambda v: f"{v:,.0f}"),
+    "fig12": Compared("Variables that each must store, the paper's numbers beside ours.", MEMORY, "variables", 1e-3,
+                  "variables stored, thousands", lambda v: f"{v:,.0f}"),
 }  # fmt: skip
 
 
 @drawn
-def bars(results: Path, name: str) -> tuple[str, Figure]:
+def compared(results: Path, name: str) -> tuple[str, Figure]:
     """Figure 9, 10, 11 or 12 from results/runs/comparison.csv.
 
     Raises TableError where nothing can be drawn.
     """
-    about = BARS[name]
+    about = COMPARED[name]
     found = [line for line in lines(results) if not line.classifier.variant and len(line.runs)]
-    # Fig. 10 has a part of the paper's; ours are drawn where there is a bar to stand beside, or never is one
+    # Fig. 10 has a part of the paper's; ours are drawn where there is one to stand beside, or never is one
     shown = [line for line in found if not pd.isna(line.published[about.published]) or not line.is_published()]
     if not shown:
         raise TableError(f"{name}: no classifier that it has was run")
@@ -71,30 +71,46 @@ def bars(results: Path, name: str) -> tuple[str, Figure]:
     for place, line in enumerate(shown):
         _pair(axes, place, line, about)
     axes.set_yticks(range(len(shown)), [line.classifier.name for line in shown])
-    axes.set_ylim(len(shown) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
-    if about.log:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
-        axes.tick_params(axis="x", labelsize=5.5)
-    axes.margins(x=0.12)
+    axes.set_xscale("log")
+    values = [line.published[about.published] for line in shown] + [
+        statistics.mean(_ours(line, about)) for line in shown
+    ]
+    few = max(filter(pd.notna, values)) < WIDE * min(filter(pd.notna, values))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(axis="x", labelsize=None if few else 5.5)
+    grid(axes, "x")
+    right = axes.twinx()
+    right.set_yticks(range(len(shown)), [_numbers(line, about) for line in shown], fontsize=5.5)
+    for each in (axes, right):
+        each.set_ylim(len(shown) - 0.4, -0.6)
+        each.tick_params(axis="y", length=0)
+        each.spines[["left", "right", "top"]].set_visible(False)
+    axes.margins(x=0.08)
     figure.supxlabel(about.label)
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles[:2], labels[:2], loc="outside upper center", ncols=2)
+    named = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    figure.legend(named.values(), named.keys(), loc="outside upper center", ncols=2)
     return name, figure
 
 
-def _pair(axes: Axes, place: int, line: Line, about: Bars) -> None:
-    ours = [about.factor * value for value in numbers(line.runs, about.ours)]
-    theirs, mean = line.published[about.published], statistics.mean(ours)
-    half = statistics.std(ours) if len(ours) > 1 and not about.log else 0.0
-    name = "ours" if about.log else "ours, mean ± std"
-    both = ((theirs, -BAR / 2, "0.72", "paper", 0.0), (mean, BAR / 2, TRAINING, name, half))
-    for value, offset, color, label, error in both if line.is_published() else both[1:]:
-        axes.barh(place + offset, value, BAR, color=color, label=label, lw=0)
-        if error:
-            axes.errorbar(value, place + offset, xerr=error, color=HELD_OUT, lw=0.8)
-        axes.annotate(f" {about.digits(value)}", (value + error, place + offset), va="center", fontsize=5.0)
+def _ours(line: Line, about: Compared) -> list[float]:
+    return [about.factor * value for value in numbers(line.runs, about.ours)]
+
+
+def _numbers(line: Line, about: Compared) -> str:
+    """The paper's number and our mean, as they stand on the right."""
+    both = [line.published[about.published]] if line.is_published() else []
+    return "; ".join(about.digits(value) for value in [*both, statistics.mean(_ours(line, about))])
+
+
+def _pair(axes: Axes, place: int, line: Line, about: Compared) -> None:
+    ours, theirs = _ours(line, about), line.published[about.published]
+    mean, half = statistics.mean(ours), statistics.std(ours) if len(ours) > 1 else None
+    if line.is_published():
+        axes.plot([theirs, mean], [place, place], color="0.8", lw=1, zorder=1)
+        axes.plot(theirs, place, "o", mfc="white", mec="black", ms=4, label="paper (first number)")
+    axes.errorbar(mean, place, xerr=half, fmt="o", color=TRAINING, ms=3, lw=0.8, label="ours, mean ± std")
 
 
 # As far as curves of error against rejects go, per cent.
@@ -175,8 +191,8 @@ def invariances(results: Path) -> tuple[str, Figure]:
 
 FIGURES = {
     **{
-        name: Drawing(about.caption, partial(bars, name=name), runs_of(COMPARISON), shown=Shown("classifiers", 1))
-        for name, about in BARS.items()
+        name: Drawing(about.caption, partial(compared, name=name), runs_of(COMPARISON), shown=Shown("classifiers", 1))
+        for name, about in COMPARED.items()
     },
     "rejects": Drawing(
         "Error on what is left against the share that is rejected, and the paper's point of each classifier.",
