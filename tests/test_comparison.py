@@ -19,7 +19,7 @@ from paper_lenet.classifiers.systems import all_classifiers
 from paper_lenet.commands import entry
 from paper_lenet.files import csv_text
 from paper_lenet.reporting.figures import common
-from paper_lenet.reporting.figures.comparison import BARS, bars, rejects
+from paper_lenet.reporting.figures.comparison import COMPARED, compared, rejects
 from paper_lenet.reporting.results import TableError
 from paper_lenet.reporting.tables import comparison as comparison_module
 from paper_lenet.reporting.tables.comparison import (
@@ -159,20 +159,20 @@ def test_classifier_that_the_paper_has_not(results: Path, monkeypatch: pytest.Mo
     )  # fmt: skip
     assert "26 were not run" in made.notes[0]
     assert costs(results).rows[-1][:5] == ["forest", "-", "7.8", "-", "7.8"]
-    for name in BARS:
-        svg = bars(results, name)[results / "figures" / f"{name}.svg"].decode()
+    for name in COMPARED:
+        svg = compared(results, name)[results / "figures" / f"{name}.svg"].decode()
         assert ">forest<" in svg and "never run" not in svg and "nan" not in svg, name
 
 
-@pytest.mark.parametrize("name", BARS)
+@pytest.mark.parametrize("name", COMPARED)
 def test_figures(results: Path, name: str) -> None:
     if name == "fig10":
         with pytest.raises(TableError, match="fig10"):  # neither classifier is in it
-            bars(results, name)
+            compared(results, name)
         return
-    files = bars(results, name)
+    files = compared(results, name)
     assert {path.name for path in files} == {f"{name}.svg", f"{name}.png"}
-    assert files == bars(results, name)
+    assert files == compared(results, name)
 
 
 def test_rejects(results: Path, tmp_path: Path) -> None:
