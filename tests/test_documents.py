@@ -423,4 +423,4 @@ def test_nothing_that_is_committed_changes(clone: Path, ended: dict[str, subproc
 def files_of(path: Path) -> list[Path]:
     """The files under a path that git would not ignore."""
     found = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
-    return [p for p in found if "__pycache__" not in p.parts and p.name != "index.html"]
+    return [p for p in found if "__pycache__" not in p.parts and p.parent.name != "report"]
