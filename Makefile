@@ -22,7 +22,7 @@ STUDY := $(PY) experiments/study.py $(TO)
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
-setup: $(STAMP)  ## make .venv with the versions of requirements.lock (5 GB; uv if it is there, else pip)
+setup: $(STAMP)  ## make .venv with the versions of requirements.lock (5.5 GB; uv if it is there, else pip)
 
 # The stamp comes last, so that a set-up that failed or was interrupted is taken up again.
 $(STAMP): requirements.lock
