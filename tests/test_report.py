@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+import csv
 import json
 import re
 import shutil
 import subprocess
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from synthetic_report import images, networks, outputs, tables, write_results
 from synthetic_runs import ROOT, call, data
@@ -24,6 +27,7 @@ from paper_lenet.data.pictures import as_mnist, as_strip
 from paper_lenet.files import RecordError, json_text, read_tensors, sealed, sha256, tensor_bytes
 from paper_lenet.network.lenet5 import build
 from paper_lenet.reporting.formats import Table
+from paper_lenet.reporting.page import charts, words
 from paper_lenet.reporting.page.build import jobs, page
 from paper_lenet.reporting.page.live import Net, nets, replay_script, strings
 from paper_lenet.reporting.results import TableError
@@ -129,7 +133,7 @@ def test_the_errors_of_the_paper(results: Path) -> None:
     bare = Elements(page(tables(), results, None, networks("1998")))
     assert "MNIST is not at hand" in bare.text
     assert "Test image 247" in bare.text
-    assert len(bare.values("data-image")) == 40
+    assert len(bare.values("data-image")) == 64
 
 
 def test_rows_of_the_claims_are_linked_to_their_runs() -> None:
@@ -284,6 +288,71 @@ def test_javascript_reads_strings() -> None:
             for given, right in zip((f6, output), reader.states(strip), strict=True):
                 np.testing.assert_allclose(np.reshape(given, right.shape), right, rtol=1e-5, atol=1e-4)
             assert tuple(digits) == reader.read(strip).digits
+
+
+def test_javascript_cuts_connections() -> None:
+    """Without some pairs it computes what PyTorch does with their kernels zero."""
+    (net,) = networks("1998")
+    shown, cut = images(), [0, 7, 30]
+    program = """
+        const net = LeNet.load(inputs[0]);
+        inputs[2].forEach((pair) => net.cut.add(pair));
+        return inputs[1].map((image) => Array.from(LeNet.run(net, LeNet.frame(image)).output));
+    """
+    found = node(program, net.for_page(), [image.ravel().tolist() for image in shown], cut)
+    kernels = net.state["c3.weight"].copy()
+    kernels[cut] = 0
+    without = replace(net, state={**net.state, "c3.weight": kernels})
+    np.testing.assert_allclose(found, outputs(without, shown), rtol=0, atol=1e-4)
+
+
+def test_javascript_puts_digits_in_a_row() -> None:
+    program = "return inputs[1].map((gap) => Array.from(LeNet.rowOf(inputs[0], gap)));"
+    digits = np.zeros((2, 28, 28), int)
+    digits[0, 4:24, 10:18], digits[1, 5:20, 3:9] = 200, 100
+    apart, over = (np.reshape(row, (32, -1)) for row in node(program, digits.reshape(2, -1).tolist(), [4, -2]))  # type: ignore[attr-defined]
+    for row, gap in ((apart, 4), (over, -2)):
+        second = 14 + 8 + gap
+        right = np.zeros_like(row)
+        right[7:22, second : second + 6] = 100
+        right[6:26, 14:22] = 200  # where they overlap the darker
+        np.testing.assert_array_equal(row, right)
+
+
+def test_the_charts_have_what_the_runs_have() -> None:
+    results = ROOT / "results"
+    moved, costs, rates = charts.moved(results), charts.costs(results), charts.rates(results)
+    assert moved and costs and rates
+    measured = pd.read_csv(results / "invariance.csv")
+    of_ours = measured[(measured["kind"] == "noise") & (measured["classifier"] == "LeNet-5 of 1998")]
+    told = dict(moved["noise"]["measured"])["LeNet-5 of 1998"]
+    assert told == of_ours[["amount", "error_percent"]].to_numpy().tolist()
+    runs = pd.read_csv(results / "runs" / "comparison.csv")
+    lenet5 = next(each for each in costs if each["name"] == "lenet-5")
+    assert len(costs) == 27 and lenet5["paper"]["error"] == 0.95
+    own = runs[runs["classifier"] == "lenet-5"]
+    assert lenet5["ours"]["error"] == pytest.approx(own["error_percent"].mean(), abs=5e-4)
+    assert lenet5["ours"]["variables"] == pytest.approx(own["variables"].mean() / 1000, abs=5e-4)
+    curves = pd.read_csv(results / "curves" / "lenet5.csv")
+    printed, _, headline = rates["readings"]
+    assert [each["diverged"] for each in printed["factors"]] == [0, 2, 2]
+    assert [each["factor"] for each in headline["factors"]] == [0.5, 1]
+    by_pass = curves.groupby("pass")["train_error_percent"].mean()
+    np.testing.assert_allclose(headline["factors"][1]["errors"], by_pass, atol=6e-4)
+    assert charts.moved(results / "none") is charts.costs(results / "none") is charts.rates(results / "none") is None
+
+
+FIELD = r"(data|distort|loss|model|optim)\.[\w.]+"
+
+
+def test_settings_are_told_in_words() -> None:
+    """Every field and setting of the committed tables."""
+    for path in (ROOT / "results" / "tables").glob("*.csv"):
+        text = path.read_text(encoding="utf-8")
+        columns = [name for name in next(csv.reader(text.splitlines())) if re.fullmatch(FIELD, name)]
+        assert [name for name in columns if name not in words.FIELDS] == [], path.name
+        assert "=" not in " ".join(words.told(found[0]) for found in words.SETTING.finditer(text)), path.name
+    assert words.told("loss=eq8, optim.eta_factor=0.5") == "Eq. 8 as criterion, η × 0.5"
 
 
 def test_javascript_makes_strips_of_drawings() -> None:

@@ -1,133 +1,102 @@
-"""The report page in a browser without a window: what its networks compute, and that it works at two widths."""
+"""The report page in a browser without a window: what its networks compute, what a hand can do, how long it is."""
 
 from __future__ import annotations
 
-import html
-import json
-import re
 import shutil
-import subprocess
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from pictures.draw import DIGITS, parse_path
-from PIL import Image
 from synthetic_report import images, networks, outputs, tables, write_results
 from synthetic_runs import ROOT
 
+from paper_lenet.commands.report import write
 from paper_lenet.data import mnist_at_hand
 from paper_lenet.reporting.page.build import page
 from paper_lenet.reporting.page.live import STRINGS, Net, nets, strings
-from paper_lenet.reporting.tables.build import available, made
+
+playwright = pytest.importorskip("playwright.sync_api", reason="pip install -e '.[browser]'")
 
 pytestmark = pytest.mark.slow
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 OPTIONS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
-NETS = ("1998", "modern")
-LISTEN = "addEventListener('message', (event) => { document.querySelector('pre').textContent = event.data; });"
-TELL = "addEventListener('load', () => parent.postMessage(document.querySelector('#selftest').textContent, '*'));"
-# Draws, sorts, walks along the wall and changes the theme; then says what has come of it.
-USE = """
-  const $ = (selector) => document.querySelector(selector);
-  const faults = [];
-  addEventListener("error", (event) => faults.push(event.message));
-  addEventListener("load", () => {
-    const told = [], box = $("#draw").getBoundingClientRect();
-    const point = (kind, y) => $("#draw").dispatchEvent(new PointerEvent(kind, {
-      bubbles: true, button: 0, clientX: box.left + box.width / 2, clientY: box.top + y * box.height }));
-    const answers = () => Array.from(document.querySelectorAll("#outputs .value"), (value) => value.textContent);
-    const first = answers();
-    $("#clear").click();
-    told.push($("#answer").textContent);
-    point("pointerdown", 0.2);
-    point("pointermove", 0.8);
-    point("pointerup", 0.8);
-    const sorted = Array.from({ length: 3 }, () => {
-      $("#table-other th button").click();
-      const cells = Array.from(document.querySelectorAll("#table-other tbody th"), (cell) => cell.textContent);
-      return [$("#table-other thead th").getAttribute("aria-sort"), ...cells];
-    });
-    $("#wall .tile").focus();
-    document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
-    told.push($("#told").textContent);
-    $("#guess").click();
-    $("#wall .tile").focus();
-    told.push($("#told").textContent);
-    $("#wall .tile").click();
-    told.push($("#told").textContent);
-    $("#layer-c3 canvas").focus();
-    document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
-    told.push($("#unit").textContent);
-    const themes = [0, 1].map(() => { $("#theme").click(); return document.documentElement.dataset.theme; });
-    requestAnimationFrame(() => requestAnimationFrame(() => {
-      told.push($("#answer").textContent);
-      const changed = answers().some((value, k) => value !== first[k]);
-      const result = document.createElement("pre");
-      result.id = "used";
-      result.textContent = JSON.stringify({ told, sorted, themes, changed, faults });
-      document.body.append(result);
-    }));
-  });
-"""
+WIDTHS = (1280, 768, 390, 320)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium")
+    with playwright.sync_playwright() as started:
+        running = started.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def screen(browser: Any) -> Iterator[Any]:
+    """A page that nothing fails on and that asks nobody for anything."""
+    shown = browser.new_page(viewport={"width": 1280, "height": 800})
+    faults: list[str] = []
+    shown.on("pageerror", lambda error: faults.append(str(error)))
+    shown.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    shown.on("request", lambda request: faults.extend([request.url][: not request.url.startswith(("file:", "data:"))]))
+    yield shown
+    shown.close()
+    assert faults == []
 
 
 def shown_networks() -> list[Net]:
     """The released ones, and untrained ones, whose states differ more from each other."""
-    return [*nets(), *networks(*NETS)]
-
-
-@pytest.fixture
-def written(tmp_path: Path) -> Path:
-    """The page, in a copy with scripts that only this test needs as well."""
-    results = tmp_path / "results"
-    write_results(results)
-    path = results / "report" / "index.html"
-    path.parent.mkdir()
-    text = page(tables(), results, None, shown_networks())
-    path.write_text(text, encoding="utf-8")
-    for name, script in (("use", USE), ("tell", TELL)):
-        path.with_name(f"{name}.html").write_text(
-            text.replace("<header>", f"<script>{script}</script><header>"), encoding="utf-8"
-        )
-    return path
+    return [*nets(), *networks("1998", "modern")]
 
 
 @pytest.fixture(scope="module")
-def committed() -> str:
-    """The page of the committed results."""
-    results = ROOT / "results"
-    return page(made(results, available(results)), results, mnist_at_hand(), nets(), strings(), True)
+def small(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a page of made results, one table hostile."""
+    results = tmp_path_factory.mktemp("small") / "results"
+    write_results(results)
+    path = results / "report" / "index.html"
+    path.parent.mkdir()
+    path.write_text(page(tables(), results, None, shown_networks(), strings()), encoding="utf-8")
+    path.with_name(STRINGS).write_text(strings().script(), encoding="utf-8")
+    return path.as_uri()
 
 
-def test_the_committed_results(committed: str, tmp_path: Path) -> None:
-    """Nothing of the real page fails, or sticks out."""
-    path = tmp_path / "results" / "report" / "index.html"
-    path.parent.mkdir(parents=True)
-    faults = """
-      const faults = [];
-      addEventListener("error", (event) => faults.push(event.message));
-      addEventListener("load", () => {
-        const result = document.createElement("pre");
-        result.id = "faults";
-        result.textContent = JSON.stringify(faults);
-        document.body.append(result);
-      });
-    """
-    path.write_text(committed.replace("<header>", f"<script>{faults}</script><header>"), encoding="utf-8")
-    dom = browse(tmp_path, "--window-size=1280,900", "--dump-dom", f"{path.as_uri()}#selftest")
-    found = read(dom, "selftest")
-    assert read(dom, "faults") == []
-    assert found["width"] == [1280, 1280]
-    data = mnist_at_hand()
-    shown = images() if data is None else data.test_images[:20]
-    for net, given in zip(nets(), found["outputs"], strict=True):
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of the page of the committed results."""
+    results = tmp_path_factory.mktemp("committed") / "results"
+    shutil.copytree(ROOT / "results" / "figures", results / "figures")
+    return write(ROOT / "results", results / "report", mnist_at_hand()).as_uri()
+
+
+OUTPUTS = """(count) => {
+  const data = JSON.parse(document.querySelector("#data").textContent), size = LeNet.IMAGE ** 2;
+  const pixels = LeNet.bytes(data.images);
+  const frames = Array.from({ length: count }, (_, k) => LeNet.frame(pixels.subarray(k * size, (k + 1) * size)));
+  return data.nets.map(LeNet.load).map((net) => frames.map((frame) => Array.from(LeNet.run(net, frame).output)));
+}"""
+
+
+def assert_same_outputs(screen: Any, tried: Sequence[Net], shown: Any) -> None:
+    for net, given in zip(tried, screen.evaluate(OUTPUTS, len(shown)), strict=True):
         np.testing.assert_allclose(given, outputs(net, shown), rtol=0, atol=1e-4)
+
+
+def test_networks_are_those_of_pytorch(screen: Any, committed: str, small: str) -> None:
+    data = mnist_at_hand()
+    screen.goto(committed)
+    assert_same_outputs(screen, nets(), images() if data is None else data.test_images[:20])
+    screen.goto(small)
+    assert_same_outputs(screen, shown_networks(), images())
 
 
 # How many screens of these sizes the page is long at most.
@@ -135,182 +104,201 @@ SCREENS = {(1280, 800): 12, (390, 844): 20}
 
 
 @pytest.mark.parametrize(("width", "height"), SCREENS)
-def test_is_read_to_the_end(width: int, height: int, committed: str, tmp_path: Path) -> None:
-    """The real page, in a frame: how long it is, and that nothing sticks out."""
-    results = tmp_path / "results"
-    shutil.copytree(ROOT / "results" / "figures", results / "figures")
-    (results / "report").mkdir()
-    measure = """
-      addEventListener("load", () => parent.postMessage(JSON.stringify(
-        [document.documentElement.scrollHeight, document.documentElement.scrollWidth, innerWidth]), "*"));
-    """
-    (results / "report" / "page.html").write_text(
-        committed.replace("<header>", f"<script>{measure}</script><header>"), encoding="utf-8"
-    )
-    frame = results / "report" / "frame.html"
-    frame.write_text(
-        f'<!doctype html><body><pre id="told"></pre><script>{LISTEN}</script>'
-        f'<iframe src="page.html" width="{width}" height="{height}" style="border: 0"></iframe>',
-        encoding="utf-8",
-    )
-    long, wide, shown = read(browse(tmp_path, "--dump-dom", frame.as_uri()), "told")
-    assert wide <= shown == width
-    assert long / height <= SCREENS[width, height]
+def test_is_read_to_the_end(screen: Any, committed: str, width: int, height: int) -> None:
+    screen.set_viewport_size({"width": width, "height": height})
+    screen.goto(committed)
+    assert screen.evaluate("document.documentElement.scrollHeight") / height <= SCREENS[width, height]
 
 
-DRAW_ROWS = """
-  requestAnimationFrame = queueMicrotask;
-  addEventListener("load", async () => {
-    const row = document.querySelector("#row"), box = row.getBoundingClientRect(), answers = [];
-    const point = (kind, [x, y]) => row.dispatchEvent(new PointerEvent(kind, {
-      bubbles: true, button: 0, pointerId: 7, clientX: box.left + x * box.height, clientY: box.top + y * box.height }));
-    const until = async (done) => { while (!done()) await new Promise((go) => setTimeout(go, 20)); };
-    const said = () => document.querySelector("#row-answer").textContent;
-    document.querySelector("#examples button").click();
-    await until(() => said().startsWith("It reads"));
-    document.querySelectorAll("#readers input")[1].click();
-    for (const strokes of DRAWN) {
-      document.querySelector("#row-clear").click();
-      for (const [first, ...rest] of strokes) {
-        point("pointerdown", first);
-        rest.forEach((next) => point("pointermove", next));
-        point("pointerup", rest.at(-1) ?? first);
-      }
-      await null;
-      answers.push(said());
-    }
-    const result = document.createElement("pre");
-    result.id = "read";
-    result.textContent = JSON.stringify([answers, document.querySelectorAll("#film li").length]);
-    document.body.append(result);
-  });
-"""
-ROWS = ("305", "472", "916")
+@pytest.mark.parametrize("width", WIDTHS)
+def test_is_for_everybody(screen: Any, committed: str, width: int) -> None:
+    """Nothing sticks out, folded or unfolded, and axe has no complaint, light or dark."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install -e '.[browser]'").Axe()
+    screen.set_viewport_size({"width": width, "height": 900})
+    screen.goto(committed)
+    assert screen.evaluate("document.documentElement.scrollWidth") == width
+    for theme in ("light", "dark"):
+        screen.evaluate("(theme) => { document.documentElement.dataset.theme = theme; }", theme)
+        found = axe.run(screen).response["violations"]
+        assert [(each["id"], [node["target"] for node in each["nodes"]]) for each in found] == []
+        screen.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+        assert screen.evaluate("document.documentElement.scrollWidth") == width
 
 
-def test_three_drawn_strings_are_read(written: Path, tmp_path: Path) -> None:
-    digits = dict(zip(DIGITS, drawn_digits(), strict=True))
-    rows = [
-        [[[x + 0.2 + 0.75 * k, y] for x, y in stroke] for k, digit in enumerate(row) for stroke in digits[digit]]
-        for row in ROWS
-    ]
-    results = written.parent.parent
-    text = page(tables(), results, None, shown_networks(), strings())
-    script = DRAW_ROWS.replace("DRAWN", json.dumps(rows))
-    path = written.with_name("rows.html")
-    path.write_text(text.replace("<header>", f"<script>{script}</script><header>"), encoding="utf-8")
-    path.with_name(STRINGS).write_text(strings().script(), encoding="utf-8")
-    answers, positions = read(browse(tmp_path, "--dump-dom", path.as_uri()), "read")
-    assert answers == [f"It reads {row}." for row in ROWS] and positions > 10
+def draw(screen: Any, canvas: str, strokes: Sequence[Sequence[Sequence[float]]], unit: str = "width") -> None:
+    """Strokes by the mouse; their points are in parts of the canvas's width or height, from its upper left corner."""
+    screen.locator(canvas).scroll_into_view_if_needed()
+    box = screen.locator(canvas).bounding_box()
+    for first, *rest in [[(box["x"] + x * box[unit], box["y"] + y * box[unit]) for x, y in each] for each in strokes]:
+        screen.mouse.move(*first)
+        screen.mouse.down()
+        for point in rest:
+            screen.mouse.move(*point)
+        screen.mouse.up()
+    settled(screen)
 
 
-DRAW = """
-  requestAnimationFrame = queueMicrotask; // a browser without a window shows frames when it likes
-  addEventListener("load", async () => {
-    const box = document.querySelector("#draw").getBoundingClientRect(), answers = [];
-    const point = (kind, [x, y]) => document.querySelector("#draw").dispatchEvent(new PointerEvent(kind, {
-      bubbles: true, button: 0, pointerId: 7, clientX: box.left + x * box.width, clientY: box.top + y * box.height }));
-    for (const strokes of DRAWN) {
-      document.querySelector("#clear").click();
-      for (const [first, ...rest] of strokes) {
-        point("pointerdown", first);
-        rest.forEach((next) => point("pointermove", next));
-        point("pointerup", rest.at(-1) ?? first);
-      }
-      await null;
-      answers.push(document.querySelector("#answer strong").textContent);
-    }
-    document.querySelector("#share").click();
-    answers.push(location.hash);
-    const result = document.createElement("pre");
-    result.id = "read";
-    result.textContent = JSON.stringify(answers);
-    document.body.append(result);
-  });
-"""
+def settled(screen: Any) -> None:
+    """Two frames later."""
+    screen.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
-def drawn_digits() -> list[list[list[list[float]]]]:
+def drawn_digits() -> dict[str, list[list[list[float]]]]:
     """The ten digits as strokes of points, from 0 to 1 over the canvas; the first shape of each."""
-    found = []
-    for shapes in DIGITS.values():
+    found = {}
+    for digit, shapes in DIGITS.items():
         strokes = [np.array([point[:2] for point in stroke]) for stroke in parse_path(shapes[0][1])]
         every = np.concatenate(strokes)
         low, span = every.min(0), np.ptp(every, axis=0)
-        found.append([((stroke - low - span / 2) * 0.7 / span.max() + 0.5).tolist() for stroke in strokes])
+        found[digit] = [((stroke - low - span / 2) * 0.7 / span.max() + 0.5).tolist() for stroke in strokes]
     return found
 
 
-def test_ten_drawn_digits_are_read(written: Path, tmp_path: Path) -> None:
-    script = DRAW.replace("DRAWN", json.dumps(drawn_digits()))
-    path = written.with_name("draw.html")
-    path.write_text(
-        written.read_text(encoding="utf-8").replace("<header>", f"<script>{script}</script><header>"), encoding="utf-8"
-    )
-    *answers, link = read(browse(tmp_path, "--dump-dom", path.as_uri()), "read")
-    assert answers == list(DIGITS)
+def test_ten_drawn_digits_are_read(screen: Any, committed: str) -> None:
+    screen.goto(committed)
+    for digit, strokes in drawn_digits().items():
+        screen.click("#clear")
+        draw(screen, "#draw", strokes)
+        assert screen.inner_text("#answer strong") == digit
     # a link that carries the last drawing
-    again = "requestAnimationFrame = queueMicrotask;"
-    written.write_text(
-        written.read_text(encoding="utf-8").replace("<header>", f"<script>{again}</script><header>"), encoding="utf-8"
-    )
-    dom = browse(tmp_path, "--dump-dom", written.as_uri() + link)
-    assert re.findall(r'<p id="answer".*?<strong>(.)</strong>', dom) == ["9"]
+    screen.click("#share")
+    link = screen.url
+    screen.goto("about:blank")
+    screen.goto(link)
+    settled(screen)
+    assert screen.inner_text("#answer strong") == digit
 
 
-def browse(folder: Path, *arguments: str) -> str:
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium")
-    command = [CHROMIUM, *OPTIONS, f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=10000", *arguments]
-    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=120).stdout
+@pytest.mark.parametrize("row", ["305", "472", "916"])
+def test_drawn_strings_are_read(screen: Any, committed: str, row: str) -> None:
+    digits = drawn_digits()
+    strokes = [[[x + 0.2 + 0.75 * k, y] for x, y in stroke] for k, digit in enumerate(row) for stroke in digits[digit]]
+    screen.goto(committed)
+    screen.click("#readers label:nth-of-type(2)")
+    screen.click("#row-clear")
+    draw(screen, "#row", strokes, "height")
+    playwright.expect(screen.locator("#row-answer")).to_have_text(f"It reads {row}.")
+    assert screen.locator("#film li").count() > 10
 
 
-def read(dom: str, name: str) -> Any:
-    """The JSON that a page wrote into its element of that name."""
-    (text,) = re.findall(rf'<pre id="{name}">(.*?)</pre>', dom, re.DOTALL)
-    return json.loads(html.unescape(text))
+def test_a_typed_string_is_read(screen: Any, committed: str) -> None:
+    screen.goto(committed)
+    screen.click("#readers label:nth-of-type(2)")
+    screen.fill("#typed", "3140")
+    playwright.expect(screen.locator("#row-answer")).to_have_text("It reads 3140.")
+    positions = screen.locator("#film li").count()
+    screen.locator("#row-gap").press("End")
+    assert screen.locator("#film li").count() > positions  # farther apart
+    screen.locator("#row-noise").press("End")
+    assert screen.inner_text("#row-answer") != "It reads 3140."  # 30 % of the pixels are inverted
+    screen.click("#row-clear")
+    assert screen.inner_text("#row-answer") == "Nothing drawn yet." and screen.is_disabled("#row-gap")
 
 
-def test_golden_outputs(written: Path, tmp_path: Path) -> None:
-    found = read(browse(tmp_path, "--window-size=1280,900", "--dump-dom", f"{written.as_uri()}#selftest"), "selftest")
-    shown = images()
-    tried = shown_networks()
-    assert {"lenet5-1998", "lenet5-modern"} <= {net.name for net in tried}
-    for net, given in zip(tried, found["outputs"], strict=True):
-        np.testing.assert_allclose(given, outputs(net, shown), rtol=0, atol=1e-4)
-    assert found["width"] == [1280, 1280]  # nothing sticks out
+READY = """new MutationObserver(() => {
+  if (document.querySelector("#answer")?.textContent) window.ready ??= performance.now();
+}).observe(document, { subtree: true, childList: true });"""
 
 
-def test_use(written: Path, tmp_path: Path) -> None:
-    found = read(browse(tmp_path, "--dump-dom", written.with_name("use.html").as_uri()), "used")
-    assert found["faults"] == []
-    empty, told, asked, guessed, unit, answer = found["told"]
-    assert asked == "Which digit is it? A click, or Enter, tells."
-    assert guessed.startswith("Test image 247: a 4; the paper's network took it for a 6.")
-    assert unit.startswith("C3, map 0, row 0, column 1, fed by S2's maps 0, 1, 2 (Table I): ")
-    assert unit.endswith("; it sees the framed 14×14 pixels.")
-    assert empty == "Nothing drawn yet."
-    assert told.startswith("Test image 449: a 3; the paper's network took it for a 5.")
-    assert answer.startswith("It sees a ") and found["changed"]
-    assert found["sorted"] == [["ascending", "-1", "9", "10"], ["descending", "10", "9", "-1"], [None, "10", "9", "-1"]]
-    assert sorted(found["themes"]) == ["dark", "light"]
+def test_is_soon_ready(screen: Any, committed: str) -> None:
+    """The network at work answers within two seconds where the processor is four times slower."""
+    screen.add_init_script(READY)
+    screen.context.new_cdp_session(screen).send("Emulation.setCPUThrottlingRate", {"rate": 4})
+    screen.goto(committed)
+    assert screen.evaluate("ready") < 2000
 
 
-def test_phone(written: Path, tmp_path: Path) -> None:
-    """At 390 px, in a frame: a window of this browser is never so narrow."""
-    frame = written.with_name("frame.html")
-    frame.write_text(
-        f'<!doctype html><body style="margin: 0"><pre id="told"></pre><script>{LISTEN}</script>'
-        f'<iframe src="tell.html#selftest" width="390" height="2000" style="border: 0"></iframe>',
-        encoding="utf-8",
-    )
-    assert read(browse(tmp_path, "--dump-dom", frame.as_uri()), "told")["width"] == [390, 390]
+def test_connections_are_cut(screen: Any, small: str) -> None:
+    """All that feed C3's map 0, by the keyboard, and mended again."""
+    screen.goto(small)
+    before = screen.inner_text("#answer")
+    screen.click("summary:has-text('Table I')")
+    first = screen.locator("#table1 button").first
+    assert first.get_attribute("aria-label") == "S2 map 0 to C3 map 0"
+    first.focus()
+    screen.keyboard.press("Enter")
+    screen.keyboard.press("ArrowDown")
+    screen.keyboard.press("Space")
+    assert screen.locator("#table1 [aria-pressed=false]").count() == 2
+    told = screen.inner_text("#cut")
+    assert told.startswith("2 of 60 connections cut: it sees a ") and "; whole, it sees a " in told
+    assert screen.inner_text("#answer") != before
+    screen.click("#uncut")
+    assert screen.inner_text("#answer") == before and screen.inner_text("#cut") == "Nothing is cut."
+    # the network of today has all connections
+    screen.click("#nets label:nth-of-type(2)")
+    assert screen.locator("#table1 button:disabled").count() == 0
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-def test_picture(written: Path, tmp_path: Path, width: int) -> None:
-    path = tmp_path / "page.png"
-    browse(tmp_path, f"--window-size={width},2000", f"--screenshot={path}", written.as_uri())
-    with Image.open(path) as picture:
-        assert picture.size == (width, 2000)
-        assert len(picture.convert("L").getcolors() or []) > 50
+def test_it_moves_by_itself(screen: Any, committed: str) -> None:
+    screen.goto(committed)
+    screen.click("#moved summary")
+    here = screen.locator("#moved svg[data-kind=rotation] .here")
+    unmoved = here.get_attribute("x1")
+    screen.click("#moved button[data-kind=rotation]")
+    screen.wait_for_function("Math.abs(document.querySelector('#move-turn').value) > 5")
+    assert here.get_attribute("x1") != unmoved
+    screen.click("#moved button[data-kind=rotation]")
+    assert screen.input_value("#move-turn") == "0" and here.get_attribute("x1") == unmoved
+
+
+def test_charts_tell_what_the_tables_have(screen: Any, committed: str) -> None:
+    screen.goto(committed)
+    runs = pd.read_csv(ROOT / "results" / "runs" / "comparison.csv")
+    screen.select_option("#classifier", label="28x28-300-100-10")
+    error = runs.loc[runs["classifier"] == "28x28-300-100-10", "error_percent"].mean()
+    assert f"test error 3.05 %, ours {error:.2f} %" in screen.inner_text("#costs p")
+    drawn = screen.locator("#costs .our-dot").first.get_attribute("cx")
+    screen.click("#costs label:has-text('variables')")
+    assert screen.locator("#costs .our-dot").first.get_attribute("cx") != drawn
+
+    screen.click("#rates summary")
+    assert screen.inner_text("#rates p").endswith("2 of 2 trainings diverge.")
+    screen.click("#rates label:nth-of-type(3)")
+    assert "after the last (the paper's 0.36 %)" in screen.inner_text("#rates p")
+
+
+def test_use(screen: Any, small: str) -> None:
+    screen.goto(small)
+    before = screen.locator("#outputs .value").all_inner_texts()
+    screen.click("#clear")
+    assert screen.inner_text("#answer") == "Nothing drawn yet."
+    draw(screen, "#draw", [[(0.5, 0.2), (0.5, 0.8)]])
+    assert screen.inner_text("#answer").startswith("It sees a ")
+    assert screen.locator("#outputs .value").all_inner_texts() != before
+
+    header = screen.locator("#table-other thead th").first
+    for order, cells in (
+        ("ascending", ["-1", "9", "10"]),
+        ("descending", ["10", "9", "-1"]),
+        (None, ["10", "9", "-1"]),
+    ):
+        header.locator("button").dispatch_event("click")
+        assert header.get_attribute("aria-sort") == order
+        assert screen.locator("#table-other tbody th").all_text_contents() == cells
+
+    themes = {screen.evaluate("document.documentElement.dataset.theme")}
+    screen.click("#theme")
+    assert themes | {screen.evaluate("document.documentElement.dataset.theme")} == {"light", "dark"}
+
+
+def test_the_wall_by_keyboard(screen: Any, small: str) -> None:
+    screen.goto(small)
+    first = screen.locator("#wall .tile").first
+    first.focus()
+    screen.keyboard.press("ArrowRight")
+    assert screen.inner_text("#told").startswith("Test image 449: a 3; the paper's network took it for a 5.")
+    screen.check("#guess")
+    first.focus()
+    assert screen.inner_text("#told") == "Which digit is it? A click, or Enter, tells."
+    first.click()
+    assert screen.inner_text("#told").startswith("Test image 247: a 4; the paper's network took it for a 6.")
+
+
+def test_a_unit_by_keyboard(screen: Any, small: str) -> None:
+    screen.goto(small)
+    screen.focus("#layer-c3 canvas")
+    screen.keyboard.press("ArrowRight")
+    told = screen.inner_text("#unit")
+    assert told.startswith("C3, map 0, row 0, column 1, fed by S2's maps 0, 1, 2 (Table I): ")
+    assert told.endswith("; it sees the framed 14×14 pixels.")

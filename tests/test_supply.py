@@ -20,7 +20,7 @@ from synthetic_runs import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 # Installed by who exports to ONNX only, so not locked.
-NOT_LOCKED = {"heic", "onnx", "search", "tensorboard", "transducers"}
+NOT_LOCKED = {"browser", "heic", "onnx", "search", "tensorboard", "transducers"}
 OURS = (
     {"paper_lenet", "experiments", "tests", "_start"}
     | {path.stem for folder in ("tests", "results") for path in (ROOT / folder).rglob("*.py")}
@@ -51,7 +51,7 @@ EXTRAS = {
     "paper_lenet/commands/search.py": ("search",),
     "paper_lenet/data/pictures.py": ("heic",),
     "experiments": (),
-    "tests": ("dev",),
+    "tests": ("browser", "dev", "transducers"),
 }
 
 

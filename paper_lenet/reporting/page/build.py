@@ -17,13 +17,17 @@ import jinja2
 import numpy as np
 from markupsafe import Markup, escape
 
+from paper_lenet import paper
 from paper_lenet.config.studies import Shown, command_of, studies
 from paper_lenet.data import Data
 from paper_lenet.paper import bitmaps
 from paper_lenet.reporting.figures.build import generated
 from paper_lenet.reporting.figures.common import Drawing
 from paper_lenet.reporting.formats import Table
+from paper_lenet.reporting.page import charts
 from paper_lenet.reporting.page.live import Net, Strings, base64_of, gallery, wall
+from paper_lenet.reporting.page.sections import COSTS, RATES, ROWS, SECTIONS, WALL, Section
+from paper_lenet.reporting.page.words import title, told
 from paper_lenet.reporting.results import TableError, read_results
 from paper_lenet.reporting.tables import claims
 
@@ -31,133 +35,9 @@ from paper_lenet.reporting.tables import claims
 LARGEST_SVG = 300_000
 
 
-@dataclass(frozen=True)
-class Section:
-    """A part of the page: a finding with one figure and one short table; all else of it is there to be unfolded.
-
-    Tables, figures and studies say by its key that they stand in it.
-    figure: the one that is seen at once.  table, rows, columns: what is seen at once of a table: the first row that
-    begins with each of `rows`, or the first ones; the columns of these names, or all.
-    """
-
-    key: str
-    title: str
-    lead: str
-    figure: str = ""
-    table: str = ""
-    rows: tuple[str, ...] = ()
-    columns: tuple[str, ...] = ()
-
-
+SCRIPTS, LATE_SCRIPTS = ("lenet.js", "page.js", "network.js"), ("rows.js", "charts.js")  # after the network, and last
 LONGEST = 8  # rows of a short table
 EMBEDDED = 2  # sections whose figure is in the page itself, so that it begins whole wherever it lies
-WALL, ROWS = "errors", "strings"  # the sections that have the paper's 82 errors, and strings to be drawn
-SECTIONS = (
-    Section(
-        "headline",
-        "The published errors, once more",
-        "LeNet-5 trained with the rates that the paper prints, on seeds that had no part in any choice. “Reproduced” "
-        "means that the paper's number could be one more run of ours.",
-        "fig5-fig5",
-        "claims",
-        (
-            *("test error, 60,000 patterns, %", "test error, 30,000 patterns, %", "test error, 15,000 patterns, %"),
-            *("test error with distortions", "gain from distortions", "training error on the fly, pass 20, %"),
-            *("training curve, farthest from Fig. 5", "training error on the fly, 15,000 patterns, %"),
-        ),
-        ("paper", "ours, mean ± std", "n seeds", "verdict"),
-    ),
-    Section(
-        "printed",
-        "The network of 1998, out of a printed page",
-        "Fig. 13 prints every state of a trained LeNet-5. Its first four layers are recovered from the greys of the "
-        "page. They predict the states of Fig. 25, and with new upper layers they still read MNIST.",
-        "kernels-1998",
-        "fronts",
-        (
-            *("1998, recovered from Fig. 13, today's", "ours, as the headline's networks, today's"),
-            *("random, as before training, today's", "1998, recovered from Fig. 13, 1998's"),
-            *("ours, as the headline's networks, 1998's", "random, as before training, 1998's"),
-        ),
-        ("recipe", "plain: test error, %", "plain: interval"),
-    ),
-    Section(
-        WALL,
-        "It fails where the paper's network failed",
-        "Fig. 8 shows the 82 test images that the paper's network got wrong, trained with distortions. The table says "
-        "how many of them a seed of ours gets wrong, too.",
-        "",
-        "overlap",
-        ("errors of a seed", "of these, among", "expected by chance", "expected by equal difficulty"),
-        ("without distortions", "with distortions"),
-    ),
-    Section(
-        "deviations",
-        "Where the paper leaves a choice",
-        "What each deviation from the text changes in the test error, one at a time. The studies that chose the "
-        "reading of the recipe never looked at the test set. The tags are those of DEVIATIONS.md.",
-        "recipes",
-        "deviations",
-        ("D1", "D2", "D3", "D5", "D6", "D9", "D11", "D12"),
-        ("change", "difference, points", "95 % interval of the difference", "n pairs"),
-    ),
-    Section(
-        "classifiers",
-        "The other classifiers of 1998",
-        "Section III-C: what Figs. 9 to 12 compare LeNet-5 with, trained and measured here.",
-        "fig9",
-        "comparison",
-        (
-            *("linear", "knn euclidean", "40 pca + quadratic", "28x28-300-10", "16x16 lenet-1", "lenet-4", "lenet-5"),
-            "dist v-svm poly 9",
-        ),
-        ("paper, %", "test error, mean ± std, %", "n", "verdict"),
-    ),
-    Section(
-        "today",
-        "From the recipe of 1998 to that of today",
-        "One step upon another, and below it each detail by itself. Three public tutorials of networks that "
-        "they call LeNet-5 are there, too.",
-        "ablation-ladder",
-        "ablation-ladder",
-        ("0 ", "2 ", "3 ", "4 ", "5 ", "6 ", "7 ", "8 "),
-        ("test error, %", "minus 1998, points", "its 95 % interval", "p by Holm"),
-    ),
-    Section(
-        ROWS,
-        "Strings of digits, read without cutting them",
-        "Sections V to X: a network that moves over the string (SDNN), or pieces between cuts (HOS), trained on "
-        "characters or on whole strings; beside them the ways of today.",
-        "fig25-26",
-        "strings-short",
-    ),
-    Section(
-        "noise",
-        "What is noise",
-        "What nobody controls: the order in which sums are rounded, and the seed.",
-        "",
-        "noise",
-        (),
-        ("n runs", "test error, %", "spread, of that of the seeds"),
-    ),
-    Section(
-        "network",
-        "The network and its training, in figures",
-        "The codes that F6 is compared with, the connections, the kernels, the learning rates, and which digit is "
-        "taken for which.",
-    ),
-    Section(
-        "figures",
-        "Section III-B, figure by figure",
-        "The error against the size of the training set, the distortions, and the images that ours get wrong.",
-    ),
-    Section(
-        "quarter",
-        "At a quarter of the printed rates",
-        "The reading of the first study, which was the headline before the second: the same numbers with it.",
-    ),
-    Section("more", "More results", "Results that no other section has."),
-)
 REDRAW = "python experiments/figures.py"
 
 # The training time of a row in results/runs: of a run, and of a classifier.
@@ -221,10 +101,13 @@ def page(
     figures = [_figure(path, drawings.get(path.stem)) for path in sorted((results / "figures").glob("*.png"))]
     images, offered, source = gallery(data)
     errors, errors_wall = wall(results, data, len(images))
+    moved, costs, rates = charts.moved(results), charts.costs(results), charts.rates(results)
     live = {
         "nets": [net.for_page() for net in nets],
         "codes": bitmaps.DIGITS.int().tolist(),
         "images": base64_of(np.concatenate([images, errors]).tobytes()),
+        "labels": [tile.label for tile in offered],
+        **{"moved": moved, "costs": costs, "rates": rates},
     }
     bibliography = results.parent / "references.bib"
     environment = jinja2.Environment(
@@ -233,8 +116,9 @@ def page(
     )  # fmt: skip
     environment.filters["inline"] = _inline
     environment.filters["counted"] = _counted
+    environment.filters["title"] = title
     return environment.get_template("page.html.j2").render(
-        parts=_divided(shown_tables, figures, [WALL, *([ROWS] if strings else [])]),
+        parts=_divided(shown_tables, figures, [WALL, *([ROWS] if strings else [])], [COSTS] if costs else []),
         result=_result(shown_tables),
         counts=_counts(shown_tables),
         nets=[(net.name, net.title) for net in nets],
@@ -243,13 +127,20 @@ def page(
         wall=errors_wall,
         has_mnist=data is not None,
         EMBEDDED=EMBEDDED,
+        COSTS=COSTS,
+        RATES=RATES,
+        digits=range(paper.CLASSES),
+        moved=moved and moved["classifiers"],
+        costs=costs and [each["name"] for each in costs],
+        rates=rates and [each["name"] for each in rates["readings"]],
         strings=strings,
         replay=replay,
         jobs=jobs(results),
         redraw=REDRAW,
         bibliography=bibliography.read_text(encoding="utf-8") if bibliography.exists() else None,
         style=Markup(_part("page.css")),
-        scripts=[Markup(_part(name)) for name in ("lenet.js", "page.js")],
+        scripts=[Markup(_part(name)) for name in SCRIPTS],
+        late_scripts=[Markup(_part(name)) for name in LATE_SCRIPTS],
         # no "<" in a script, so that nothing in it can end it
         live=Markup(json.dumps(live, separators=(",", ":")).replace("<", "\\u003c")),
     )
@@ -285,16 +176,24 @@ class Part:
         return bool(self.table or self.figure or self.tried)
 
 
-def _divided(tables: Sequence[ShownTable], figures: Sequence[ShownFigure], tried: Sequence[str]) -> list[Part]:
-    """Each section that shows anything; tried: keys of those that have more than tables and figures."""
+def _divided(
+    tables: Sequence[ShownTable], figures: Sequence[ShownFigure], tried: Sequence[str], charted: Sequence[str]
+) -> list[Part]:
+    """Each section that shows anything.
+
+    tried: keys of those that have more than tables and figures.
+    charted: of those with a chart in their figure's place.
+    """
     divided = []
     for section in SECTIONS:
         own_tables, own_figures = _of(section, tables), _of(section, figures)
         commands = dict.fromkeys(each.command() for each in studies().values() if each.shown.section == section.key)
         table = next((_short(each, section) for each in tables if each.name == section.table), None)
-        figure = next((each for each in figures if each.name == section.figure), None)
+        chart = section.key in charted
+        figure = next((each for each in figures if each.name == section.figure and not chart), None)
         own_figures = [each for each in own_figures if each is not figure]
-        part = Part(section, list(commands), table, figure, own_tables, own_figures, section.key in tried)
+        to_try = chart or section.key in tried
+        part = Part(section, list(commands), table, figure, own_tables, own_figures, to_try)
         if part.open or own_tables or own_figures:
             divided.append(part)
     return divided
@@ -355,7 +254,7 @@ def _of(section: Section, each: Sequence[Any]) -> list[Any]:
 
 def _table(results: Path, table: Table, shown: Shown) -> ShownTable:
     header = list(table.header)
-    cells = [[_linked(cell) for cell in row] for row in table.rows]
+    cells = [[_told(cell) for cell in row] for row in table.rows]
     # the first column is the rows' names
     numeric = [k > 0 and is_numeric for k, is_numeric in enumerate(table.numeric_columns())]
     if table.name in claims.CLAIMS:
@@ -375,6 +274,12 @@ def _table(results: Path, table: Table, shown: Shown) -> ShownTable:
         notes=[_inline(note) for note in (table.statistics, *table.notes)],
         formats=[kind for kind in ("md", "tex", "csv") if (results / "tables" / f"{table.name}.{kind}").exists()],
     )
+
+
+def _told(cell: str) -> Markup:
+    """A cell with its settings in words; as the command line has them, by pointing at it."""
+    words = told(cell)
+    return _linked(cell) if words == cell else Markup('<span title="{}">{}</span>').format(cell, words)
 
 
 def _inline(text: str) -> Markup:

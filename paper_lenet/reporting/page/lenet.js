@@ -23,20 +23,18 @@ const LeNet = (() => {
   }
 
   /**
-   * A network ready to run from its description (live.py, `Net.for_page`): parameters by name as Float64Array, and the
-   * states of all layers, which each run overwrites.
+   * A network ready to run from its description (live.py, `Net.for_page`): parameters by name as Float64Array, the
+   * states of all layers, which each run overwrites, and which of `pairs3` are cut: a set, empty at first.
    */
   function load(about) {
-    const raw = bytes(about.weights);
-    const view = new DataView(raw.buffer);
+    const values = new Float32Array(bytes(about.weights).buffer); // little-endian, as are all machines with a browser
     const parameters = {};
     let at = 0;
     for (const [name, size] of about.layout) {
-      // little-endian float32, wherever this runs
-      parameters[name] = Float64Array.from({ length: size }, (_, i) => view.getFloat32(4 * (at + i), true));
+      parameters[name] = Float64Array.from(values.subarray(at, at + size));
       at += size;
     }
-    return { ...about, parameters, ...room(parameters, FRAME) };
+    return { ...about, parameters, cut: new Set(), ...room(parameters, FRAME) };
   }
 
   /** Room for the states of a frame so many pixels wide, and its number of positions. */
@@ -53,11 +51,12 @@ const LeNet = (() => {
     return { states, width, positions, classes };
   }
 
-  /** Weighted sums of maps (high x wide) by 5x5 kernels, one a pair [map out, map in]. */
-  function convolve(input, high, wide, pairs, kernels, bias, out) {
+  /** Weighted sums of maps (high x wide) by 5x5 kernels, one a pair [map out, map in], without the pairs that are cut. */
+  function convolve(input, high, wide, pairs, kernels, bias, out, cut) {
     const rows = high - KERNEL + 1, columns = wide - KERNEL + 1, size = rows * columns;
     for (let map = 0; map < bias.length; map++) out.fill(bias[map], map * size, (map + 1) * size);
     for (let p = 0; p < pairs.length; p++) {
+      if (cut?.has(p)) continue;
       const to = pairs[p][0] * size, from = pairs[p][1] * high * wide;
       for (let k = 0; k < KERNEL * KERNEL; k++) {
         const w = kernels[p * KERNEL * KERNEL + k];
@@ -116,7 +115,7 @@ const LeNet = (() => {
     convolve(s.input, FRAME, wide, net.pairs1, p["c1.weight"], p["c1.bias"], s.c1);
     squashAll(net, s.c1);
     pool(net, "s2", s.c1, 28, wide - 4, s.s2);
-    convolve(s.s2, 14, wide / 2 - 2, net.pairs3, p["c3.weight"], p["c3.bias"], s.c3);
+    convolve(s.s2, 14, wide / 2 - 2, net.pairs3, p["c3.weight"], p["c3.bias"], s.c3, net.cut);
     squashAll(net, s.c3);
     pool(net, "s4", s.c3, 10, wide / 2 - 6, s.s4);
     const seen = new Float64Array(MAPS3 * KERNEL * KERNEL), columns = positions + KERNEL - 1;
@@ -192,13 +191,18 @@ const LeNet = (() => {
     return powers.map((power) => power / total);
   }
 
-  /** A fixed number from 0 to 1 for each pixel of a frame, so that more noise keeps the pixels of less. */
-  const CHANCE = Float64Array.from({ length: FRAME * FRAME }, (_, i) => {
+  /** A fixed number from 0 to 1 for each pixel, so that more noise keeps the pixels of less. */
+  function chance(i) {
     let t = Math.imul(i + 1, 0x9e3779b1); // mulberry32, one draw a seed
     t = Math.imul(t ^ (t >>> 15), t | 1);
     t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  });
+  }
+
+  /** A frame or a strip with a share of its pixels inverted. */
+  function noisy(pixels, share) {
+    return pixels.map((value, i) => (chance(i) < share ? 255 - value : value));
+  }
 
   /**
    * An image moved into a frame. right, down: pixels; turn: degrees, clockwise; scale: factor; all about the middle.
@@ -215,10 +219,9 @@ const LeNet = (() => {
       const x0 = Math.floor(x), y0 = Math.floor(y), u = x - x0, v = y - y0;
       const above = (1 - u) * pixel(x0, y0) + u * pixel(x0 + 1, y0);
       const below = (1 - u) * pixel(x0, y0 + 1) + u * pixel(x0 + 1, y0 + 1);
-      const value = (1 - v) * above + v * below;
-      out[i] = CHANCE[i] < noise ? 255 - value : value;
+      out[i] = (1 - v) * above + v * below;
     }
-    return out;
+    return noisy(out, noise);
   }
 
   /**
@@ -284,6 +287,39 @@ const LeNet = (() => {
     return image;
   }
 
+  /** A strip of paper so wide that the network fits into it a whole number of times, with `columns` between its margins. */
+  function blank(columns) {
+    const whole = Math.max(FRAME, columns + 2 * MARGIN), wide = whole + ((((FRAME - whole) % 4) + 4) % 4);
+    return { strip: new Uint8Array(FRAME * wide), wide };
+  }
+
+  /**
+   * Images of digits side by side as a strip. gap: columns between the ink of two; where it is negative they overlap, and
+   * the darker pixel is seen.
+   */
+  function rowOf(images, gap) {
+    const boxes = images.map((image) => {
+      const columns = Array.from({ length: IMAGE }, (_, x) => x).filter((x) => {
+        for (let y = 0; y < IMAGE; y++) if (image[y * IMAGE + x]) return true;
+        return false;
+      });
+      return { image, left: columns[0], wide: columns.length ? columns.at(-1) - columns[0] + 1 : 0 };
+    });
+    const columns = boxes.reduce((sum, box) => sum + box.wide + gap, -gap);
+    const { strip, wide } = blank(columns), top = (FRAME - IMAGE) / 2;
+    let at = MARGIN;
+    for (const box of boxes) {
+      for (let y = 0; y < IMAGE; y++) {
+        for (let x = 0; x < box.wide; x++) {
+          const to = (top + y) * wide + at + x;
+          strip[to] = Math.max(strip[to], box.image[y * IMAGE + box.left + x]);
+        }
+      }
+      at += box.wide + gap;
+    }
+    return strip;
+  }
+
   /**
    * A drawing of digits in a row as a strip: its ink scaled to a height of 20 pixels, with paper around it so that the
    * network may begin and end beside it. ink: as in `fromDrawing`. Null for an empty drawing.
@@ -292,15 +328,14 @@ const LeNet = (() => {
     const found = inked(ink, width, height);
     if (!found) return null;
     const columns = Math.max(1, Math.floor((2 * BOX * found.wide + found.high) / (2 * found.high)));
-    const whole = Math.max(FRAME, columns + 2 * MARGIN), wide = whole + ((((FRAME - whole) % 4) + 4) % 4);
-    const strip = new Uint8Array(FRAME * wide), top = (FRAME - BOX) / 2;
+    const { strip, wide } = blank(columns), top = (FRAME - BOX) / 2;
     scaled(found, BOX, columns).forEach((value, i) => {
       strip[(top + (i % BOX)) * wide + MARGIN + Math.floor(i / BOX)] = value;
     });
     return strip;
   }
 
-  return { IMAGE, FRAME, A, bytes, load, run, read, at, ranking, softmax, frame, fromDrawing, stripOf };
+  return { IMAGE, FRAME, A, bytes, load, run, read, at, ranking, softmax, frame, noisy, fromDrawing, rowOf, stripOf };
 })();
 
 if (typeof module !== "undefined") module.exports = LeNet;

@@ -33,8 +33,8 @@ TITLES = {
     "front-1998": "layers of 1998, out of Fig. 13",
 }
 STRINGS, REPLAY = "strings.js", "replay.js"  # beside the page
-# The first test images that the page offers beside those of Fig. 8.
-FIRST_IMAGES = 40
+# The first test images that the page offers beside those of Fig. 8; all digits are among them.
+FIRST_IMAGES = 64
 # What lenet.js calls the two kinds of pooling, and what a trainable one multiplies the sum of its inputs by.
 POOLING = {"sum": ("trainable", 1.0), "average": ("trainable", 0.25), "max_pool": ("max", 1.0)}
 # Activations without a form in lenet.js.
@@ -99,6 +99,7 @@ class Tile:
     title: str
     caption: str
     lines: list[str]
+    label: int
     share: float | None = None
 
 
@@ -170,7 +171,7 @@ def gallery(data: Data | None) -> tuple[Images, list[Tile], str]:
         source = "MNIST is not at hand: these are scikit-learn's small digits, enlarged."
     images = data.test_images[:FIRST_IMAGES]
     tiles = [
-        Tile(k, png(image), f"test image {k}, a {label}", str(label), [])
+        Tile(k, png(image), f"test image {k}, a {label}", str(label), [], int(label))
         for k, (image, label) in enumerate(zip(images, data.test_labels, strict=False))
     ]
     return images, tiles, source
@@ -197,7 +198,7 @@ def wall(results: Path, data: Data | None, first: int) -> tuple[Images, list[Til
                 share = len(given) / seeds
         title = f"Test image {index}: a {true}; the paper's network took it for a {predicted}."
         place, picture = (None, None) if data is None else (first + k, png(images[k]))
-        tiles.append(Tile(place, picture, title, f"{true}→{predicted}", lines, share))
+        tiles.append(Tile(place, picture, title, f"{true}→{predicted}", lines, int(true), share))
     return images, tiles
 
 
