@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from synthetic_runs import ROOT, begun, call, clean_tree, config, data, write_rows, write_runs
 
@@ -293,3 +295,14 @@ def test_most_frequent_wrong_answer() -> None:
     table = ranked(pd.DataFrame(rows, columns=["seed", "index", "true_label", "predicted_label"]))
     assert table.index.tolist() == [3, 5, 7]
     assert table[["seeds", "true_label", "answer"]].to_numpy().tolist() == [[4, 4, 9], [2, 8, 2], [1, 1, 2]]
+
+
+def test_colours_stand_out_from_white() -> None:
+    """By 3:1, as WCAG 2 asks of graphics, and no figure has colours of its own."""
+    for colour in (*common.COLOURS, common.OTHERS):
+        linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in to_rgb(colour)]
+        luminance = float(np.dot([0.2126, 0.7152, 0.0722], linear))
+        assert 1.05 / (luminance + 0.05) >= 3, colour
+    folder = ROOT / "paper_lenet" / "reporting" / "figures"
+    own = [path.name for path in folder.glob("*.py") if re.search(r'"#\w{6}"', path.read_text(encoding="utf-8"))]
+    assert own == ["common.py"]

@@ -42,8 +42,14 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "svg.hashsalt": "paper_lenet",
 }
-# Okabe and Ito's blue and vermilion; line and marker tell them apart in grey.
-TRAINING, HELD_OUT = "#0072B2", "#D55E00"
+# Okabe and Ito's blue and vermilion, and two more that stand out from white as well, by 3:1 and more; line and marker
+# tell them apart in grey. The paper's own numbers are black and hollow.
+COLOURS = ("#0072B2", "#D55E00", "#007A5A", "#B35A8C")
+TRAINING, HELD_OUT = COLOURS[:2]
+PAPER: dict[str, Any] = {"color": "black", "mfc": "none", "mew": 0.8}
+OTHERS = "0.55"  # bars beside the one that matters
+# Neither a date nor matplotlib's version, so that the same numbers give the same file.
+METADATA: dict[str, dict[str, Any]] = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
 # A name that matplotlib gives to a part of an SVG: what kind it is, and a hash.
 HASHED = re.compile(rb'(?<=["#])([A-Za-z])[0-9a-f]{10}(?=[")])')
 
@@ -135,8 +141,7 @@ def write(files: dict[Path, bytes]) -> None:
 
 def _bytes(figure: Figure, kind: str) -> bytes:
     out = io.BytesIO()
-    # Neither a date nor matplotlib's version, so that the same numbers give the same file.
-    figure.savefig(out, format=kind, dpi=300, metadata={"Date": None} if kind == "svg" else {"Software": None})
+    figure.savefig(out, format=kind, dpi=300, metadata=METADATA[kind])
     return _renumbered(out.getvalue()) if kind == "svg" else out.getvalue()
 
 

@@ -19,7 +19,7 @@ from paper_lenet.classifiers.invariance import INVARIANCE
 from paper_lenet.classifiers.measures import ACCEPTED_ERROR, curve
 from paper_lenet.config.studies import Shown
 from paper_lenet.reporting import statistics
-from paper_lenet.reporting.figures.common import HELD_OUT, SIZE, TRAINING, Drawing, drawn, grid
+from paper_lenet.reporting.figures.common import HELD_OUT, PAPER, SIZE, TRAINING, Drawing, drawn, grid
 from paper_lenet.reporting.results import TableError, numbers, read_csv
 from paper_lenet.reporting.tables.common import runs_of
 from paper_lenet.reporting.tables.comparison import ADDS, COMPARISON, ERROR, MEMORY, REJECT, Line, lines
@@ -109,7 +109,7 @@ def _pair(axes: Axes, place: int, line: Line, about: Compared) -> None:
     mean, half = statistics.mean(ours), statistics.std(ours) if len(ours) > 1 else None
     if line.is_published():
         axes.plot([theirs, mean], [place, place], color="0.8", lw=1, zorder=1)
-        axes.plot(theirs, place, "o", mfc="white", mec="black", ms=4, label="paper (first number)")
+        axes.plot(theirs, place, "o", ms=4, label="paper (first number)", **PAPER)
     axes.errorbar(mean, place, xerr=half, fmt="o", color=TRAINING, ms=3, lw=0.8, label="ours, mean ± std")
 
 
@@ -138,7 +138,7 @@ def rejects(results: Path) -> tuple[str, Figure]:
             left = curve(ranks, paper.TEST_SIZE)[: round(REJECTED / 100 * paper.TEST_SIZE)]
             share = 100 * np.arange(len(left)) / paper.TEST_SIZE
             axes.plot(share, left, color=TRAINING, lw=0.8, label="ours, a line a seed" if not number else "")
-        axes.plot(line.published[REJECT], ACCEPTED_ERROR, "o", color=HELD_OUT, ms=4, mfc="white", label="paper")
+        axes.plot(line.published[REJECT], ACCEPTED_ERROR, "o", ms=4, label="paper", **PAPER)
         axes.set_title(line.classifier.name, pad=3)
         grid(axes, "both")
     for axes in panels[len(found) :]:
@@ -173,11 +173,12 @@ def invariances(results: Path) -> tuple[str, Figure]:
 
     figure = Figure(figsize=(2 * SIZE[0], 3.9), layout="constrained")
     panels = figure.subplots(2, 2, sharey=True).ravel()
+    names = sorted(set(table["classifier"]), key=lambda name: (not name.startswith("LeNet"), name))
     for axes, (kind, label) in zip(panels, LABELS.items(), strict=True):
         axes.axvspan(*ESTIMATES[kind], color="0.93", lw=0, label="the paper's estimate")
         of_kind = table[table["kind"] == kind]
-        for (name, some), (color, style) in zip(of_kind.groupby("classifier", sort=False), LINES, strict=False):
-            some = some.sort_values("amount")
+        for name, (color, style) in zip(names, LINES, strict=False):
+            some = of_kind[of_kind["classifier"] == name].sort_values("amount")
             axes.plot(some["amount"], some["error_percent"], style, color=color, lw=1, marker=".", ms=3, label=name)
         axes.set_yscale("log")
         axes.set_xlabel(label)

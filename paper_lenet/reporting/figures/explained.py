@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 
 from paper_lenet.network.layers import EuclideanRBF
 from paper_lenet.network.pretrained import Recogniser
-from paper_lenet.reporting.figures.common import drawn, framed, grid
+from paper_lenet.reporting.figures.common import COLOURS, OTHERS, drawn, framed, grid
 from paper_lenet.strings.pictures import Reading, Seen
 
 CODE = (12, 7)
-WINNER, OTHERS = "#0072B2", "0.75"
+WINNER = COLOURS[0]
 NAMES = {
     **{"picture": "the picture", "paper": "the paper without ink", "contrast": "contrast to the paper"},
     **{"ink": "what is ink", "strokes": "strokes as wide as MNIST's"},

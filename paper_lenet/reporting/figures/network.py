@@ -25,7 +25,7 @@ from paper_lenet.network.lenet5 import build
 from paper_lenet.network.paper_net import PaperNet
 from paper_lenet.paper import bitmaps
 from paper_lenet.paper.connections import TABLE_I
-from paper_lenet.reporting.figures.common import HELD_OUT, SIZE, TRAINING, Drawing, drawn
+from paper_lenet.reporting.figures.common import HELD_OUT, OTHERS, SIZE, TRAINING, Drawing, drawn
 
 # The test image of Fig. 2, from 0: a 2.
 FIG2_IMAGE = 1
@@ -99,7 +99,7 @@ def _last_layers(
         figure.text(x, y, text, transform=figure.dpi_scale_trans, ha="center", va="top")
     begin = left + 2 * across + 0.62
     axes = _axes(figure, begin, bottom, left + room - begin, height)
-    axes.bar(range(paper.CLASSES), penalties, color=["0.25" if k == answer else "0.75" for k in range(paper.CLASSES)])
+    axes.bar(range(paper.CLASSES), penalties, color=["0.25" if k == answer else OTHERS for k in range(paper.CLASSES)])
     axes.set_xticks(range(paper.CLASSES))
     axes.tick_params(length=0, pad=1.5)
     axes.set_ylabel("penalty", labelpad=1)
@@ -179,7 +179,7 @@ def kernels(results: Path, net: PaperNet) -> tuple[str, Figure]:
     for name, layer, axes in (("S2", net.s2, above), ("S4", net.s4, below)):
         _coefficients(axes, layer.coefficient.detach().numpy(), layer.bias.detach().numpy())
         axes.set_ylabel(name)
-    above.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 0.95))
+    above.legend(ncols=3, loc="lower left", bbox_to_anchor=(-0.12, 0.98), columnspacing=1.2, handletextpad=0.3)
     below.set_xlabel("map")
     return "kernels", figure
 
@@ -194,6 +194,7 @@ def _coefficients(axes: Axes, coefficients: NDArray[np.floating], biases: NDArra
     axes.plot(maps, biases, "^", color=HELD_OUT, mfc="white", label="bias", **style)
     axes.set_xticks(maps)
     axes.set_xlim(-0.5, len(biases) - 0.5)
+    axes.margins(y=0.12)
 
 
 def _axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:

@@ -10,7 +10,7 @@ from matplotlib.ticker import LogLocator, MultipleLocator, NullLocator
 
 from paper_lenet import paper
 from paper_lenet.config.studies import Shown
-from paper_lenet.reporting.figures.common import HELD_OUT, SIZE, TRAINING, Drawing, drawn, grid, literal
+from paper_lenet.reporting.figures.common import SIZE, TRAINING, Drawing, drawn, grid, literal
 from paper_lenet.reporting.results import TableError, read_csv
 from paper_lenet.runs.rates import COLUMNS, LAYERS, RATES
 
@@ -39,7 +39,7 @@ def rates(results: Path, name: str = "rates") -> tuple[str, Figure]:
         axes.fill_between(mean.index, mean["min"], mean["max"], color=TRAINING, alpha=0.25, lw=0, label="min to max")
         axes.plot(mean.index, mean["median"], color=TRAINING, lw=1.1, label="median")
         for rate in paper.RATE_RANGE:
-            axes.axhline(rate, color=HELD_OUT, lw=0.8, ls="--", label="paper, first pass: min and max")
+            axes.axhline(rate, color="black", lw=0.8, ls="--", label="paper, first pass: min and max")
         axes.set_title(layer.upper(), pad=3)
         axes.set_yscale("log")
         grid(axes, "y")

@@ -16,6 +16,7 @@ from paper_lenet.config.studies import Shown
 from paper_lenet.reporting import statistics
 from paper_lenet.reporting.figures.common import (
     HELD_OUT,
+    PAPER,
     SIZE,
     TRAINING,
     Drawing,
@@ -87,7 +88,7 @@ def _draw_fig6(figure: Figure, ours: list[_Point]) -> None:
         ("test_error_percent", "test", "test: paper", HELD_OUT, "^D"),
         ("train_error_percent", "training", "training, on the fly: paper", TRAINING, "os"),
     ):
-        hollow: dict[str, Any] = {"color": color, "ms": 3.6, "mfc": "white", "mew": 0.8, "ls": "none"}
+        hollow = {"ms": 3.6, "ls": "none", **PAPER}
         handles += axes.plot(places - 1000, paper_points[column], markers[0], label=of_paper, **hollow)
         for series, name in enumerate(("ours", "ours,\nas many updates")):
             chosen = [point for point in ours if point.series == series]
@@ -116,7 +117,9 @@ def _draw_fig6(figure: Figure, ours: list[_Point]) -> None:
     axes.axvline((paper.TRAIN_SIZE + DISTORTED_AT) / 2, color="0.6", lw=0.6, ls=":")
     axes.set_xticks(list(names), list(names.values()))
     axes.set_xlim(8_000, DISTORTED_AT + 13_000)
-    axes.set_ylim(bottom=0)
+    axes.set_yscale("log")
+    axes.set_yticks([0.02, 0.05, 0.1, 0.2, 0.5, 1, 2], ["0.02", "0.05", "0.1", "0.2", "0.5", "1", "2"])
+    axes.minorticks_off()
     axes.set_xlabel("training set size\n(ours: mean of n seeds and its 95 % interval)")
     axes.set_ylabel("error, %")
     grid(axes, "y")

@@ -14,7 +14,7 @@ from paper_lenet import paper
 from paper_lenet.config.studies import Shown
 from paper_lenet.data import Data
 from paper_lenet.recovery.codes import ANSWERS, printed_strings, strip_of
-from paper_lenet.reporting.figures.common import SIZE, Drawing, drawn, framed, grid
+from paper_lenet.reporting.figures.common import COLOURS, SIZE, Drawing, drawn, framed, grid
 from paper_lenet.reporting.results import read_csv
 from paper_lenet.reporting.tables.strings import (
     CHARACTERS,
@@ -35,7 +35,6 @@ CODE = (12, 7)
 PAGE, TRIALS = (128, 256), 200  # pixels; places that are tried one after the other
 GAP = 2  # pixels of the codes' own between two of them
 SHOWN = ((SDNN, CHARACTERS), (SDNN, DISCRIMINATIVE), (HOS, DISCRIMINATIVE), (CRNN_TODAY, CTC))
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 
 
 @drawn
