@@ -54,7 +54,7 @@ def programs(values: Values) -> list[Hashable]:
     shape = [values[f"model.{field}"] for field in ("name", "activation", "pooling", "output")]
     shape += [str(values["model.hidden"]), values["data.version"] if values["model.name"] == "mlp" else ""]
     shape += [values["model.table"] == "full", values["model.geometry"] == "unpadded"]
-    shape += [values["model.batch_norm"], values["model.dropout"] > 0]
+    shape += [values["model.batch_norm"], values["model.dropout"] > 0, values["model.classes"], values["model.blank"]]
     purposes = ["predict", "train" if values["optim.name"] == "sdlm" and values["optim.batch"] == 1 else "gradient"]
     purposes += [values["optim.cross_terms"]] if values["optim.name"] == "sdlm" else []
     return [(*shape, purpose) for purpose in purposes]

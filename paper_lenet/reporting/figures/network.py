@@ -31,6 +31,8 @@ from paper_lenet.reporting.figures.common import HELD_OUT, OTHERS, SIZE, TRAININ
 FIG2_IMAGE = 1
 # Fig. 3 has eight rows of twelve characters, from the space on.
 FIG3_COLUMNS = 12
+# Of the picture that a link shows, in inches: 1200 x 630 pixels.
+PREVIEW = (4.0, 2.1)
 # In Fig. 2, inches between maps and between layers, and how many maps stand in a row.
 GAP, BETWEEN = 0.03, 0.09
 IN_A_ROW = {"input": 5, "c1": 6, "s2": 6, "c3": 8, "s4": 8, "c5": 1}
@@ -133,6 +135,33 @@ def fig3(results: Path) -> tuple[str, Figure]:
 
 
 @drawn
+def preview(results: Path, net: PaperNet, data: Data) -> tuple[str, Figure]:
+    """What a link to the report page shows: for the first test image of each digit, F6 above the code it snaps onto."""
+    places = [int(np.flatnonzero(data.test_labels == digit)[0]) for digit in range(paper.CLASSES)]
+    images = torch.from_numpy(normalise(data.test_images[places])).double()
+    with torch.no_grad():
+        f6 = copy.deepcopy(net).double().features(images)["f6"].numpy()
+    figure = Figure(figsize=PREVIEW)
+    figure.text(0.03, 0.87, "LeNet-5 of 1998, trained again", fontsize=13, weight="bold", va="center")
+    rows = (
+        ("a test\nimage", data.test_images[places], (0, 255)),
+        ("what F6\nmakes of it", f6, (-1, 1)),
+        ("the code\nof 1998", bitmaps.DIGITS.numpy(), (-1, 1)),
+    )
+    left, tall, gap, top = 0.95, 0.47, 0.08, 1.66
+    step = (PREVIEW[0] - left - 0.1) / paper.CLASSES
+    for row, (name, pictures, ends) in enumerate(rows):
+        bottom = top - (row + 1) * tall - row * gap
+        figure.text(0.12, bottom + tall / 2, name, transform=figure.dpi_scale_trans, va="center", fontsize=6.5)
+        wide = tall if row == 0 else tall * paper.BITMAP_WIDTH / paper.BITMAP_HEIGHT
+        for digit, picture in enumerate(pictures):
+            shape = picture.shape if row == 0 else (paper.BITMAP_HEIGHT, paper.BITMAP_WIDTH)
+            axes = _axes(figure, left + digit * step + (step - min(wide, step)) / 2, bottom, min(wide, step), tall)
+            _grey(axes, picture.reshape(shape), ends)
+    return "preview", figure
+
+
+@drawn
 def table1(results: Path) -> tuple[str, Figure]:
     """Table I as a grid: which maps of S2 feed which of C3, with how many each has."""
     table = TABLE_I.numpy()
@@ -211,6 +240,12 @@ def _grey(axes: Axes, values: NDArray[np.floating], ends: tuple[float, float]) -
 
 
 FIGURES = {
+    "preview": Drawing(
+        "F6 for the first test image of each digit, and the codes of Fig. 3.",
+        preview,
+        wants=("network", "data"),
+        shown=Shown("network", 7),
+    ),
     "fig2": Drawing(
         "The states of every layer of a trained LeNet-5 for one test image, as in Fig. 2.",
         fig2,
