@@ -102,7 +102,7 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     out = capsys.readouterr().out.splitlines()
     assert out[3:] == [line for line in out if line.startswith("skipped, ")]
     skipped = {why: names.split(", ") for why, _, names in (line.partition(": ") for line in out[3:])}
-    assert skipped["skipped, there is no trained network (--weights takes a run's)"] == ["fig2", "kernels"]
+    assert skipped["skipped, there is no trained network (--weights takes a run's)"] == ["preview", "fig2", "kernels"]
     assert skipped["skipped, MNIST is not at hand"] == ["fig7"]
     assert {"fig6", "rates", "ablation-ladder", "fig8-fig5"} < set(
         skipped[f"skipped, {results} has no results for them"]
