@@ -204,7 +204,7 @@ def test_sweep(tmp_path: Path) -> None:
     latex = text(results, "lenet5", "tex")
     assert r"optim.\\eta\_factor" in latex  # a header in two lines
     # the lower test error; both training errors, since they are equal
-    assert latex.count(r"\textbf") == 3 and r"\textbf{0.950 $\pm$ 0.071}" in latex
+    assert latex.count(r"\bfseries") == 3 and r"\bfseries 0.950 \pm 0.071 " in latex
     rows = list(csv.DictReader(text(results, "lenet5", "csv").splitlines()))
     assert {row["optim.eta_factor"]: row["test error, %, mean"] for row in rows} == {"0.25": "0.950", "1.0": "2.000"}
     assert [(row["n seeds"], row["n seeds, of"]) for row in rows] == [("2", "2")] * 2
@@ -403,6 +403,15 @@ def test_text_for_latex(text: str, latex: str) -> None:
     assert f"\n{latex} \\\\\n" in made
 
 
+def test_numbers_for_latex() -> None:
+    """Below each other at their points; what has none, a range or an exponent stands to the right as it is."""
+    rows = [["a", "+1,234.5", "0.98 ± 0.06", "1 to 2", "1e-05", "10"], ["b", "-0.25", "-", "3 to 4", "0.5", "9"]]
+    made = Table("t", "c", ["h", *"vwxyz"], rows, [], "s", {(0, 1)}).latex()
+    assert "lS[table-format=+4.2]S[table-format=1.2(1)]rrr" in made
+    assert r"a & \bfseries +1234.5 & 0.98 \pm 0.06 & 1 to 2 & $1\times10^{-5}$ & 10 \\" in made
+    assert r"b & -0.25 & {--} & 3 to 4 & 0.5 & 9 \\" in made and r"h & {v} & {w} & x" in made
+
+
 def test_code_in_notes_for_latex() -> None:
     made = Table("t", "c", ["h"], [["a"]], ["Made by `tables.py x_y`."], "s").latex()
     assert r"\raggedright Made by \texttt{tables.py x\_y}.\end{minipage}" in made
@@ -447,9 +456,12 @@ def test_best_of_those_that_did_not_diverge() -> None:
 
 
 COLUMNS = (
-    "\\documentclass[twocolumn]{article}\\usepackage[margin=1in]{geometry}\\usepackage{booktabs,tabularx,rotating}"
+    "\\documentclass[twocolumn]{article}\\usepackage[margin=1in]{geometry}"
+    "\\usepackage{booktabs,tabularx,rotating,siunitx}"
 )
-MISSING = [tool for tool in ("pdflatex", "pdftotext") if shutil.which(tool) is None]
+MISSING = [tool for tool in ("pdflatex", "pdftotext") if shutil.which(tool) is None] or [
+    name for name in ("siunitx.sty",) if subprocess.run(["kpsewhich", name], capture_output=True).returncode
+]
 NEEDS_TEX = pytest.mark.skipif(bool(MISSING), reason=f"needs {' and '.join(MISSING)}")
 
 
@@ -462,7 +474,7 @@ def pdflatex(folder: Path, name: str) -> Counter[str]:
     assert not re.findall(r"^Overfull|^LaTeX Warning: Float too large", log, re.MULTILINE), log
     pdf = str((folder / name).with_suffix(".pdf"))
     shown = subprocess.run(["pdftotext", pdf, "-"], capture_output=True, text=True, check=True).stdout
-    return Counter(unicodedata.normalize("NFKC", shown).split())
+    return Counter(unicodedata.normalize("NFKC", shown).replace("±", " ± ").split())
 
 
 def numbers_of(rows: Iterable[list[str]]) -> Counter[str]:

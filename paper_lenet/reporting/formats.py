@@ -33,14 +33,20 @@ FLOATS = (
 # The last of them takes that many characters if text is broken into short lines.
 SQUEEZED = 183
 GAP = 2
+# Numbers with a decimal point stand with their points below each other; `detect-weight` lets the best ones be bold.
+NUMBERS = (
+    r"\sisetup{detect-weight,separate-uncertainty,retain-explicit-plus,retain-zero-uncertainty,"
+    r"group-digits=integer,group-separator={,},group-minimum-digits=4}"
+)
+POINT = re.compile(r"([+-]?)([\d,]+)(?:\.(\d+))?(?: ± ([\d,]+)(?:\.(\d+))?)?")
 # Text wider than this may be broken into lines, and no header is broken into narrower ones.
 LONG_TEXT, SHORT_HEADER = 22, 9
 # Alone a file is a document of its own; where it is \input nothing is to be done but to set the table.
-ALONE = r"""% \input this file, or compile it as it is. Needs the packages booktabs, tabularx and rotating.
+ALONE = r"""% \input this file, or compile it as it is. Needs the packages booktabs, tabularx, rotating and siunitx.
 \expandafter\ifx\csname @nodocument\endcsname\relax\let\endoftable\relax\else
 \documentclass{article}
 \usepackage[margin=1in]{geometry}
-\usepackage{booktabs,tabularx,rotating}
+\usepackage{booktabs,tabularx,rotating,siunitx}
 \begin{document}
 \def\endoftable{\end{document}}\fi"""
 
@@ -118,7 +124,7 @@ class Table:
         What is too wide for a page is turned; what is too wide or too long for that too is divided, by columns, of
         which each part has the first, and by rows.
         """
-        numeric = self.numeric_columns()
+        numeric, points = self.numeric_columns(), self._points()
         widest = [max(map(width, cells)) for cells in zip(*self.rows, strict=True)]
         long = [wide > LONG_TEXT and not number for wide, number in zip(widest, numeric, strict=True)]
         widths = [LONG_TEXT if is_long else wide for wide, is_long in zip(widest, long, strict=True)]
@@ -136,13 +142,27 @@ class Table:
                 tall = [max((_height(row[c], each) for c in broken), default=1) if each else 1 for row in self.rows]
                 possible.append((kind, size, broken if each else [], _pages(tall, page)))
             kind, size, broken, pages = min(possible, key=lambda float_: len(float_[-1]))
-            letters = "".join(
-                "r" if numeric[c] else r">{\raggedright\arraybackslash}X" if c in broken else "l" for c in shown
-            )
-            head = " & ".join(_header(headers[c], numeric[c]) for c in shown)
+            kinds = {c: r">{\raggedright\arraybackslash}X" for c in broken} | points
+            letters = "".join(kinds.get(c, "r" if numeric[c] else "l") for c in shown)
+            head = " & ".join(_header(headers[c], numeric[c], c in points) for c in shown)
             parts += [(kind, size, letters, head, shown, rows) for rows in pages]
         floats = [self._float(*part, k, len(parts)) for k, part in enumerate(parts)]
         return "\n".join([ALONE, *floats, r"\endoftable", ""])
+
+    def _points(self) -> dict[int, str]:
+        """What siunitx calls each column of numbers with a decimal point, by column: S with room for the longest."""
+        found = {}
+        for c, cells in enumerate(zip(*self.rows, strict=True)):
+            parts = [match.groups() for match in map(POINT.fullmatch, cells) if match]
+            other = any(re.search(r"\d", cell) for cell in cells if not POINT.fullmatch(cell))
+            if other or not any(after for _, _, after, _, _ in parts):
+                continue  # a range, an exponent, k of n; or whole numbers
+            sign = "+" if any(sign for sign, *_ in parts) else ""
+            whole = max(len(before.replace(",", "")) for _, before, *_ in parts)
+            decimals = max(len(after or "") for _, _, after, _, _ in parts)
+            spread = max((len((a + (b or "")).replace(",", "").lstrip("0")) for *_, a, b in parts if a), default=0)
+            found[c] = rf"S[table-format={sign}{whole}.{decimals}{f'({spread})' if spread else ''}]"
+        return found
 
     def _float(
         self, kind: str, size: str, letters: str, head: str, columns: list[int], rows: list[int], part: int, parts: int
@@ -152,9 +172,9 @@ class Table:
         named = [rf"\label{{tab:{self.name}}}"] if part == 0 else []
         notes = r"\\".join(map(_begun, map(_tex, self.notes)))
         name, wide = ("tabularx", r"{\linewidth}") if "X" in letters else ("tabular", "")
+        points = self._points()
         body = [
-            _begun(" & ".join(_bold(_tex(self.rows[r][c], markup=False), (r, c) in self.best) for c in columns))
-            + r" \\"
+            _begun(" & ".join(_cell(self.rows[r][c], (r, c) in self.best, c in points) for c in columns)) + r" \\"
             for r in rows
         ]
         return "\n".join(
@@ -165,6 +185,7 @@ class Table:
                 rf"\caption{{{caption}}}",
                 *named,
                 size + r"\setlength{\tabcolsep}{3pt}",
+                *([NUMBERS] if points.keys() & set(columns) else []),
                 rf"\begin{{{name}}}{wide}{{@{{}}{letters}@{{}}}}",
                 r"\toprule",
                 _begun(head) + r" \\",
@@ -272,16 +293,22 @@ def _lines(name: str, width: int) -> list[str]:
     ]
 
 
-def _header(lines: Sequence[str], numeric: bool) -> str:
-    """A header of one or several lines, which stand on the rule below."""
+def _header(lines: Sequence[str], numeric: bool, point: bool) -> str:
+    """A header of one or several lines, which stand on the rule below. point: above numbers that siunitx sets."""
     if len(lines) == 1:
-        return _tex(lines[0])
-    begin = r"\begin{tabular}[b]{@{}" + ("r" if numeric else "l") + "@{}}"
-    return begin + r"\\".join(map(_tex, lines)) + r"\end{tabular}"
+        text = _tex(lines[0])
+    else:
+        begin = r"\begin{tabular}[b]{@{}" + ("r" if numeric else "l") + "@{}}"
+        text = begin + r"\\".join(map(_tex, lines)) + r"\end{tabular}"
+    return f"{{{text}}}" if point else text
 
 
-def _bold(text: str, bold: bool) -> str:
-    return rf"\textbf{{{text}}}" if bold else text
+def _cell(text: str, bold: bool, point: bool) -> str:
+    """A cell of a row. point: of a column that siunitx sets."""
+    if point and POINT.fullmatch(text):
+        return (r"\bfseries " if bold else "") + text.replace(",", "").replace(" ± ", r" \pm ")
+    shown = rf"\textbf{{{_tex(text, markup=False)}}}" if bold else _tex(text, markup=False)
+    return f"{{{shown}}}" if point else shown
 
 
 def _markdown(cell: str) -> str:
