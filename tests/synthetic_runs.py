@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import runpy
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,13 @@ import pytest
 
 from paper_lenet.commands import entry
 from paper_lenet.config import Config, DataConfig, OptimConfig
-from paper_lenet.data import Data
+from paper_lenet.data import Data, load
 from paper_lenet.engines import PassRecord
 from paper_lenet.files import csv_text, json_text, read_sealed, sealed, sha256, write_atomic
+from paper_lenet.runs import job
 from paper_lenet.runs.collect import RUN_COLUMNS
 from paper_lenet.runs.records import RunWriter, write_job
+from paper_lenet.runs.training import train_group
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -132,3 +134,17 @@ def call(monkeypatch: pytest.MonkeyPatch, script: str, *arguments: object) -> in
     with pytest.raises(SystemExit) as exit_:
         runpy.run_path(str(ROOT / "experiments" / f"{script}.py"), run_name="__main__")
     return int(exit_.value.code or 0)
+
+
+def train_here(monkeypatch: pytest.MonkeyPatch, *overrides: object) -> int:
+    """Exit code of experiments/train.py whose seeds are trained in this process: to start another takes seconds."""
+
+    def here(config: Config, groups: list[list[int]], *_: object) -> Iterator[tuple[int, Exception | None]]:
+        data = load(config.data)
+        for group in groups:
+            failed = train_group(config, data, group, lambda progress: None, lambda: False)
+            yield from ((seed, failed.get(seed)) for seed in group)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(job, "train_all", here)
+        return call(monkeypatch, "train", *overrides)

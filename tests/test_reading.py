@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from synthetic_runs import ROOT, call, clean_tree
+from synthetic_runs import ROOT, clean_tree, train_here
 
 from paper_lenet.commands import entry
 from paper_lenet.data.pictures import ImageError, as_strip, read
@@ -225,8 +225,8 @@ def test_amounts_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     monkeypatch.chdir(tmp_path)
     few = ["data=digits", "data.train_size=30", "data.test_size=40", "data.validation=40", "optim.passes=1"]
     few.append("optim.hessian_samples=5")
-    assert call(monkeypatch, "train", *few, "windows=paper", "seeds=[0,1]", "name=a") == 0
-    assert call(monkeypatch, "train", *few, "seeds=[0]", "name=b") == 0
+    assert train_here(monkeypatch, *few, "windows=paper", "seeds=[0,1]", "name=a") == 0
+    assert train_here(monkeypatch, *few, "seeds=[0]", "name=b") == 0
     command = importlib.import_module("paper_lenet.commands.amounts")
     monkeypatch.setattr(command, "processes", lambda: ThreadPoolExecutor(1))
     monkeypatch.setattr(command, "COUNTS", {"test": 6, "validation": 4})

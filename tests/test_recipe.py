@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
-from synthetic_runs import call, clean_tree
+from synthetic_runs import call, clean_tree, train_here
 from test_study import FIG5, Row, rows_of, run, write_runs
 
 from paper_lenet.config import Config, DataConfig, EngineConfig, OptimConfig
@@ -60,7 +60,7 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert call(monkeypatch, "parameters", "mine", "--results", "r") == 1
     assert "no finished runs here" in capsys.readouterr().err
     job = ["data=digits", "data.train_size=20", "data.test_size=0", "optim.passes=1", "engine=reference", "seeds=[1,2]"]
-    assert call(monkeypatch, "train", "name=mine", *job) == 0
+    assert train_here(monkeypatch, "name=mine", *job) == 0
     for name in ("mine", "fig13"):
         assert call(monkeypatch, "parameters", name, "--results", "r") == 0
     rows = read_rows(tmp_path / "r" / "parameters" / "mine.csv", COLUMNS, dict.fromkeys((*RATES, *SIZES), float))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from synthetic_runs import call, clean_tree
+from synthetic_runs import clean_tree, train_here
 
 from paper_lenet import paper
 from paper_lenet.activations import squash
@@ -274,7 +274,7 @@ def test_fronts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     monkeypatch.chdir(tmp_path)
     job = ["data=digits", "data.train_size=20", "data.test_size=0", "optim.passes=1", "seeds=[0,1]"]
     for more in (["name=a"], ["name=b", "optim.mu=0.1"]):
-        assert call(monkeypatch, "train", *job, *more) == 0
+        assert train_here(monkeypatch, *job, *more) == 0
     capsys.readouterr()
     command = importlib.import_module("paper_lenet.commands.fronts")  # after `call`, which forgets it
     monkeypatch.setattr(command, "EXPERIMENT", "data=digits")
@@ -322,7 +322,7 @@ def test_codes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     clean_tree(monkeypatch)
     monkeypatch.chdir(tmp_path)
     few = ["data=digits", "data.train_size=20", "optim.passes=1"]
-    assert call(monkeypatch, "train", *few, "name=a", "windows=paper", "data.test_size=0", "seeds=[0]") == 0
+    assert train_here(monkeypatch, *few, "name=a", "windows=paper", "data.test_size=0", "seeds=[0]") == 0
     command = importlib.import_module("paper_lenet.commands.codes")
     monkeypatch.setattr(command, "WINDOWS", (*few, *command.WINDOWS))
     monkeypatch.setattr(command, "processes", lambda: ThreadPoolExecutor(1))

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from synthetic_runs import call, clean_tree
+from synthetic_runs import clean_tree, train_here
 from torch.nn import functional as F
 
 from paper_lenet.commands import entry
@@ -271,7 +271,7 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
         ("d", [*of_1998, held_out, "seeds=[0]"]),
         ("e", [*few, "experiment=modern", "data.input=paper", held_out, "seeds=[0]"]),
     ):
-        assert call(monkeypatch, "train", *more, f"name={name}") == 0
+        assert train_here(monkeypatch, *more, f"name={name}") == 0
     capsys.readouterr()
     command = importlib.import_module("paper_lenet.commands.strings")
     monkeypatch.setattr(command, "processes", lambda: ThreadPoolExecutor(1))

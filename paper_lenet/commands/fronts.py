@@ -10,6 +10,7 @@ tried with training images of each of IMAGES. -> fronts.csv and its table; rows 
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 from collections.abc import Iterator
 from concurrent.futures import as_completed
@@ -128,7 +129,7 @@ def main() -> int:
 
 def wrong(task: Task) -> int:
     """How many test images are wrong with the upper layers of a task."""
-    config = compose([EXPERIMENT, *OVERRIDES[task.images]])
+    config = composed(EXPERIMENT, *OVERRIDES[task.images])
     data = load(config.data)
     if task.method == "today's":
         return of_today(task.tensors, config, data, task.seed)
@@ -152,7 +153,7 @@ def release(rows: Path) -> list[Path]:
         why = "the code has uncommitted changes" if here["dirty"] else f"{rows} lacks it"
         raise PaperLenetError(f"{FRONT}: cannot be released: {why}")
     recorded = int(of_all[task.seed]["test_errors"])
-    config = compose([EXPERIMENT])
+    config = composed(EXPERIMENT)
     ended = of_1998(task.tensors, config, load(config.data), task.seed)
     if abs(ended.test_errors - recorded) > NEAR:
         raise PaperLenetError(f"{FRONT}: {ended.test_errors} errors, {recorded} in {rows}")
@@ -214,9 +215,15 @@ The file is under the MIT licence, as the code. No image is in it. Please cite t
 """
 
 
+@functools.cache
+def composed(*overrides: str) -> Config:
+    """The configuration of these overrides, which takes a quarter of a second once. Raises ConfigError."""
+    return compose(list(overrides))
+
+
 def fronts(runs: list[Path], seeds: int) -> Iterator[tuple[str, int, Tensors]]:
     """What a front is called, the seed of the upper layers, and its parameters. Raises PaperLenetError."""
-    usual = compose([EXPERIMENT])
+    usual = composed(EXPERIMENT)
     for seed in range(seeds):
         yield RECOVERED, seed, recovered.load()
         yield RANDOM, seed, {name: w.detach().numpy() for name, w in build(usual.model, seed).state().items()}
@@ -239,7 +246,7 @@ def called(config: Config, folder: Path) -> str:
     fields = flat(config.to_dict())
     names: list[list[str]] = []
     for name, overrides in NAMED.items():
-        others = flat(compose(list(overrides)).to_dict())
+        others = flat(composed(*overrides).to_dict())
         changed = [key for key in fields if key not in NOT_TOLD and fields[key] != others[key]]
         names.append([name, *(f"{key}={fields[key]}" for key in changed)])
     shortest = min(names, key=len)
