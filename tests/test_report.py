@@ -306,6 +306,32 @@ def test_javascript_cuts_connections() -> None:
     np.testing.assert_allclose(found, outputs(without, shown), rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["1998", "modern"])
+def test_javascript_knows_what_a_unit_adds_up(name: str) -> None:
+    """The state of a unit of each layer is what its sum and its bias make."""
+    (net,) = networks(name)
+    program = """
+        const net = LeNet.load(inputs[0]);
+        net.cut.add(7);
+        const states = LeNet.run(net, LeNet.frame(inputs[1]));
+        const wide = { c1: 28, s2: 14, c3: 10, s4: 5, c5: 20, f6: 7 };
+        const units = (layer) => [[0, 2, 3], [layer[0] === "s" ? 5 : 0, 4, 1]];
+        return Object.entries(wide).map(([layer, columns]) => units(layer).map((unit) => {
+          const { sum, bias } = LeNet.inside(net, layer, ...unit), [map, y, x] = unit;
+          return [sum, bias, states[layer][(map * columns + y) * columns + x]];
+        }));
+    """
+    for layer in np.array(node(program, net.for_page(), images(1)[0].ravel().tolist()), float):
+        for total, bias, state in layer:
+            if not np.isnan(total):
+                a = total + bias
+                assert state == pytest.approx(
+                    1.7159 * np.tanh(2 * a / 3) if name == "1998" else max(0, a), rel=1e-6, abs=1e-9
+                )
+            else:
+                assert name == "modern"  # the largest of four adds nothing up
+
+
 def test_javascript_puts_digits_in_a_row() -> None:
     program = "return inputs[1].map((gap) => Array.from(LeNet.rowOf(inputs[0], gap)));"
     digits = np.zeros((2, 28, 28), int)

@@ -301,4 +301,5 @@ def test_a_unit_by_keyboard(screen: Any, small: str) -> None:
     screen.keyboard.press("ArrowRight")
     told = screen.inner_text("#unit")
     assert told.startswith("C3, map 0, row 0, column 1, fed by S2's maps 0, 1, 2 (Table I): ")
-    assert told.endswith("; it sees the framed 14×14 pixels.")
+    assert told.endswith(" (bias). It sees the framed 14×14 pixels.") and " = 1.7159 tanh(⅔ · " in told
+    assert screen.locator("#kernel").get_attribute("width") == str(3 * 6 - 1)  # three kernels of five by five

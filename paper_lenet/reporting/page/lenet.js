@@ -140,6 +140,40 @@ const LeNet = (() => {
   }
 
   /**
+   * What a unit of a frame's network adds up: the sum of its weighted inputs, its bias (null where nothing is added, as by
+   * the largest of four), and its kernels, or its only coefficient.
+   */
+  function inside(net, name, map, y, x) {
+    const { parameters: p, states: s } = net, weights = p[`${name}.weight`], size = KERNEL * KERNEL;
+    if (name === "c1" || name === "c3") {
+      const [pairs, input, wide] = name === "c1" ? [net.pairs1, s.input, FRAME] : [net.pairs3, s.s2, 14];
+      let sum = 0;
+      const kernels = [];
+      pairs.forEach(([to, from], k) => {
+        if (to !== map || (name === "c3" && net.cut.has(k))) return;
+        const kernel = weights.subarray(k * size, (k + 1) * size);
+        kernels.push(kernel);
+        kernel.forEach((w, i) => {
+          sum += w * input[from * wide * wide + (y + Math.floor(i / KERNEL)) * wide + x + (i % KERNEL)];
+        });
+      });
+      return { sum, bias: p[`${name}.bias`][map], kernels };
+    }
+    if (name === "s2" || name === "s4") {
+      if (net.pooling !== "trainable") return { sum: null, bias: null, kernels: [] };
+      const [input, wide] = name === "s2" ? [s.c1, 28] : [s.c3, 10], at = map * wide * wide + 2 * y * wide + 2 * x;
+      const coefficient = p[`${name}.coefficient`][map];
+      const four = input[at] + input[at + 1] + input[at + wide] + input[at + wide + 1];
+      return { sum: coefficient * four, bias: p[`${name}.bias`][map], kernels: [], coefficient };
+    }
+    const input = name === "c5" ? s.s4 : s.c5, unit = y * (name === "c5" ? 20 : 7) + x;
+    const own = weights.subarray(unit * input.length, (unit + 1) * input.length);
+    const sum = own.reduce((total, w, i) => total + w * input[i], 0);
+    const kernels = name === "c5" ? Array.from({ length: MAPS3 }, (_, k) => own.subarray(k * size, (k + 1) * size)) : [own];
+    return { sum, bias: p[`${name}.bias`][unit], kernels };
+  }
+
+  /**
    * What is read in a strip by the best path (Viterbi) through a character model: the penalties of all positions, whose
    * last class is the blank. model: longest, at how many neighbouring positions a character is seen at most; apart, how
    * many blanks stand between two, at least one. Returns the digits, and of each position the class of the path.
@@ -335,7 +369,7 @@ const LeNet = (() => {
     return strip;
   }
 
-  return { IMAGE, FRAME, A, bytes, load, run, read, at, ranking, softmax, frame, noisy, fromDrawing, rowOf, stripOf };
+  return { IMAGE, FRAME, A, bytes, load, run, inside, read, at, ranking, softmax, frame, noisy, fromDrawing, rowOf, stripOf };
 })();
 
 if (typeof module !== "undefined") module.exports = LeNet;

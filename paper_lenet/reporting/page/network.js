@@ -241,7 +241,8 @@
   let pointedAt = null; // layer, map, row and column
 
   function tellUnit() {
-    field.hidden = !pointedAt;
+    const kernel = find("#kernel");
+    field.hidden = kernel.hidden = !pointedAt;
     if (!pointedAt) {
       find("#unit").textContent = find("#unit").dataset.usual;
       return;
@@ -257,7 +258,18 @@
     const fed = !below ? "" : `, fed by ${below}'s map${from.length > 1 ? "s" : ""} ${from.join(", ")}`;
     const place = maps > 1 ? `map ${map}, row ${y}, column ${x}` : `unit ${number}`;
     const seen = step ? `the framed ${size}×${size} pixels` : "the whole image";
-    find("#unit").textContent = `${layer}, ${place}${fed}${name === "c3" ? " (Table I)" : ""}: ${state}; it sees ${seen}.`;
+    const { sum, bias, kernels, coefficient } = LeNet.inside(net, name, map, y, x), told = (value) => value.toFixed(2).replace("-", "−");
+    const a = bias === null ? "" : told(sum + bias);
+    const squashed = net.activation === "relu" ? `max(0, ${a})` : `1.7159 tanh(⅔ · ${a})`;
+    const inputs = coefficient === undefined ? "inputs by weights" : `four inputs by ${told(coefficient)}`;
+    const formula = bias === null ? ` = the largest of four` : ` = ${squashed}, where ${a} = ${told(sum)} (${inputs}) + ${told(bias)} (bias)`;
+    find("#unit").textContent = `${layer}, ${place}${fed}${name === "c3" ? " (Table I)" : ""}: ${state.replace("-", "−")}${formula}. It sees ${seen}.`;
+    kernel.hidden = !kernels.length;
+    if (kernels.length) {
+      const values = kernels.flatMap((one) => Array.from(one)), most = Math.max(...values.map(Math.abs));
+      const layout = name === "f6" ? [1, 1, 20, 6, 4] : [kernels.length, Math.min(8, kernels.length), 5, 5, 3];
+      paint(kernel, layout, values, -most, most);
+    }
   }
 
   for (const name of Object.keys(SEES)) {
