@@ -54,8 +54,11 @@ FIELDS: dict[str, set[str]] = {
     "distorted": {"distort.variants", "distort.strength"},
 }
 FIELDS["adamw-1998"] = FIELDS["eq9"] | FIELDS["adamw"]
-FIELDS["best"] = FIELDS["sgd"] | {"model.init.scheme", "model.init.gain", "optim.order", "optim.passes"}
-FIELDS["best-distorted"] = FIELDS["best"] | FIELDS["distorted"]
+FIELDS["best"] = FIELDS["sgd"] | {"loss.smoothing", "model.init.scheme"}
+FIELDS["best"] |= {f"model.{key}" for key in ("activation", "pooling", "batch_norm", "dropout")}
+FIELDS["best"] |= {f"optim.{key}" for key in ("nesterov", "batch", "schedule", "average", "order", "passes")}
+FIELDS["best-distorted"] = FIELDS["best"] | FIELDS["distorted"] | {"distort.rotation", "distort.elastic"}
+FIELDS["best-distorted"] |= {"distort.elastic_sigma"}
 
 
 @functools.cache

@@ -101,3 +101,15 @@ def test_finals_have_intervals(tmp_path: Path) -> None:
     write_atomic(tmp_path / "search.csv", csv_text(COLUMNS, rows))
     with pytest.raises(TableError, match="a, trial 3: one seed has no interval"):
         table(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["best", "best-distorted"])
+def test_the_best_recipes_are_those_that_the_searches_chose(name: str) -> None:
+    """But for the passes, and as many distorted copies as there may be."""
+    searched = search_of(ROOT / "experiments" / "searches" / f"{name}.yaml")
+    settings = search.best(searched, ROOT / "results" / "search.csv").split()
+    change = compose(["experiment=modern", f"change={name}"])
+    longer = [f"optim.passes={change.optim.passes}", "data.validation=0"]
+    longer += ["distort.variants=99"] if name == "best-distorted" else []
+    expected = compose(of_finals(dataclasses.replace(searched, finals=[*longer, *settings])))
+    assert dataclasses.replace(expected, label=change.label).fingerprint() == change.fingerprint()
