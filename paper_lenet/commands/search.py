@@ -282,9 +282,9 @@ def final(search: Search, path: Path, trial: int, settings: dict[str, str], seed
 
 
 def best(search: Search, path: Path) -> str:
-    """The settings with the lowest mean error in the finals."""
+    """The settings with the lowest mean error in the finals, of equal ones those of the earlier trial."""
     found: dict[str, list[float]] = {}
     for row in read_rows(path, COLUMNS, {"seed": int}):
         if (row["search"], row["part"]) == (search.name, FINALS):
             found.setdefault(row["settings"], []).append(float(row["validation_error_percent"]))
-    return min(found, key=lambda settings: sum(found[settings]) / len(found[settings]))
+    return min(found, key=lambda settings: round(sum(found[settings]) / len(found[settings]), 6))

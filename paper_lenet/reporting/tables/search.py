@@ -40,7 +40,12 @@ def search(results: Path) -> Table:
             counts.append(len(errors))
             mean = statistics.mean(errors)
             cells = [f"{name} {trial}", percent(first), f"{percent(mean)} ± {percent(statistics.std(errors))}"]
-            lines.append((mean, [*cells, f"{percent(low)} to {percent(high)}", str(group["settings"].iloc[0])]))
+            lines.append(
+                (
+                    (round(mean, 6), int(trial)),
+                    [*cells, f"{percent(low)} to {percent(high)}", str(group["settings"].iloc[0])],
+                )
+            )
         rows += [cells for _, cells in sorted(lines)]
         if not lines:
             best = trials[trials["state"] == COMPLETE].sort_values(["validation_error_percent", "trial"]).head(SHOWN)
@@ -54,7 +59,7 @@ def search(results: Path) -> Table:
     notes = [
         "Errors on 10,000 images held out of the training set (validation), not test errors; of a trial that of its "
         "one seed, which is too low for those that were picked by it. In the finals each of the best is trained anew, "
-        "longer and on other seeds; the first row of a search is its choice.",
+        "longer and on other seeds; the first row of a search is its choice, of equal ones the earlier trial.",
         f"{'; '.join(told)}. {origin(made, 'runs')}; results/search.csv, by experiments/search.py.",
     ]
     note = f"Mean ± standard deviation, Student's 95 % interval of the mean; {n_of(counts or [1], 'seeds')}."
