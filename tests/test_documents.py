@@ -369,7 +369,7 @@ def python(clone: Path) -> Path:
     )
     text = "".join(map(text_of, DOCUMENTS))
     extras = re.findall(r"pip install -e '\.\[(\w+)\]'", text)
-    assert sorted(extras) == ["heic", "onnx", "sweeps", "tensorboard"]
+    assert sorted(extras) == ["browser", "heic", "onnx", "sweeps", "tensorboard"]
     install = [environment / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     done = subprocess.run([*install, "-e", f".[{','.join(extras)}]"], cwd=clone, capture_output=True, text=True)
     if "No matching distribution" in done.stderr and "Retrying" in done.stderr:

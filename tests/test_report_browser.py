@@ -116,13 +116,20 @@ def test_is_for_everybody(screen: Any, committed: str, width: int) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install -e '.[browser]'").Axe()
     screen.set_viewport_size({"width": width, "height": 900})
     screen.goto(committed)
-    assert screen.evaluate("document.documentElement.scrollWidth") == width
     for theme in ("light", "dark"):
         screen.evaluate("(theme) => { document.documentElement.dataset.theme = theme; }", theme)
-        found = axe.run(screen).response["violations"]
-        assert [(each["id"], [node["target"] for node in each["nodes"]]) for each in found] == []
-        screen.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
-        assert screen.evaluate("document.documentElement.scrollWidth") == width
+        assert complaints(axe, screen) == []
+    assert screen.evaluate("document.documentElement.scrollWidth") == width
+    screen.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+    assert screen.evaluate("document.documentElement.scrollWidth") == width
+    if width == WIDTHS[-1]:  # all tables: they take long
+        assert complaints(axe, screen) == []
+
+
+def complaints(axe: Any, screen: Any) -> list[tuple[str, list[Any]]]:
+    """What axe finds, and where."""
+    found = axe.run(screen).response["violations"]
+    return [(each["id"], [node["target"] for node in each["nodes"]]) for each in found]
 
 
 def draw(screen: Any, canvas: str, strokes: Sequence[Sequence[Sequence[float]]], unit: str = "width") -> None:
