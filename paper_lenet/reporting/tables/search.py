@@ -42,7 +42,7 @@ def search(results: Path) -> Table:
             cells = [f"{name} {trial}", percent(first), f"{percent(mean)} ± {percent(statistics.std(errors))}"]
             lines.append(
                 (
-                    (round(mean, 6), int(trial)),
+                    (round(mean, 6), int(str(trial))),
                     [*cells, f"{percent(low)} to {percent(high)}", str(group["settings"].iloc[0])],
                 )
             )
