@@ -160,6 +160,11 @@ LABELS = {"scale": "factor of size", "shift": "shift down, pixels", "rotation": 
 LINES = ((TRAINING, "-"), (HELD_OUT, "-"), ("0.35", "--"))
 
 
+def in_order(table: pd.DataFrame) -> list[str]:
+    """The classifiers of results/invariance.csv, LeNet-5 first and the nearest neighbours last."""
+    return sorted(set(table["classifier"]), key=lambda name: (not name.startswith("LeNet"), name))
+
+
 @drawn
 def invariances(results: Path) -> tuple[str, Figure]:
     """Test error against how much the images are changed, and the paper's estimates, from results/invariance.csv.
@@ -173,11 +178,10 @@ def invariances(results: Path) -> tuple[str, Figure]:
 
     figure = Figure(figsize=(2 * SIZE[0], 3.9), layout="constrained")
     panels = figure.subplots(2, 2, sharey=True).ravel()
-    names = sorted(set(table["classifier"]), key=lambda name: (not name.startswith("LeNet"), name))
     for axes, (kind, label) in zip(panels, LABELS.items(), strict=True):
         axes.axvspan(*ESTIMATES[kind], color="0.93", lw=0, label="the paper's estimate")
         of_kind = table[table["kind"] == kind]
-        for name, (color, style) in zip(names, LINES, strict=False):
+        for name, (color, style) in zip(in_order(table), LINES, strict=False):
             some = of_kind[of_kind["classifier"] == name].sort_values("amount")
             axes.plot(some["amount"], some["error_percent"], style, color=color, lw=1, marker=".", ms=3, label=name)
         axes.set_yscale("log")

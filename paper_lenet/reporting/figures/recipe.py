@@ -64,7 +64,7 @@ def recipes(results: Path) -> tuple[str, Figure]:
 
 
 def _readings(results: Path, names: Sequence[str]) -> Mapping[tuple[str, ...], Reading]:
-    """The readings of LOOKS in studies, in its order; those that they lack are upper out."""
+    """The readings of LOOKS in studies, in its order; those that they lack are left out."""
     found: dict[tuple[str, ...], Reading] = {}
     for name in names:
         runs, parameters = read_runs(results, name), read_csv(results / "parameters" / f"{name}.csv")

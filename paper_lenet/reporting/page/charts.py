@@ -11,7 +11,7 @@ import pandas as pd
 from paper_lenet import paper
 from paper_lenet.classifiers.invariance import COLUMNS, INVARIANCE
 from paper_lenet.reporting import statistics
-from paper_lenet.reporting.figures.comparison import ESTIMATES
+from paper_lenet.reporting.figures.comparison import ESTIMATES, in_order
 from paper_lenet.reporting.results import finished, numbers, read_csv, read_curves, read_runs
 from paper_lenet.reporting.tables.common import differing_fields, usual
 from paper_lenet.reporting.tables.comparison import ADDS, COMPARISON, ERROR, MEMORY, REJECT, judgement, lines
@@ -37,11 +37,7 @@ def moved(results: Path) -> dict[str, Any] | None:
             for name, some in of_kind.groupby("classifier", sort=False)
         ]
         kinds[kind] = {"measured": measured, "estimate": estimate}
-    # LeNet-5 first, the nearest neighbours last
-    return {
-        "classifiers": sorted(set(table["classifier"]), key=lambda name: (not name.startswith("LeNet"), name)),
-        **kinds,
-    }
+    return {"classifiers": in_order(table), **kinds}
 
 
 def costs(results: Path) -> list[dict[str, Any]] | None:
